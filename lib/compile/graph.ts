@@ -1,0 +1,52 @@
+/** @file The recorded program, as the C++ recorder (native/trace) hands it over once per compilation. */
+import type { DType } from '../torch/dtype.js';
+
+/** One tensor of a recorded program. Logically row-major; strides are what eager libtorch would have. */
+export interface Value {
+  readonly id: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly dtype: DType;
+}
+
+/**
+ * An argument of a recorded call. Integers and floats are numbers (bigint beyond 2^53), a Scalar that is a float with
+ * an integer's value is `{ float }`, an undefined tensor or None is null, a Device or Layout is null.
+ */
+export type Arg =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Value
+  | { readonly float: number }
+  | { readonly re: number; readonly im: number }
+  | { readonly dtype: DType }
+  | { readonly memory_format: string }
+  | readonly Arg[];
+
+/** One recorded call of a pure ATen operator. */
+export interface Node {
+  /** `'aten::add.Tensor'`, or `'aten::relu'` for a default overload. */
+  readonly op: string;
+  /** Keyed by the schema's argument names, all of them, defaults filled in, in schema order. */
+  readonly args: Readonly<Record<string, Arg>>;
+  /** One entry per return of the schema; an undefined tensor is null, a `Tensor[]` an array. */
+  readonly outs: readonly (Value | null | readonly Value[])[];
+  /** The line of the user's source that made the call, `file:line:column`. */
+  readonly line?: string;
+}
+
+/** Elements of a baked constant, row-major. */
+export type ConstantData = readonly (number | bigint | boolean | { readonly re: number; readonly im: number })[];
+
+export interface Graph {
+  /** Indexed by `Value.id`. */
+  readonly values: readonly Value[];
+  /** The program's parameters, in order. */
+  readonly inputs: readonly Value[];
+  readonly constants: readonly { readonly value: Value; readonly data: ConstantData }[];
+  /** Topologically sorted pure operators; view operators are among them. */
+  readonly nodes: readonly Node[];
+}
