@@ -1,0 +1,83 @@
+/** @file Buffers and events. */
+#include "buffer.h"
+
+#include "client.h"
+#include "options.h"
+
+namespace jorch::pjrt {
+
+Event::~Event() {
+  if (event_ == nullptr) return;
+  auto args = make<PJRT_Event_Destroy_Args>();
+  args.event = event_;
+  if (PJRT_Error* error = api_->PJRT_Event_Destroy(&args)) drop(api_, error);
+}
+
+bool Event::ready() const {
+  auto args = make<PJRT_Event_IsReady_Args>();
+  args.event = event_;
+  call(api_, args);
+  return args.is_ready;
+}
+
+void Event::await() {
+  auto args = make<PJRT_Event_Await_Args>();
+  args.event = event_;
+  call(api_, args);
+}
+
+void Buffer::reset() noexcept {
+  if (buffer_ == nullptr) return;
+  auto args = make<PJRT_Buffer_Destroy_Args>();
+  args.buffer = std::exchange(buffer_, nullptr);
+  if (PJRT_Error* error = api_->PJRT_Buffer_Destroy(&args)) drop(api_, error);
+}
+
+Buffer Buffer::fromHost(const Client& client, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank,
+                        PJRT_HostBufferSemantics semantics) {
+  checkElementCount("Buffer::fromHost", dims, rank);
+  const PJRT_Api* api = client.api();
+  auto args = make<PJRT_Client_BufferFromHostBuffer_Args>();
+  args.client = client.get();
+  args.data = data;
+  args.type = type;
+  args.dims = dims;
+  args.num_dims = rank;
+  args.host_buffer_semantics = semantics;
+  args.device = client.device();
+  call(api, args);
+  Buffer buffer(api, args.buffer);
+  if (args.done_with_host_buffer != nullptr) {
+    Event done(api, args.done_with_host_buffer);
+    // Zero-copy buffers fire this event only when they die: waiting for it here would wait for ourselves.
+    const bool mayAlias =
+        semantics == PJRT_HostBufferSemantics_kImmutableZeroCopy || semantics == PJRT_HostBufferSemantics_kMutableZeroCopy;
+    if (!mayAlias || buffer.pointer() != data) done.await();
+  }
+  return buffer;
+}
+
+void* Buffer::pointer() const {
+  auto args = make<PJRT_Buffer_UnsafePointer_Args>();
+  args.buffer = buffer_;
+  call(api_, args);
+  return reinterpret_cast<void*>(args.buffer_pointer);
+}
+
+size_t Buffer::byteSize() const {
+  auto args = make<PJRT_Buffer_OnDeviceSizeInBytes_Args>();
+  args.buffer = buffer_;
+  call(api_, args);
+  return args.on_device_size_in_bytes;
+}
+
+void Buffer::toHost(void* destination, size_t byteSize) const {
+  auto args = make<PJRT_Buffer_ToHostBuffer_Args>();
+  args.src = buffer_;
+  args.dst = destination;
+  args.dst_size = byteSize;
+  call(api_, args);
+  Event(api_, args.event).await();
+}
+
+}  // namespace jorch::pjrt

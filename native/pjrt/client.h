@@ -1,0 +1,62 @@
+/** @file A plugin's runtime on this machine: its device, its threads, its compiler. */
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "api.h"
+#include "options.h"
+#include "plugin.h"
+
+namespace jorch::pjrt {
+
+class Executable;
+
+/** A client option as plugins name them: `{"cpu_device_count", int64_t{1}}`, `{"preallocate", false}`. */
+using ClientOptions = std::map<std::string, std::variant<std::string, int64_t, float, bool>>;
+
+/**
+ * Clients are shared by everything in the process that asks for the same plugin and options, and never destroyed: buffers that
+ * JavaScript's garbage collector frees late must not outlive them, and plugins' teardown at exit is where others crash.
+ */
+class Client {
+ public:
+  /** The client of `plugin` with `options`; CPU plugins get `cpu_device_count = 1` unless told otherwise. Throws PjrtError. */
+  static Client& get(Plugin& plugin, ClientOptions options = {});
+
+  /**
+   * Compiles StableHLO text. `overrides` win over XLA_FLAGS. Throws TooLarge before XLA sees a value of 2^38 elements,
+   * PjrtError otherwise. Thread-safe; takes 10–200 ms and more.
+   */
+  std::shared_ptr<Executable> compile(const std::string& stablehlo, const OptionOverrides& overrides = {});
+
+  /**
+   * Loads what Executable::serialize gave, on the same plugin version and CPU. The bytes must be known to be whole (checksum):
+   * XLA may end the process on damaged ones. Throws PjrtError.
+   */
+  std::shared_ptr<Executable> deserialize(const std::string& bytes);
+
+  Plugin& plugin() const noexcept { return plugin_; }
+  const PJRT_Api* api() const noexcept { return plugin_.api(); }
+  PJRT_Client* get() const noexcept { return client_; }
+  /** The device that everything runs on: the first. */
+  PJRT_Device* device() const noexcept { return device_; }
+  bool isCpu() const noexcept { return platform_ == "cpu"; }
+  const std::string& platform() const noexcept { return platform_; }
+  const std::string& platformVersion() const noexcept { return platformVersion_; }
+  const std::string& deviceKind() const noexcept { return deviceKind_; }
+
+ private:
+  Client(Plugin& plugin, const ClientOptions& options);
+
+  Plugin& plugin_;
+  PJRT_Client* client_ = nullptr;
+  PJRT_Device* device_ = nullptr;
+  std::string platform_, platformVersion_, deviceKind_;
+  OptionOverrides flags_;
+};
+
+}  // namespace jorch::pjrt

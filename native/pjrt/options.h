@@ -1,0 +1,34 @@
+/** @file What jorch tells XLA about a compilation, as the serialized CompileOptionsProto that PJRT wants. */
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace jorch::pjrt {
+
+/** An XLA option by name, without dashes: `{"xla_cpu_enable_fast_math", false}`. */
+using OptionValue = std::variant<std::string, bool, int64_t, double>;
+using OptionOverrides = std::map<std::string, OptionValue>;
+
+/** One replica, one partition, and `overrides` applied to XLA's debug options for this compilation only. */
+std::string encodeCompileOptions(const OptionOverrides& overrides);
+
+/**
+ * The options that XLA_FLAGS holds (`--xla_a=1 --xla_b`), as overrides; a flag without a value is `true`.
+ * Throws PjrtError INVALID_ARGUMENT for anything that is not `--name[=value]`.
+ */
+OptionOverrides parseXlaFlags(const char* text);
+
+/** XLA ends the process for values of 2^38 elements and more; so do sizes that overflow. */
+inline constexpr int64_t kMaxElements = (int64_t{1} << 38) - 1;
+
+/** Throws TooLarge when the product of `dims` is over kMaxElements. */
+void checkElementCount(const char* where, const int64_t* dims, size_t count);
+
+/** Throws TooLarge when any `tensor<…>` type in StableHLO text, intermediates included, is over kMaxElements. */
+void checkProgramSizes(std::string_view stablehlo);
+
+}  // namespace jorch::pjrt
