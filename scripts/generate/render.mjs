@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { overloadOrder } from './bindings.mjs';
+import { readPythonModule } from './python.mjs';
 import { fullName } from './schema.mjs';
 import { declare } from './types.mjs';
 
@@ -33,6 +34,7 @@ export function render(bindings, sources) {
     'tensor-methods.ts': methods(bindings, sources),
     'resolution.ts': resolution(bindings, sources),
     'op-names.ts': opNames(sources),
+    'python-signatures.ts': pythonSignatures(sources),
   };
   for (const space of namespaces) files[space.file] = members(space, version);
   return files;
@@ -196,6 +198,32 @@ function resolution({ functions, methods, modules }, { deprecated, functionStubs
 function opNames({ functions, version }) {
   const names = [...new Set(functions.map((f) => `  | 'aten::${fullName(f.schema)}'`))].sort();
   return `${HEAD('The names of all ATen overloads.', version)}\n/** An ATen overload, as lowering rules name it. */\nexport type OpName =\n${names.join('\n')};\n`;
+}
+
+/** Signatures of what torch writes in Python; lib/torch/python-*.ts implements them. */
+function pythonSignatures({ python, version }) {
+  const pages = { functional: 'torch.nn.functional', masked: 'torch.masked', windows: 'torch.signal.windows' };
+  const parts = [
+    HEAD('Signatures of the functions that torch writes in Python.', version),
+    TYPE_IMPORTS,
+    "import type { PythonParameters } from '../python-call.js';\n",
+  ];
+  for (const [module, source] of Object.entries(python)) {
+    const title = `${module[0].toUpperCase()}${module.slice(1)}`;
+    const functions = readPythonModule(source, (name) => `${DOCS}/generated/${pages[module]}.${name}.html`);
+    parts.push(`export interface ${title}Python {`, ...functions.map((f) => f.declaration), '}\n');
+    parts.push(
+      `/** What an implementation is given: every parameter, defaults filled in. */\nexport interface ${title}Arguments {`,
+      ...functions.map((f) => `  ${f.name}: { ${f.argumentTypes} };`),
+      '}\n',
+    );
+    parts.push(
+      `export const ${module.toUpperCase()}: { readonly [K in keyof ${title}Python]: PythonParameters } = {`,
+      ...functions.map((f) => `  ${f.name}: ${JSON.stringify(f.spec)},`),
+      '};\n',
+    );
+  }
+  return parts.join('\n');
 }
 
 /** Leaves unchanged files untouched, so that incremental builds see no change. @param {string} folder @param {Record<string, string>} files */

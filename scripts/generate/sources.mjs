@@ -32,6 +32,14 @@ export function readSources(root) {
       sparse: readAliases(text('torch/sparse/__init__.py')),
       functional: readAliases(text('torch/nn/functional.py')),
     },
+    python: {
+      functional: text('torch/nn/functional.py'),
+      // masked takes its type aliases from _prims_common.
+      masked: `${text('torch/masked/_ops.py')}\n${text('torch/_prims_common/__init__.py')
+        .match(/^\w+: TypeAlias = .+$/gm)
+        ?.join('\n')}`,
+      windows: text('torch/signal/windows/windows.py'),
+    },
   };
 }
 

@@ -150,18 +150,28 @@ function parameterLists({ parameters, variadic }, method) {
 }
 
 /**
+ * One shape as overloads, its documentation above the first.
+ * @param {string} name @param {Shape} shape @param {boolean} method @param {string} link
+ */
+export function declareShape(name, shape, method, link) {
+  const doc = [...shape.schemas.map((s) => `\`${s}\``), link].filter(Boolean);
+  const lines =
+    doc.length === 0
+      ? []
+      : [doc.length === 1 ? `  /** ${doc[0]} */` : ['  /**', ...doc.map((d) => `   * ${d}`), '   */'].join('\n')];
+  for (const list of parameterLists(shape, method)) lines.push(`  ${name}(${list}): ${shape.result};`);
+  return lines.join('\n');
+}
+
+/**
  * The overloads of one public name, as members of an interface.
  * @param {string} name public name @param {import('./bindings.mjs').Signature[]} signatures
  * @param {{ method: boolean, numberFirst: boolean, link: string }} how
  */
 export function declare(name, signatures, { method, numberFirst, link }) {
   const shapes = merged(signatures.filter((s) => !s.deprecated).map((s) => shapeOf(s, method)));
-  const lines = [];
   for (const shape of shapes) {
     if (numberFirst) for (const p of shape.parameters) if (p.types.has('Tensor') && !p.kwOnly) p.types.add('Num');
-    const doc = [...shape.schemas.map((s) => `\`${s}\``), link].filter(Boolean);
-    lines.push(doc.length === 1 ? `  /** ${doc[0]} */` : ['  /**', ...doc.map((d) => `   * ${d}`), '   */'].join('\n'));
-    for (const list of parameterLists(shape, method)) lines.push(`  ${name}(${list}): ${shape.result};`);
   }
-  return lines.join('\n');
+  return shapes.map((shape) => declareShape(name, shape, method, link)).join('\n');
 }
