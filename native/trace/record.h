@@ -1,0 +1,22 @@
+/** @file The boxed kernels of the trace key: what reaches the bottom of the dispatcher becomes a node. */
+#pragma once
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
+
+#include <string>
+
+namespace jorch::trace {
+
+/** "aten::add.Tensor"; a default overload has no dot. */
+std::string opName(const c10::FunctionSchema& schema);
+
+/** Records one call. A factory's result is wrapped as functional, as functionalization expects of a backend. */
+void record(const c10::OperatorHandle& op, torch::jit::Stack* stack);
+
+/** For functional CompositeExplicit operators: recorded whole or run in their parts, decided per call. */
+void recordOrDecompose(const c10::OperatorHandle& op, torch::jit::Stack* stack);
+
+/** Records a call of `op` with arguments that were prepared elsewhere; results are bare trace tensors. */
+void recordCall(const char* name, const char* overload, torch::jit::Stack* stack);
+
+}  // namespace jorch::trace

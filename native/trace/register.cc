@@ -1,0 +1,170 @@
+/** @file Registers the trace device and its kernels, once per process. */
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/copy.h>
+#include <ATen/ops/eq.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/_native_batch_norm_legit.h>
+#include <ATen/ops/native_batch_norm.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <torch/library.h>
+
+#include <memory>
+#include <mutex>
+
+#include "meta.h"
+#include "record.h"
+#include "trace_tensor.h"
+#include "tracer.h"
+
+namespace jorch::trace {
+namespace {
+using c10::DispatchKey;
+
+/** libtorch asks for a guard whenever it meets the device; there is nothing to switch. */
+struct TraceDeviceGuard final : c10::impl::DeviceGuardImplInterface {
+  c10::DeviceType type() const override { return c10::DeviceType::Lazy; }
+  c10::Device exchangeDevice(c10::Device) const override { return getDevice(); }
+  c10::Device getDevice() const override { return {c10::DeviceType::Lazy, 0}; }
+  void setDevice(c10::Device) const override {}
+  void uncheckedSetDevice(c10::Device) const noexcept override {}
+  c10::Stream getStream(c10::Device) const override { return c10::Stream(c10::Stream::DEFAULT, getDevice()); }
+  c10::Stream exchangeStream(c10::Stream) const override { return c10::Stream(c10::Stream::DEFAULT, getDevice()); }
+  c10::DeviceIndex deviceCount() const noexcept override { return 1; }
+};
+
+/** libtorch's one_hot reads min and max to check its classes. */
+at::Tensor oneHot(const at::Tensor& self, int64_t classes) {
+  if (classes < 0) throw Concretization(Concretization::Kind::DynamicShape, "aten::one_hot");
+  TORCH_CHECK(self.scalar_type() == at::kLong, "one_hot is only applicable to index tensor of type LongTensor.");
+  return at::eq(self.unsqueeze(-1), at::arange(classes, self.options())).to(at::kLong);
+}
+
+/** native_batch_norm mutates its running statistics without saying so in its schema; its `legit` twin says it. */
+std::tuple<at::Tensor, at::Tensor, at::Tensor> batchNorm(c10::DispatchKeySet keys, const at::Tensor& input,
+                                                         const std::optional<at::Tensor>& weight,
+                                                         const std::optional<at::Tensor>& bias,
+                                                         const std::optional<at::Tensor>& mean,
+                                                         const std::optional<at::Tensor>& var, bool training,
+                                                         double momentum, double eps) {
+  const bool stats = mean && mean->defined() && var && var->defined();
+  if (training && stats) {
+    at::Tensor m = *mean, v = *var;
+    return at::_native_batch_norm_legit(input, weight, bias, m, v, training, momentum, eps);
+  }
+  if (training) return at::_native_batch_norm_legit(input, weight, bias, training, momentum, eps);
+  torch::jit::Stack stack;
+  torch::jit::push(stack, input, weight, bias, mean, var, training, momentum, eps);
+  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("aten::native_batch_norm", "");
+  for (c10::IValue& v : stack) {
+    if (!v.isTensor()) continue;
+    at::functionalization::impl::sync(v.toTensor());
+    v = at::functionalization::impl::from_functional_tensor(v.toTensor(), false);
+  }
+  {
+    at::functionalization::impl::FunctionalizationReapplyViewsGuard views(true);
+    c10::impl::ExcludeDispatchKeyGuard skip(DispatchKey::Functionalize);
+    op.callBoxed(&stack);
+  }
+  const auto wrap = [&](size_t i) {
+    const at::Tensor& t = stack[i].toTensor();
+    return t.defined() ? at::functionalization::impl::to_functional_tensor(t) : t;
+  };
+  return {wrap(0), wrap(1), wrap(2)};
+}
+
+/** The copy between devices below functionalization: `dst` is fresh, so it may take on a new value. */
+at::Tensor copyFrom(const at::Tensor& self, const at::Tensor& dst, bool nonBlocking) {
+  TraceTensor* target = traceTensor(dst);
+  TORCH_CHECK(target != nullptr, "the data of a traced tensor cannot be copied into a tensor on ", dst.device());
+  torch::jit::Stack stack;
+  torch::jit::push(stack, dst, self, nonBlocking);
+  recordCall("aten::copy", "", &stack);
+  target->id = traceTensor(stack.back().toTensor())->id;
+  return dst;
+}
+
+void noOp(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  torch::jit::drop(*stack, op.schema().arguments().size());
+}
+
+template <void (*Fn)(const c10::OperatorHandle&, torch::jit::Stack*)>
+torch::CppFunction boxedKernel() {
+  return torch::CppFunction::makeFromBoxedFunction<Fn>();
+}
+
+/** Libraries live as long as the process: destroying one at exit would race with libtorch's own teardown. */
+torch::Library& library(const char* ns, DispatchKey key) {
+  return *new torch::Library(torch::Library::IMPL, ns, key, __FILE__, __LINE__);
+}
+
+bool returnsAlias(const c10::FunctionSchema& schema) {
+  for (const auto& r : schema.returns()) {
+    if (r.alias_info() != nullptr) return true;
+  }
+  return false;
+}
+
+bool returnsTensors(const c10::FunctionSchema& schema) {
+  for (const auto& r : schema.returns()) {
+    if (r.type()->str().find("Tensor") == std::string::npos) return false;
+  }
+  return !schema.returns().empty();
+}
+
+/** CompositeExplicit kernels win over a fallback and would run below functionalization, where they mutate fresh
+    tensors in place: every one of them gets a kernel of ours. */
+void registerComposites(torch::Library& lib) {
+  auto& dispatcher = c10::Dispatcher::singleton();
+  for (const auto& name : dispatcher.getAllOpNames()) {
+    if (name.name.rfind("aten::", 0) != 0) continue;
+    const auto op = dispatcher.findOp(name);
+    if (!op || !op->hasSchema()) continue;
+    if (op->hasKernelForDispatchKey(DispatchKey::CompositeImplicitAutograd) ||
+        !op->hasKernelForDispatchKey(DispatchKey::CompositeExplicitAutograd) ||
+        op->hasKernelForDispatchKey(DispatchKey::Lazy)) {
+      continue;
+    }
+    const c10::FunctionSchema& schema = op->schema();
+    if (schema.is_mutable() || !returnsTensors(schema)) continue;
+    const std::string local = opName(schema).substr(6);
+    if (returnsAlias(schema)) {
+      lib.impl(local.c_str(), boxedKernel<&record>());
+    } else {
+      lib.impl(local.c_str(), boxedKernel<&recordOrDecompose>());
+    }
+  }
+}
+
+void registerAll() {
+  // The dispatcher is the one thing that two copies of the addon share.
+  const auto oneHotOp = c10::Dispatcher::singleton().findSchemaOrThrow("aten::one_hot", "");
+  TORCH_CHECK(!oneHotOp.hasKernelForDispatchKey(DispatchKey::AutogradLazy),
+              "a second copy of the jorch addon cannot be loaded into one process");
+  c10::impl::DeviceGuardImplRegistrar guard(c10::DeviceType::Lazy, new TraceDeviceGuard());
+
+  addPointwiseMeta();
+
+  library("_", DispatchKey::Lazy).fallback(boxedKernel<&record>());
+  auto& lib = library("aten", DispatchKey::Lazy);
+  // Explicit kernels first: the loop below skips what has one.
+  lib.impl("_has_same_storage_numel", [](const at::Tensor& a, const at::Tensor& b) { return a.sizes() == b.sizes(); });
+  lib.impl("_linalg_check_errors", boxedKernel<&noOp>());  // a failed factorisation gives NaN, as in XLA
+  lib.impl("_copy_from", &copyFrom);
+  lib.impl("_efficientzerotensor", [](at::IntArrayRef size, std::optional<at::ScalarType> dtype,
+                                      std::optional<at::Layout> layout, std::optional<at::Device> device,
+                                      std::optional<bool> pin) { return at::zeros(size, dtype, layout, device, pin); });
+  lib.impl("one_hot", &oneHot);
+  registerComposites(lib);
+  // one_hot is CompositeImplicit: above functionalization it would be taken apart before our kernel is asked.
+  library("aten", DispatchKey::AutogradLazy).impl("one_hot", &oneHot);
+  library("aten", DispatchKey::Functionalize).impl("native_batch_norm", &batchNorm);
+}
+}  // namespace
+
+void registerKernels() {
+  static std::once_flag once;
+  std::call_once(once, registerAll);
+}
+
+}  // namespace jorch::trace

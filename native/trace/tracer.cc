@@ -1,0 +1,195 @@
+/** @file One open trace: captures, constants, effects and the thread's stack of traces. */
+#include "tracer.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <c10/util/SmallVector.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "record.h"
+#include "trace_tensor.h"
+
+namespace jorch::trace {
+namespace {
+namespace fn = at::functionalization::impl;
+
+thread_local std::vector<Tracer*> openTraces;
+std::atomic<uint64_t> serials{1};
+
+// What libtorch's own kernels make on the CPU and hand to an operator (wrapped numbers, little index tables).
+constexpr int64_t kBakedElements = 64;
+constexpr int64_t kElementLimit = int64_t{1} << 38;  // XLA ends the process from here on
+
+Tracer* openBySerial(uint64_t serial) {
+  for (Tracer* t : openTraces) {
+    if (t->serial() == serial) return t;
+  }
+  return nullptr;
+}
+
+void checkSize(const at::Tensor& like) {
+  int64_t n = 1;
+  bool fits = true;
+  for (int64_t s : like.sizes()) fits = fits && !__builtin_mul_overflow(n, s, &n);
+  int64_t bytes = 0;
+  fits = fits && n < kElementLimit && !__builtin_mul_overflow(n, static_cast<int64_t>(like.itemsize()), &bytes);
+  TORCH_CHECK(fits, "TOO_LARGE: a tensor of shape ", like.sizes(), " and type ", like.scalar_type(),
+              " has more elements than a compiled program can hold (2^38)");
+}
+}  // namespace
+
+Concretization::Concretization(Kind kind, std::string op) : kind_(kind), op_(std::move(op)) {
+  switch (kind) {
+    case Kind::Data: text_ = op_ + " needs the data of a tensor that is being traced"; break;
+    case Kind::DynamicShape: text_ = op_ + " has a result whose shape depends on data"; break;
+    case Kind::LeakedTrace: text_ = op_ + (op_.empty() ? "" : ": ") + "a tensor of a finished trace was used"; break;
+  }
+}
+
+Tracer::Tracer() : serial_(serials++) {}
+Tracer::~Tracer() = default;
+
+Tracer* current() { return openTraces.empty() ? nullptr : openTraces.back(); }
+
+TraceScope::TraceScope(Tracer& tracer)
+    : autograd_(c10::AutogradState::get_tls_state()),
+      keys_(c10::impl::tls_local_dispatch_key_set()),
+      views_(true) {
+  openTraces.push_back(&tracer);
+}
+
+TraceScope::~TraceScope() {
+  openTraces.pop_back();
+  c10::AutogradState::set_tls_state(autograd_);
+}
+
+bool isTraceTensor(const at::Tensor& t) { return traceTensor(t) != nullptr; }
+
+at::Tensor Tracer::fresh(const at::Tensor& like) {
+  checkSize(like);
+  const int64_t id = static_cast<int64_t>(graph_.values.size());
+  graph_.values.push_back({id, like.sizes().vec(), like.strides().vec(), like.scalar_type()});
+  return at::detail::make_tensor<TraceTensor>(like, id, serial_);
+}
+
+void Tracer::add(Node node) {
+  node.line = line_;
+  graph_.nodes.push_back(std::move(node));
+}
+
+at::Tensor Tracer::capture(const at::Tensor& eager, bool requiresGrad, bool isArg) {
+  TORCH_CHECK(eager.layout() == c10::kStrided, "compile: a tensor with layout ", eager.layout(),
+              " cannot be traced; convert it with to_dense() first");
+  at::Tensor bare = fresh(eager);
+  const int64_t id = traceTensor(bare)->id;
+  at::Tensor twin = fn::to_functional_tensor(bare);
+  if (requiresGrad && !twin.is_inference()) twin.set_requires_grad(true);
+  graph_.inputs.push_back(id);
+  const size_t at = captures_.size();
+  captures_.push_back({eager, twin, static_cast<int64_t>(graph_.inputs.size()) - 1, isArg, false, {}});
+  byIdentity_[eager.unsafeGetTensorImpl()] = at;
+  const at::Tensor& grad = eager.is_leaf() && !eager.is_inference() ? eager.grad() : at::Tensor();
+  if (grad.defined()) {
+    at::Tensor gradTwin = lift(grad);
+    captures_[at].gradWasDefined = true;
+    captures_[at].gradTwin = gradTwin;
+    twin.mutable_grad() = gradTwin;
+  }
+  return twin;
+}
+
+at::Tensor Tracer::input(const at::Tensor& eager, bool requiresGrad) {
+  const auto known = byIdentity_.find(eager.unsafeGetTensorImpl());
+  if (known != byIdentity_.end()) return captures_[known->second].twin;
+  return capture(eager, requiresGrad, true);
+}
+
+at::Tensor Tracer::lift(const at::Tensor& t) {
+  if (!t.defined()) return t;
+  if (t.device().type() == c10::DeviceType::Lazy) {
+    const TraceTensor* own = traceTensor(t);
+    if (own == nullptr || own->serial == serial_) return t;  // nullptr: a functorch wrapper around one
+    if (openBySerial(own->serial) == nullptr) throw Concretization(Concretization::Kind::LeakedTrace, "");
+    fn::sync(t);  // an inner trace captures a tensor of an outer one
+  }
+  const auto known = byIdentity_.find(t.unsafeGetTensorImpl());
+  if (known != byIdentity_.end()) return captures_[known->second].twin;
+  return capture(t, t.requires_grad(), false);
+}
+
+at::Tensor Tracer::constant(const at::Tensor& cpu) {
+  at::Tensor bare = fresh(cpu.contiguous());
+  graph_.constants.push_back({traceTensor(bare)->id, cpu.detach().contiguous().clone()});
+  return fn::to_functional_tensor(bare);
+}
+
+int64_t Tracer::bake(const at::Tensor& cpu) {
+  at::Tensor data = cpu.detach().resolve_conj().resolve_neg().contiguous();
+  std::string key;
+  if (data.dim() == 0) {
+    key.push_back(static_cast<char>(data.scalar_type()));
+    key.append(static_cast<const char*>(data.const_data_ptr()), data.itemsize());
+    const auto known = scalars_.find(key);
+    if (known != scalars_.end()) return known->second;
+  }
+  const int64_t id = traceTensor(fresh(data))->id;
+  graph_.constants.push_back({id, data.is_alias_of(cpu) ? data.clone() : data});
+  if (!key.empty()) scalars_[key] = id;
+  return id;
+}
+
+int64_t Tracer::operand(const at::Tensor& t) {
+  if (fn::isFunctionalTensor(t)) return valueOf(t);
+  if (const TraceTensor* own = traceTensor(t)) {
+    if (own->serial == serial_) return own->id;
+    // A value of an outer trace that libtorch unwrapped on the way: wrapped again, it is an ordinary capture.
+    const auto known = byIdentity_.find(t.unsafeGetTensorImpl());
+    if (known != byIdentity_.end()) return valueOf(captures_[known->second].twin);
+    const at::Tensor outer = fn::to_functional_tensor(t);
+    const int64_t id = valueOf(lift(outer));
+    byIdentity_[t.unsafeGetTensorImpl()] = byIdentity_[outer.unsafeGetTensorImpl()];
+    met_.push_back(t);
+    return id;
+  }
+  const auto known = byIdentity_.find(t.unsafeGetTensorImpl());
+  if (known != byIdentity_.end()) return valueOf(captures_[known->second].twin);
+  if (t.device().is_cpu() && t.numel() <= kBakedElements) {
+    // No exclusions of the surrounding kernel may hide the CPU's own kernels from us here.
+    at::AutoDispatchBelowADInplaceOrView below;
+    return bake(t);
+  }
+  return valueOf(lift(t));
+}
+
+int64_t Tracer::valueOf(const at::Tensor& t) {
+  at::Tensor x = traceTensor(t) != nullptr ? t : lift(t);
+  at::AutoDispatchBelowADInplaceOrView below;
+  if (fn::isFunctionalTensor(x)) {
+    fn::sync(x);
+    x = fn::from_functional_tensor(x);
+  }
+  const TraceTensor* own = traceTensor(x);
+  TORCH_CHECK(own != nullptr, "a tensor inside a transform (vmap, grad) cannot leave the trace");
+  if (own->serial != serial_) throw Concretization(Concretization::Kind::LeakedTrace, "");
+  return own->id;
+}
+
+std::vector<Effect> Tracer::effects() {
+  std::vector<Effect> all(captures_.size());
+  for (size_t i = 0; i < captures_.size(); ++i) {  // by index: reading a value may capture another tensor
+    const int64_t now = valueOf(captures_[i].twin);
+    if (now != graph_.inputs[captures_[i].inputIndex]) all[i].mutated = now;
+    if (!captures_[i].twin.is_leaf()) continue;
+    const at::Tensor grad = captures_[i].twin.grad();
+    if (!grad.defined()) {
+      all[i].gradCleared = captures_[i].gradWasDefined;
+    } else if (!grad.is_same(captures_[i].gradTwin)) {
+      all[i].grad = valueOf(grad);
+    }
+  }
+  all.resize(captures_.size());
+  return all;
+}
+
+}  // namespace jorch::trace

@@ -1,0 +1,124 @@
+/** @file One open trace: gives trace tensors for eager ones, collects the graph, tells what the run mutated. */
+#pragma once
+#include <ATen/FunctionalTensorWrapper.h>
+#include <ATen/core/Tensor.h>
+#include <c10/core/AutogradState.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "graph.h"
+
+namespace jorch::trace {
+
+/** Data of a trace tensor was asked for, or a shape that only the data can tell, or the trace is over. */
+class Concretization : public std::exception {
+ public:
+  enum class Kind { Data, DynamicShape, LeakedTrace };
+  Concretization(Kind kind, std::string op);
+  const char* what() const noexcept override { return text_.c_str(); }
+  Kind kind() const noexcept { return kind_; }
+  /** "aten::_local_scalar_dense"; empty when no operator was involved. */
+  const std::string& op() const noexcept { return op_; }
+
+ private:
+  Kind kind_;
+  std::string op_;
+  std::string text_;
+};
+
+/** An input of the graph: an explicit argument, or an eager tensor that the function met by itself. */
+struct Capture {
+  at::Tensor eager;  // kept alive: its address is its identity
+  at::Tensor twin;
+  int64_t inputIndex;
+  bool isArg;
+  bool gradWasDefined;
+  at::Tensor gradTwin;  // what the twin's .grad was when lifted
+};
+
+/** What became of a capture, after the run; -1 means unchanged. */
+struct Effect {
+  int64_t mutated = -1;      // its value is now this one
+  int64_t grad = -1;         // .grad was undefined or another tensor and is now this value. A .grad that existed and
+                             // was accumulated into in place is reported as `mutated` of its own capture.
+  bool gradCleared = false;  // .grad was defined and is not any more
+};
+
+class Tracer {
+ public:
+  Tracer();
+  ~Tracer();
+  Tracer(const Tracer&) = delete;
+  Tracer& operator=(const Tracer&) = delete;
+
+  /** The trace twin of an explicit argument, a leaf. */
+  at::Tensor input(const at::Tensor& eager, bool requiresGrad);
+  /** Trace tensors of this trace pass through; an eager tensor becomes a hidden input, once per identity. */
+  at::Tensor lift(const at::Tensor& t);
+  /** A data literal born in the trace. */
+  at::Tensor constant(const at::Tensor& cpu);
+
+  /** The value that a tensor holds now; pending mutations of its base are applied first. */
+  int64_t valueOf(const at::Tensor& t);
+  const std::vector<Capture>& captures() const { return captures_; }
+  /** In the order of captures(); records the view replays that reading the values needs. */
+  std::vector<Effect> effects();
+
+  Graph& graph() { return graph_; }
+  /** The user's source line for nodes recorded from now on. */
+  void setLine(std::string line) { line_ = std::move(line); }
+  uint64_t serial() const { return serial_; }
+
+  // For the recorder only.
+  /** A bare trace tensor (not functional) for a fresh value with the geometry of `like`. */
+  at::Tensor fresh(const at::Tensor& like);
+  /** The value id of whatever tensor reached the bottom of the dispatcher. */
+  int64_t operand(const at::Tensor& t);
+  void add(Node node);
+
+ private:
+  at::Tensor capture(const at::Tensor& eager, bool requiresGrad, bool isArg);
+  int64_t bake(const at::Tensor& cpu);
+
+  uint64_t serial_;
+  Graph graph_;
+  std::string line_;
+  std::vector<Capture> captures_;
+  std::unordered_map<const c10::TensorImpl*, size_t> byIdentity_;
+  std::unordered_map<std::string, int64_t> scalars_;  // baked 0-d constants by dtype and bytes
+  std::vector<at::Tensor> met_;                       // eager tensors met at the bottom: their addresses stay unique
+};
+
+/** The innermost open trace of this thread, or nullptr. */
+Tracer* current();
+
+/** Opens a trace on this thread; closing restores every piece of thread-local state, also on a throw. */
+class TraceScope {
+ public:
+  explicit TraceScope(Tracer& tracer);
+  ~TraceScope();
+  TraceScope(const TraceScope&) = delete;
+  TraceScope& operator=(const TraceScope&) = delete;
+
+ private:
+  c10::AutogradState autograd_;
+  c10::impl::ForceDispatchKeyGuard keys_;
+  at::functionalization::impl::FunctionalizationReapplyViewsGuard views_;
+};
+
+/** Operators that have a lowering rule ("aten::clamp", "aten::add.Scalar"): those are recorded whole. Process-wide. */
+void setRules(std::vector<std::string> names);
+
+/** Registers the device guard and the kernels of the trace key, once per process and before any operator runs.
+    Throws c10::Error when another copy of the addon has done so already. */
+void registerKernels();
+
+/** Whether `t` is, below its functional wrapper, a trace tensor (of any trace). */
+bool isTraceTensor(const at::Tensor& t);
+
+}  // namespace jorch::trace
