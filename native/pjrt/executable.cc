@@ -56,6 +56,22 @@ void Executable::execute(PJRT_Buffer* const* args, size_t argCount, PJRT_Buffer*
   }
 }
 
+std::vector<ResultShape> Executable::outputShapes() const {
+  auto types = make<PJRT_Executable_OutputElementTypes_Args>();
+  types.executable = executable_;
+  call(client_.api(), types);
+  auto dims = make<PJRT_Executable_OutputDimensions_Args>();
+  dims.executable = executable_;
+  call(client_.api(), dims);
+  std::vector<ResultShape> result;
+  const int64_t* next = dims.dims;
+  for (size_t i = 0; i < dims.num_outputs; i++) {
+    result.push_back({types.output_types[i], std::vector<int64_t>(next, next + dims.dim_sizes[i])});
+    next += dims.dim_sizes[i];
+  }
+  return result;
+}
+
 std::string Executable::serialize() const {
   auto args = make<PJRT_Executable_Serialize_Args>();
   args.executable = executable_;

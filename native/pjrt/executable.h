@@ -18,6 +18,12 @@ struct MemoryStats {
   int64_t code = -1, arguments = -1, outputs = -1, aliased = -1, temporaries = -1;
 };
 
+/** Of one result. */
+struct ResultShape {
+  PJRT_Buffer_Type type;
+  std::vector<int64_t> dims;
+};
+
 /** Held by shared_ptr: the last holder may let go on any thread. Every member may be called from several threads at once. */
 class Executable {
  public:
@@ -34,6 +40,7 @@ class Executable {
   void execute(PJRT_Buffer* const* args, size_t argCount, PJRT_Buffer** outs) const;
 
   size_t outputCount() const noexcept { return outputCount_; }
+  std::vector<ResultShape> outputShapes() const;
   Client& client() const noexcept { return client_; }
 
   /** For Client::deserialize. It holds no checksum: store one beside it. */

@@ -1,0 +1,404 @@
+/** @file Parsing and running ATen calls on XLA's threads. */
+#include "aten_call.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/ivalue.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <xla/ffi/api/ffi.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace jorch::program {
+namespace {
+
+namespace ffi = xla::ffi;
+
+constexpr struct {
+  const char* name;
+  c10::ScalarType torch;
+  ffi::DataType xla;
+} kDtypes[] = {
+    {"float32", c10::ScalarType::Float, ffi::DataType::F32},      {"float64", c10::ScalarType::Double, ffi::DataType::F64},
+    {"float16", c10::ScalarType::Half, ffi::DataType::F16},       {"bfloat16", c10::ScalarType::BFloat16, ffi::DataType::BF16},
+    {"int8", c10::ScalarType::Char, ffi::DataType::S8},           {"int16", c10::ScalarType::Short, ffi::DataType::S16},
+    {"int32", c10::ScalarType::Int, ffi::DataType::S32},          {"int64", c10::ScalarType::Long, ffi::DataType::S64},
+    {"uint8", c10::ScalarType::Byte, ffi::DataType::U8},          {"uint16", c10::ScalarType::UInt16, ffi::DataType::U16},
+    {"uint32", c10::ScalarType::UInt32, ffi::DataType::U32},      {"uint64", c10::ScalarType::UInt64, ffi::DataType::U64},
+    {"bool", c10::ScalarType::Bool, ffi::DataType::PRED},         {"complex64", c10::ScalarType::ComplexFloat, ffi::DataType::C64},
+    {"complex128", c10::ScalarType::ComplexDouble, ffi::DataType::C128},
+};
+
+c10::ScalarType torchDtype(ffi::DataType type) {
+  for (const auto& d : kDtypes)
+    if (d.xla == type) return d.torch;
+  TORCH_CHECK(false, "jorch_aten: libtorch has no dtype for XLA's type ", static_cast<int>(type));
+}
+
+/** What one call attribute says, ready to run: `stack` holds every argument, tensors are filled in per call. */
+struct AtenCall {
+  enum class Operand { One, List, OptionalList };
+  struct Slot {
+    size_t argument;
+    Operand kind;
+    std::vector<bool> present;  // of a list: which elements take an operand
+  };
+  struct Out {
+    bool defined;
+    c10::ScalarType dtype;
+    std::vector<int64_t> sizes;
+  };
+
+  explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)) {}
+  c10::OperatorHandle op;
+  std::vector<c10::IValue> stack;
+  std::vector<Slot> slots;
+  std::vector<Out> outs;
+  size_t operands = 0;
+};
+
+/** Parses one call text. Positions in errors are by argument, which is what the writer of the text knows. */
+class Parser {
+ public:
+  explicit Parser(std::string_view text) : text_(text) {}
+
+  std::shared_ptr<const AtenCall> parse() {
+    const size_t arrow = text_.rfind("->");
+    TORCH_CHECK(arrow != std::string_view::npos, "jorch_aten: no '->' in '", text_, "'");
+    std::vector<std::string_view> fields = split(text_.substr(0, arrow), '|');
+    const std::string_view name = fields.front();
+    fields.erase(fields.begin());
+    if (!fields.empty() && fields.back().empty()) fields.pop_back();
+
+    const size_t dot = name.find('.');
+    const auto op = c10::Dispatcher::singleton().findSchema(
+        {std::string(name.substr(0, dot)), dot == std::string_view::npos ? "" : std::string(name.substr(dot + 1))});
+    TORCH_CHECK(op.has_value(), "jorch_aten: libtorch has no operator ", name);
+
+    call_ = std::make_shared<AtenCall>(*op);
+    const auto& arguments = op->schema().arguments();
+    TORCH_CHECK(fields.size() == arguments.size(), "jorch_aten: ", name, " takes ", arguments.size(), " arguments, the call has ",
+                fields.size());
+    for (size_t i = 0; i < fields.size(); i++) {
+      field_ = fields[i];
+      argument_ = &arguments[i];
+      call_->stack.push_back(value(i));
+    }
+    const std::string_view results = text_.substr(arrow + 2);
+    if (!results.empty())
+      for (std::string_view out : split(results, ';')) call_->outs.push_back(parseOut(out));
+    return call_;
+  }
+
+ private:
+  static std::vector<std::string_view> split(std::string_view text, char separator) {
+    std::vector<std::string_view> parts;
+    for (size_t at = 0;;) {
+      const size_t end = text.find(separator, at);
+      parts.push_back(text.substr(at, end == std::string_view::npos ? end : end - at));
+      if (end == std::string_view::npos) return parts;
+      at = end + 1;
+    }
+  }
+
+  template <class... Why>
+  [[noreturn]] void bad(const Why&... why) const {
+    TORCH_CHECK(false, "jorch_aten: ", call_->op.operator_name(), ", argument '", argument_->name(), "': ", why..., " in '", field_, "'");
+  }
+
+  int64_t toInt(std::string_view text) const {
+    const std::string s(text);
+    char* end = nullptr;
+    errno = 0;
+    const long long v = std::strtoll(s.c_str(), &end, 10);
+    if (s.empty() || *end != '\0' || errno == ERANGE) bad("not an integer: '", text, "'");
+    return v;
+  }
+  double toDouble(std::string_view text) const {
+    const std::string s(text);
+    char* end = nullptr;
+    const double v = std::strtod(s.c_str(), &end);  // takes inf, -inf and nan as well
+    if (s.empty() || *end != '\0') bad("not a number: '", text, "'");
+    return v;
+  }
+  std::vector<std::string_view> elements() const {
+    if (field_.size() < 3 || field_[1] != '[' || field_.back() != ']') bad("expected [a,b,…]");
+    const std::string_view inside = field_.substr(2, field_.size() - 3);
+    return inside.empty() ? std::vector<std::string_view>{} : split(inside, ',');
+  }
+  std::string decode(std::string_view text) const {
+    std::string out;
+    for (size_t i = 0; i < text.size(); i++) {
+      if (text[i] != '%') {
+        out.push_back(text[i]);
+        continue;
+      }
+      if (i + 2 >= text.size()) bad("cut percent escape");
+      out.push_back(static_cast<char>(std::strtol(std::string(text.substr(i + 1, 2)).c_str(), nullptr, 16)));
+      i += 2;
+    }
+    return out;
+  }
+
+  c10::TypePtr type() const {
+    c10::TypePtr t = argument_->real_type();
+    if (auto optional = t->cast<c10::OptionalType>()) t = optional->getElementType();
+    return t;
+  }
+  c10::TypeKind elementKind() const {
+    if (auto list = type()->cast<c10::ListType>()) return list->getElementType()->kind();
+    bad("a list for ", type()->str());
+  }
+
+  // The writer of the text may only know "a list of numbers", and an empty list has no type at all: the schema decides.
+  c10::IValue list(char letter) const {
+    const auto items = elements();
+    const c10::TypeKind kind = elementKind();
+    if (kind == c10::TypeKind::BoolType) {
+      c10::List<bool> out;
+      for (auto item : items) out.push_back(toInt(item) != 0);
+      return out;
+    }
+    if (kind == c10::TypeKind::FloatType) {
+      c10::List<double> out;
+      for (auto item : items) out.push_back(toDouble(item));
+      return out;
+    }
+    if (kind == c10::TypeKind::IntType || kind == c10::TypeKind::SymIntType) {
+      c10::List<int64_t> out;
+      for (auto item : items) out.push_back(toInt(item));
+      return out;
+    }
+    if (kind == c10::TypeKind::NumberType) {
+      c10::List<at::Scalar> out;
+      for (auto item : items) out.push_back(letter == 'F' ? at::Scalar(toDouble(item)) : at::Scalar(toInt(item)));
+      return out;
+    }
+    if (items.empty() && kind == c10::TypeKind::TensorType) return c10::List<at::Tensor>();
+    if (items.empty() && kind == c10::TypeKind::OptionalType) return c10::List<std::optional<at::Tensor>>();
+    bad("a list of numbers for ", type()->str());
+  }
+
+  c10::IValue memoryFormat(std::string_view name) const {
+    if (name == "contiguous_format") return static_cast<int64_t>(c10::MemoryFormat::Contiguous);
+    if (name == "preserve_format") return static_cast<int64_t>(c10::MemoryFormat::Preserve);
+    if (name == "channels_last") return static_cast<int64_t>(c10::MemoryFormat::ChannelsLast);
+    if (name == "channels_last_3d") return static_cast<int64_t>(c10::MemoryFormat::ChannelsLast3d);
+    bad("no memory format");
+  }
+
+  c10::IValue tensor(size_t argument) {
+    const std::string_view rest = field_.substr(1);
+    if (rest == "?") return argument_->type()->kind() == c10::TypeKind::OptionalType ? c10::IValue() : c10::IValue(at::Tensor());
+    AtenCall::Slot slot{argument, AtenCall::Operand::One, {}};
+    if (rest.empty()) {
+      call_->operands++;
+    } else if (rest[0] == 'L') {
+      slot.kind = AtenCall::Operand::List;
+      const int64_t count = toInt(rest.substr(1));
+      if (count < 0 || count > 1 << 20) bad("not a count of operands");
+      slot.present.assign(static_cast<size_t>(count), true);
+      call_->operands += static_cast<size_t>(count);
+    } else if (rest[0] == 'O') {
+      slot.kind = AtenCall::Operand::OptionalList;
+      for (char c : rest.substr(1)) {
+        slot.present.push_back(c == '1');
+        call_->operands += c == '1';
+      }
+    } else {
+      bad("expected T, T?, TL<n> or TO<mask>");
+    }
+    call_->slots.push_back(std::move(slot));
+    return c10::IValue();
+  }
+
+  c10::IValue value(size_t argument) {
+    if (field_.empty()) bad("empty field");
+    const std::string_view rest = field_.substr(1);
+    const c10::TypeKind kind = type()->kind();
+    switch (field_[0]) {
+      case 'T': return tensor(argument);
+      case 'N':  // only a Device is ever a required argument that programs leave open: they run on the CPU
+        return argument_->type()->kind() == c10::TypeKind::DeviceObjType ? c10::IValue(c10::Device(c10::kCPU)) : c10::IValue();
+      case 'b': return kind == c10::TypeKind::IntType ? c10::IValue(toInt(rest)) : c10::IValue(toInt(rest) != 0);
+      case 'i': return kind == c10::TypeKind::FloatType ? c10::IValue(toDouble(rest)) : c10::IValue(toInt(rest));
+      case 'f': return toDouble(rest);
+      case 'c': {
+        const auto parts = split(rest, ',');
+        if (parts.size() != 2) bad("expected c<re>,<im>");
+        return c10::IValue(c10::complex<double>(toDouble(parts[0]), toDouble(parts[1])));
+      }
+      case 'I':
+      case 'F':
+      case 'B': return list(field_[0]);
+      case 's': return decode(rest);
+      case 'd': return static_cast<int64_t>(dtypeByName(rest));
+      case 'm': return memoryFormat(rest);
+      default: bad("unknown kind of field");
+    }
+  }
+
+  static AtenCall::Out parseOut(std::string_view text) {
+    if (text == "-") return {false, c10::ScalarType::Undefined, {}};
+    const size_t open = text.find('['), close = text.find(']');
+    TORCH_CHECK(open != std::string_view::npos && close != std::string_view::npos && open < close, "jorch_aten: bad result '", text, "'");
+    AtenCall::Out out{true, dtypeByName(text.substr(0, open)), {}};
+    if (close > open + 1)
+      for (auto dim : split(text.substr(open + 1, close - open - 1), ',')) out.sizes.push_back(std::strtoll(std::string(dim).c_str(), nullptr, 10));
+    return out;
+  }
+
+  std::string_view text_, field_;
+  const c10::Argument* argument_ = nullptr;
+  std::shared_ptr<AtenCall> call_;
+};
+
+/** Calls are parsed once per process: programs repeat them on every run, and the text is all that identifies them. */
+std::shared_ptr<const AtenCall> lookup(std::string_view text) {
+  static auto* mutex = new std::mutex;
+  static auto* calls = new std::unordered_map<std::string, std::shared_ptr<const AtenCall>>;
+  std::lock_guard<std::mutex> lock(*mutex);
+  std::string key(text);
+  auto found = calls->find(key);
+  if (found == calls->end()) {
+    if (calls->size() >= 4096) calls->clear();  // a bound, not a policy: running calls hold their own reference
+    auto call = Parser(key).parse();
+    found = calls->emplace(std::move(key), std::move(call)).first;
+  }
+  return found->second;
+}
+
+// XLA may run the handler on one of its own threads or on the caller's, whose thread-local state (an open trace, functorch levels,
+// autograd, autocast) means nothing here. So the state is set, not inherited: plain kernels, factories allowed.
+struct PlainKernels {
+  c10::impl::ForceDispatchKeyGuard keys{
+      c10::DispatchKeySet(c10::DispatchKey::BackendSelect),
+      c10::autograd_dispatch_keyset_with_ADInplaceOrView | c10::default_excluded_set | c10::DispatchKeySet(c10::DispatchKey::Functionalize)};
+  c10::AutoGradMode grad{false};
+};
+
+at::Tensor view(void* data, at::IntArrayRef sizes, c10::ScalarType dtype) {
+  return at::from_blob(data, sizes, at::TensorOptions().dtype(dtype).device(c10::kCPU));
+}
+
+at::Tensor operand(ffi::AnyBuffer buffer) {
+  const auto dims = buffer.dimensions();
+  const at::IntArrayRef sizes(dims.begin(), dims.size());
+  const c10::ScalarType dtype = torchDtype(buffer.element_type());
+  void* data = buffer.untyped_data();
+  // ATen's vectorized kernels load complex128 with 16-byte alignment and crash on less.
+  if (reinterpret_cast<uintptr_t>(data) % 16 != 0 && buffer.size_bytes() > 0) {
+    at::Tensor copy = at::empty(sizes, at::TensorOptions().dtype(dtype));
+    std::memcpy(copy.data_ptr(), data, buffer.size_bytes());
+    return copy;
+  }
+  return view(data, sizes, dtype);
+}
+
+void store(const at::Tensor& result, ffi::AnyBuffer buffer, size_t index, const AtenCall& call) {
+  const auto dims = buffer.dimensions();
+  const at::IntArrayRef sizes(dims.begin(), dims.size());
+  const c10::ScalarType dtype = torchDtype(buffer.element_type());
+  TORCH_CHECK(result.defined(), call.op.operator_name(), ": result ", index, " is undefined, the compiled program expects ", dtype, sizes);
+  TORCH_CHECK(result.sizes() == sizes && result.scalar_type() == dtype, call.op.operator_name(), ": result ", index, " is ",
+              result.scalar_type(), result.sizes(), ", the compiled program expects ", dtype, sizes,
+              " (its shape must not depend on data inside compile())");
+  if (result.numel() == 0) return;
+  const at::Tensor plain = result.resolve_conj().resolve_neg();
+  if (plain.is_contiguous()) std::memcpy(buffer.untyped_data(), plain.const_data_ptr(), plain.nbytes());
+  else view(buffer.untyped_data(), sizes, dtype).copy_(plain);
+}
+
+void flatten(const c10::IValue& value, std::vector<at::Tensor>& out) {
+  if (value.isTensor()) out.push_back(value.toTensor());
+  else if (value.isTensorList())
+    for (const at::Tensor& t : value.toTensorVector()) out.push_back(t);
+  else if (value.isNone()) out.emplace_back();
+}
+
+void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets) {
+  PlainKernels guard;
+  TORCH_CHECK(args.size() == call.operands, call.op.operator_name(), ": ", call.operands, " operands expected, got ", args.size());
+  std::vector<c10::IValue> stack = call.stack;
+  size_t next = 0;
+  auto take = [&] { return operand(args.get<ffi::AnyBuffer>(next++).value()); };
+  for (const auto& slot : call.slots) {
+    switch (slot.kind) {
+      case AtenCall::Operand::One: stack[slot.argument] = take(); break;
+      case AtenCall::Operand::List: {
+        c10::List<at::Tensor> list;
+        for (size_t i = 0; i < slot.present.size(); i++) list.push_back(take());
+        stack[slot.argument] = std::move(list);
+        break;
+      }
+      case AtenCall::Operand::OptionalList: {
+        c10::List<std::optional<at::Tensor>> list;
+        for (bool present : slot.present) list.push_back(present ? std::optional<at::Tensor>(take()) : std::nullopt);
+        stack[slot.argument] = std::move(list);
+        break;
+      }
+    }
+  }
+  call.op.callBoxed(stack);
+
+  std::vector<at::Tensor> results;
+  for (const c10::IValue& value : stack) flatten(value, results);
+  TORCH_CHECK(results.size() == call.outs.size(), call.op.operator_name(), ": ", call.outs.size(), " results expected, got ", results.size());
+  size_t buffer = 0;
+  for (size_t i = 0; i < results.size(); i++)
+    if (call.outs[i].defined) {
+      TORCH_CHECK(buffer < rets.size(), call.op.operator_name(), ": the custom call has only ", rets.size(), " results");
+      store(results[i], *rets.get<ffi::AnyBuffer>(buffer++).value(), i, call);
+    }
+}
+
+// XLA wraps a handler's message in words of its own; the marks let atenCallError find torch's words again.
+constexpr std::string_view kBegin = "jorch_aten{{", kEnd = "}}jorch_aten";
+
+ffi::Error failure(ffi::ErrorCode code, const char* message) {
+  return ffi::Error(code, std::string(kBegin) + message + std::string(kEnd));
+}
+
+// No exception may leave: XLA is built without them and would end the process.
+ffi::Error handle(ffi::RemainingArgs args, ffi::RemainingRets rets, std::string_view text) {
+  try {
+    run(*lookup(text), args, rets);
+    return ffi::Error::Success();
+  } catch (const c10::Error& error) {
+    return failure(ffi::ErrorCode::kInvalidArgument, error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return failure(ffi::ErrorCode::kInternal, error.what());
+  } catch (...) {
+    return failure(ffi::ErrorCode::kInternal, "unknown C++ exception");
+  }
+}
+
+XLA_FFI_DEFINE_HANDLER(kHandler, handle, ffi::Ffi::Bind().RemainingArgs().RemainingRets().Attr<std::string_view>("call"));
+
+}  // namespace
+
+void registerAtenCall(pjrt::Plugin& plugin) { plugin.registerHandler("jorch_aten", reinterpret_cast<void*>(kHandler), "HOST"); }
+
+void checkAtenCall(std::string_view text) { lookup(text); }
+
+std::string atenCallError(std::string_view message) {
+  const size_t begin = message.find(kBegin);
+  const size_t end = message.rfind(kEnd);
+  if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) return {};
+  return std::string(message.substr(begin + kBegin.size(), end - begin - kBegin.size()));
+}
+
+c10::ScalarType dtypeByName(std::string_view name) {
+  for (const auto& d : kDtypes)
+    if (name == d.name) return d.torch;
+  TORCH_CHECK(false, "jorch: no dtype is named '", name, "'");
+}
+
+}  // namespace jorch::program

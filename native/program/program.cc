@@ -1,0 +1,221 @@
+/** @file The compiled call: everything here runs on every call, most of it in tens of nanoseconds. */
+#include "program.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/CPUAllocator.h>
+#include <c10/util/SmallVector.h>
+#include <c10/util/accumulate.h>
+
+#include <algorithm>
+
+#include "aten_call.h"
+
+namespace jorch::program {
+namespace {
+
+/** Memory of one result: XLA's buffer, as the context of a c10::DataPtr. */
+struct ResultMemory {
+  pjrt::Buffer buffer;
+  std::shared_ptr<const InputSpec> spec;
+};
+
+// Runs wherever the tensor's last reference dies: a finalizer during garbage collection, another thread, process exit. It touches
+// no JavaScript, and plugin and client are never destroyed.
+void freeResult(void* context) { delete static_cast<ResultMemory*>(context); }
+
+const void* emptyData() {
+  alignas(64) static const char nothing[64] = {};
+  return nothing;  // XLA wants an address even for tensors without elements
+}
+
+bool zeroCopyAligned(const void* data) { return reinterpret_cast<uintptr_t>(data) % 64 == 0; }
+
+constexpr auto kLazyBits = c10::DispatchKeySet({c10::DispatchKey::Conjugate, c10::DispatchKey::Negative, c10::DispatchKey::ZeroTensor});
+
+/** The same values as a plain row-major tensor. */
+at::Tensor materialize(const at::Tensor& tensor) {
+  at::AutoDispatchBelowADInplaceOrView noGrad;
+  if (tensor._is_zerotensor()) return at::zeros(tensor.sizes(), tensor.options());
+  return tensor.resolve_conj().resolve_neg().contiguous();
+}
+
+[[noreturn]] void refuse(size_t index, const at::Tensor& tensor, const InputSpec& spec) {
+  TORCH_CHECK(tensor.defined(), "compiled call: argument ", index, " is undefined");
+  TORCH_CHECK(tensor.layout() == c10::kStrided, "compiled call: argument ", index, " has layout ", tensor.layout(),
+              "; only strided tensors can be given to compiled functions");
+  TORCH_CHECK(tensor.device().is_cpu(), "compiled call: argument ", index, " is on ", tensor.device(), ", the program runs on the CPU");
+  TORCH_CHECK(false, "compiled call: argument ", index, " is ", tensor.scalar_type(), tensor.sizes(), ", the program was compiled for ",
+              spec.dtype, at::IntArrayRef(spec.sizes));
+}
+
+bool isDense(const OutputSpec& spec) {
+  if (spec.strides.empty()) return true;
+  std::vector<std::pair<int64_t, int64_t>> dims;
+  for (size_t d = 0; d < spec.sizes.size(); d++) {
+    if (spec.sizes[d] == 0) return true;
+    if (spec.sizes[d] != 1) dims.emplace_back(spec.strides[d], spec.sizes[d]);
+  }
+  std::sort(dims.begin(), dims.end());
+  int64_t expected = 1;
+  for (const auto& [stride, size] : dims) {
+    if (stride != expected) return false;
+    expected *= size;
+  }
+  return true;
+}
+
+}  // namespace
+
+pjrt::Client& cpuClient(const std::string& path) {
+  pjrt::Plugin& plugin = pjrt::Plugin::load(path);
+  registerAtenCall(plugin);
+  return pjrt::Client::get(plugin);
+}
+
+PJRT_Buffer_Type elementType(c10::ScalarType dtype) {
+  switch (dtype) {
+    case c10::ScalarType::Float: return PJRT_Buffer_Type_F32;
+    case c10::ScalarType::Double: return PJRT_Buffer_Type_F64;
+    case c10::ScalarType::Half: return PJRT_Buffer_Type_F16;
+    case c10::ScalarType::BFloat16: return PJRT_Buffer_Type_BF16;
+    case c10::ScalarType::Char: return PJRT_Buffer_Type_S8;
+    case c10::ScalarType::Short: return PJRT_Buffer_Type_S16;
+    case c10::ScalarType::Int: return PJRT_Buffer_Type_S32;
+    case c10::ScalarType::Long: return PJRT_Buffer_Type_S64;
+    case c10::ScalarType::Byte: return PJRT_Buffer_Type_U8;
+    case c10::ScalarType::UInt16: return PJRT_Buffer_Type_U16;
+    case c10::ScalarType::UInt32: return PJRT_Buffer_Type_U32;
+    case c10::ScalarType::UInt64: return PJRT_Buffer_Type_U64;
+    case c10::ScalarType::Bool: return PJRT_Buffer_Type_PRED;
+    case c10::ScalarType::ComplexFloat: return PJRT_Buffer_Type_C64;
+    case c10::ScalarType::ComplexDouble: return PJRT_Buffer_Type_C128;
+    default: TORCH_CHECK(false, "jorch: XLA has no element type for ", dtype);
+  }
+}
+
+/** What one run holds besides the cached wrappers. */
+class Program::Arguments {
+ public:
+  // Whoever comes second (another thread; an ATen call that runs the same program) wraps its arguments afresh.
+  explicit Arguments(std::atomic_flag& slotsTaken) : slotsTaken_(slotsTaken), owner_(!slotsTaken.test_and_set(std::memory_order_acquire)) {}
+  ~Arguments() {
+    buffers.clear();  // before the tensors whose memory they are
+    if (owner_) slotsTaken_.clear(std::memory_order_release);
+  }
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+  bool ownsSlots() const { return owner_; }
+
+  c10::SmallVector<at::Tensor, 4> tensors;
+  c10::SmallVector<pjrt::Buffer, 4> buffers;
+
+ private:
+  std::atomic_flag& slotsTaken_;
+  bool owner_;
+};
+
+Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs)
+    : executable_(std::move(executable)), inputs_(std::move(inputs)), outputs_(std::move(outputs)), slots_(inputs_.size()) {
+  TORCH_CHECK(executable_->client().isCpu(), "Program: the executable is for ", executable_->client().platform(), ", not for the CPU");
+  TORCH_CHECK(executable_->outputCount() == outputs_.size(), "Program: ", outputs_.size(), " results described, the executable has ",
+              executable_->outputCount());
+  for (const InputSpec& input : inputs_) inputTypes_.push_back(elementType(input.dtype));
+  const auto shapes = executable_->outputShapes();
+  for (size_t i = 0; i < outputs_.size(); i++) {
+    const OutputSpec& spec = outputs_[i];
+    TORCH_CHECK(spec.strides.empty() || spec.strides.size() == spec.sizes.size(), "Program: result ", i, " has ", spec.sizes.size(),
+                " sizes but ", spec.strides.size(), " strides");
+    // Everything after this trusts the spec with raw memory.
+    TORCH_CHECK(shapes[i].type == elementType(spec.dtype) && c10::multiply_integers(shapes[i].dims) == c10::multiply_integers(spec.sizes),
+                "Program: result ", i, " is described as ", spec.dtype, at::IntArrayRef(spec.sizes), ", the executable returns type ",
+                static_cast<int>(shapes[i].type), " ", at::IntArrayRef(shapes[i].dims));
+    TORCH_CHECK(isDense(spec), "Program: result ", i, " has strides ", at::IntArrayRef(spec.strides), " for sizes ",
+                at::IntArrayRef(spec.sizes), ", which are not dense");
+    physical_.push_back(std::make_shared<const InputSpec>(InputSpec{shapes[i].dims, spec.dtype}));
+    outputSizes_.push_back(c10::multiply_integers(spec.sizes) * static_cast<int64_t>(c10::elementSize(spec.dtype)));
+    outputBytes_ += outputSizes_.back();
+  }
+}
+
+PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments& held) {
+  const InputSpec& spec = inputs_[index];
+  if (C10_UNLIKELY(!tensor.defined() || tensor.layout() != c10::kStrided || !tensor.device().is_cpu() ||
+                   tensor.scalar_type() != spec.dtype || tensor.sizes() != at::IntArrayRef(spec.sizes)))
+    refuse(index, tensor, spec);
+
+  const at::Tensor* plain = &tensor;
+  if (C10_UNLIKELY(tensor.key_set().has_any(kLazyBits) || !tensor.is_contiguous())) {
+    held.tensors.push_back(materialize(tensor));
+    plain = &held.tensors.back();
+  }
+  const void* data = plain->numel() == 0 ? emptyData() : plain->const_data_ptr();
+
+  // A result of an earlier call comes back as it went out, when it was not reshaped since.
+  const c10::DataPtr& memory = plain->storage().data_ptr();
+  if (memory.get_deleter() == &freeResult && memory.get() == data) {
+    const auto* result = static_cast<const ResultMemory*>(memory.get_context());
+    if (result->spec->dtype == spec.dtype && result->spec->sizes == spec.sizes) return result->buffer.get();
+  }
+
+  const bool cacheable = held.ownsSlots() && plain == &tensor && zeroCopyAligned(data);
+  if (cacheable) {
+    Slot& slot = slots_[index];
+    if (slot.latest.data == data) return slot.latest.buffer.get();
+    std::swap(slot.latest, slot.previous);
+    if (slot.latest.data == data) return slot.latest.buffer.get();
+  }
+
+  // Only an aligned pointer is taken as it is; everything else XLA copies, and there is no need to keep that alive for longer.
+  pjrt::Buffer buffer = pjrt::Buffer::fromHost(
+      executable_->client(), data, inputTypes_[index], spec.sizes.data(), spec.sizes.size(),
+      zeroCopyAligned(data) ? PJRT_HostBufferSemantics_kImmutableZeroCopy : PJRT_HostBufferSemantics_kImmutableOnlyDuringCall);
+
+  // A buffer that is not this very memory is a copy of it, and would be stale in the next call.
+  if (cacheable && buffer.pointer() == data) {
+    slots_[index].latest = Wrapped{data, std::move(buffer)};
+    return slots_[index].latest.buffer.get();
+  }
+  held.buffers.push_back(std::move(buffer));
+  return held.buffers.back().get();
+}
+
+at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
+  const OutputSpec& spec = outputs_[index];
+  void* data = buffer.pointer();
+  c10::DataPtr memory(data, new ResultMemory{std::move(buffer), physical_[index]}, &freeResult, c10::Device(c10::kCPU));
+  // Resizable like any eager tensor: resize_ then moves the data to libtorch's own allocator.
+  auto storage = c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), outputSizes_[index], std::move(memory),
+                                                       c10::GetCPUAllocator(), /*resizable=*/true);
+  at::Tensor tensor = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(std::move(storage)), c10::DispatchKeySet(c10::DispatchKey::CPU),
+                                                               c10::scalarTypeToTypeMeta(spec.dtype));
+  c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
+  if (spec.strides.empty()) impl->set_sizes_contiguous(spec.sizes);
+  else impl->set_sizes_and_strides(spec.sizes, spec.strides);
+  return tensor;
+}
+
+void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs) {
+  outs.clear();
+  TORCH_CHECK(args.size() == inputs_.size(), "compiled call: ", inputs_.size(), " arguments expected, got ", args.size());
+
+  Arguments held(slotsTaken_);
+  c10::SmallVector<PJRT_Buffer*, 32> in(args.size());
+  for (size_t i = 0; i < args.size(); i++) in[i] = argument(i, args[i], held);
+
+  c10::SmallVector<PJRT_Buffer*, 32> raw(outputs_.size());
+  try {
+    executable_->execute(in.data(), in.size(), raw.data());
+  } catch (const pjrt::PjrtError& error) {
+    const std::string message = atenCallError(error.message());
+    if (message.empty()) throw;
+    TORCH_CHECK(false, message);
+  }
+
+  c10::SmallVector<pjrt::Buffer, 32> buffers;
+  for (PJRT_Buffer* buffer : raw) buffers.emplace_back(executable_->client().api(), buffer);
+  outs.reserve(buffers.size());
+  for (size_t i = 0; i < buffers.size(); i++) outs.push_back(result(i, std::move(buffers[i])));
+}
+
+}  // namespace jorch::program

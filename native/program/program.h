@@ -1,0 +1,88 @@
+/** @file A compiled function on the CPU: eager tensors in, one PJRT execution, eager tensors out, no copies on the way. */
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
+#include <c10/util/ArrayRef.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../pjrt/client.h"
+#include "../pjrt/executable.h"
+
+namespace jorch::program {
+
+struct InputSpec {
+  std::vector<int64_t> sizes;
+  c10::ScalarType dtype;
+};
+
+struct OutputSpec {
+  std::vector<int64_t> sizes;
+  c10::ScalarType dtype;
+  /**
+   * What eager libtorch would have; empty means row-major. Anything dense is allowed: the program then returns the dimensions in
+   * the order of falling strides, row-major, so that as_strided(result, sizes, strides) is right.
+   */
+  std::vector<int64_t> strides;
+};
+
+/** The CPU client of the plugin at `path`, with `jorch_aten` registered. One per process and path. Throws PjrtError. */
+pjrt::Client& cpuClient(const std::string& path);
+
+/** PJRT's element type for a torch dtype. Throws c10::Error for one that XLA does not have (quantized, float8, …). */
+PJRT_Buffer_Type elementType(c10::ScalarType dtype);
+
+/** Safe to run from several threads at once. */
+class Program {
+ public:
+  /** Throws c10::Error when the specs do not fit the executable: another count of results, strides that are not dense. */
+  Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs);
+
+  /**
+   * Runs the program on `args` (CPU tensors of exactly the specs' sizes and dtypes, any strides, conj and neg bits and zero tensors
+   * allowed) and puts fresh CPU tensors, which own their memory, into `outs`. Blocks until done.
+   * Throws c10::Error for arguments that do not fit and, with torch's own message, for what an ATen call inside raised;
+   * PjrtError for everything XLA reports. A failed run leaves `outs` empty.
+   */
+  void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs);
+
+  const std::vector<InputSpec>& inputs() const noexcept { return inputs_; }
+  const std::vector<OutputSpec>& outputs() const noexcept { return outputs_; }
+  /** Bytes that the results of one run hold, for memory accounting. */
+  int64_t outputBytes() const noexcept { return outputBytes_; }
+  pjrt::Executable& executable() const noexcept { return *executable_; }
+
+ private:
+  /** PJRT's view of caller memory at `data`: it owns nothing, so the memory may be freed, and reused, under it. */
+  struct Wrapped {
+    const void* data = nullptr;
+    pjrt::Buffer buffer;
+  };
+  /** The two latest: loops that alternate between two tensors (double buffering, a line search) hit as well. */
+  struct Slot {
+    Wrapped latest, previous;
+  };
+  class Arguments;
+
+  PJRT_Buffer* argument(size_t index, const at::Tensor& tensor, Arguments& held);
+  at::Tensor result(size_t index, pjrt::Buffer buffer) const;
+
+  std::shared_ptr<pjrt::Executable> executable_;
+  std::vector<InputSpec> inputs_;
+  std::vector<OutputSpec> outputs_;
+  std::vector<PJRT_Buffer_Type> inputTypes_;
+  /** Per output: its row-major dimensions, shared with the tensors so that they can come back as arguments without wrapping. */
+  std::vector<std::shared_ptr<const InputSpec>> physical_;
+  std::vector<int64_t> outputSizes_;
+  int64_t outputBytes_ = 0;
+
+  std::vector<Slot> slots_;
+  std::atomic_flag slotsTaken_ = ATOMIC_FLAG_INIT;
+};
+
+}  // namespace jorch::program
