@@ -65,7 +65,7 @@ export class LineSearch {
     const start: Trial = { alpha: 0, f: f0, slope: slope0 };
     // Below this a difference of values is rounding, and slopes decide: the approximate Wolfe conditions of Hager & Zhang
     // (SIAM J. Optim. 16, 2005, eq. 3.4). Without them a search near the minimum fails although the gradient is still exact.
-    const noise = 1e-15 * Math.abs(f0);
+    const noise = 1e-14 * Math.abs(f0);
     const accepts = (t: Trial) =>
       Math.abs(t.slope) <= -c2 * slope0 &&
       (t.f <= f0 + c1 * t.alpha * slope0 || (t.f <= f0 + noise && t.slope <= (2 * c1 - 1) * slope0));
