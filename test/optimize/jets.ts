@@ -78,8 +78,28 @@ export function sumOfSquares(
   x: Float64Array,
   second = false,
 ): Evaluation & { h: Float64Array } {
-  const total = sum(residuals(variables(x, second)).map(sq)) as Jet;
-  return { f: total.v, g: total.g, h: total.h ?? new Float64Array(0) };
+  const n = x.length;
+  const g = new Float64Array(n);
+  const h = new Float64Array(second ? n * n : 0);
+  let f = 0;
+  for (const r of residuals(variables(x, second))) {
+    if (typeof r === 'number') {
+      f += r * r;
+      continue;
+    }
+    f += r.v * r.v;
+    for (let i = 0; i < n; i++) {
+      g[i] = g[i]! + 2 * r.v * r.g[i]!;
+      if (!r.h) continue;
+      for (let j = 0; j < n; j++) h[i * n + j] = h[i * n + j]! + 2 * (r.g[i]! * r.g[j]! + r.v * r.h[i * n + j]!);
+    }
+  }
+  return { f, g, h };
+}
+
+/** The value alone: the residuals are as happy with plain numbers. */
+export function sumOfSquaresValue(residuals: (x: Term[]) => Term[], x: Float64Array): number {
+  return residuals(Array.from(x)).reduce<number>((f, r) => f + (r as number) ** 2, 0);
 }
 
 /** The residuals at `x` and their Jacobian, row-major m × n. */
