@@ -119,6 +119,7 @@ std::shared_ptr<Executable> Client::compile(const std::string& stablehlo, const 
   checkProgramSizes(stablehlo);
   OptionOverrides merged = overrides;
   merged.insert(flags_.begin(), flags_.end());
+  if (isCpu()) merged.merge(cpuDefaults(stablehlo));
   const std::string options = encodeCompileOptions(merged);
 
   PJRT_Program program{};

@@ -28,7 +28,7 @@ class Client {
   static Client& get(Plugin& plugin, ClientOptions options = {});
 
   /**
-   * Compiles StableHLO text. `overrides` win over XLA_FLAGS. Throws TooLarge before XLA sees a value of 2^38 elements,
+   * Compiles StableHLO text. `overrides` win over XLA_FLAGS, which win over jorch's defaults (cpuDefaults). Throws TooLarge before XLA sees a value of 2^38 elements,
    * PjrtError otherwise. Thread-safe; takes 10–200 ms and more.
    */
   std::shared_ptr<Executable> compile(const std::string& stablehlo, const OptionOverrides& overrides = {});

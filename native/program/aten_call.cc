@@ -9,6 +9,8 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <xla/ffi/api/ffi.h>
 
+#include <cerrno>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -194,21 +196,32 @@ class Parser {
     bad("no memory format");
   }
 
+  // Boxed calls spell "no tensor" in two ways, by whether the schema says Tensor? or Tensor.
+  c10::IValue none() const {
+    switch (argument_->type()->kind()) {
+      case c10::TypeKind::TensorType: return at::Tensor();
+      case c10::TypeKind::DeviceObjType: return c10::Device(c10::kCPU);
+      default: return c10::IValue();
+    }
+  }
+
   c10::IValue tensor(size_t argument) {
     const std::string_view rest = field_.substr(1);
-    if (rest == "?") return argument_->type()->kind() == c10::TypeKind::OptionalType ? c10::IValue() : c10::IValue(at::Tensor());
+    if (rest == "?") return none();
     AtenCall::Slot slot{argument, AtenCall::Operand::One, {}};
+    // A Tensor?[] with every element present looks like a Tensor[]: the schema tells them apart.
+    if (!rest.empty())
+      slot.kind = elementKind() == c10::TypeKind::OptionalType ? AtenCall::Operand::OptionalList : AtenCall::Operand::List;
     if (rest.empty()) {
       call_->operands++;
     } else if (rest[0] == 'L') {
-      slot.kind = AtenCall::Operand::List;
       const int64_t count = toInt(rest.substr(1));
       if (count < 0 || count > 1 << 20) bad("not a count of operands");
       slot.present.assign(static_cast<size_t>(count), true);
       call_->operands += static_cast<size_t>(count);
     } else if (rest[0] == 'O') {
-      slot.kind = AtenCall::Operand::OptionalList;
       for (char c : rest.substr(1)) {
+        if (c != '1' && slot.kind == AtenCall::Operand::List) bad("an undefined tensor in a Tensor[]");
         slot.present.push_back(c == '1');
         call_->operands += c == '1';
       }
@@ -219,17 +232,33 @@ class Parser {
     return c10::IValue();
   }
 
+  // Writers know a number, the schema knows of which type: `i1` may be meant for a bool or a float, `f2` for an int.
+  c10::IValue number(c10::TypeKind kind, std::string_view rest) const {
+    const char letter = field_[0];
+    switch (kind) {
+      case c10::TypeKind::BoolType: return toDouble(rest) != 0;
+      case c10::TypeKind::FloatType: return toDouble(rest);
+      case c10::TypeKind::NumberType:  // a Scalar: here the letter is the dtype category, and it matters
+        if (letter == 'b') return toInt(rest) != 0;
+        return letter == 'f' ? c10::IValue(toDouble(rest)) : c10::IValue(toInt(rest));
+      default: break;
+    }
+    if (letter != 'f') return toInt(rest);
+    const double value = toDouble(rest);
+    if (value != std::trunc(value) || std::abs(value) > 0x1p62) bad("not an integer: '", rest, "'");
+    return static_cast<int64_t>(value);
+  }
+
   c10::IValue value(size_t argument) {
     if (field_.empty()) bad("empty field");
     const std::string_view rest = field_.substr(1);
     const c10::TypeKind kind = type()->kind();
     switch (field_[0]) {
       case 'T': return tensor(argument);
-      case 'N':  // only a Device is ever a required argument that programs leave open: they run on the CPU
-        return argument_->type()->kind() == c10::TypeKind::DeviceObjType ? c10::IValue(c10::Device(c10::kCPU)) : c10::IValue();
-      case 'b': return kind == c10::TypeKind::IntType ? c10::IValue(toInt(rest)) : c10::IValue(toInt(rest) != 0);
-      case 'i': return kind == c10::TypeKind::FloatType ? c10::IValue(toDouble(rest)) : c10::IValue(toInt(rest));
-      case 'f': return toDouble(rest);
+      case 'N': return none();
+      case 'b':
+      case 'i':
+      case 'f': return number(kind, rest);
       case 'c': {
         const auto parts = split(rest, ',');
         if (parts.size() != 2) bad("expected c<re>,<im>");

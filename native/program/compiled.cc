@@ -1,0 +1,395 @@
+// The JavaScript side of a compiled function: a cache of programs by signature, and the hit path.
+#include "program/compiled.h"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/core/DefaultDtype.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/util/SmallVector.h>
+
+#include <list>
+
+#include "dispatch/tracing.h"
+#include "pjrt/api.h"
+#include "program/aten_call.h"
+#include "program/effects.h"
+#include "program/program.h"
+#include "tensor/tensor.h"
+
+namespace jorch {
+
+namespace {
+
+using program::Program;
+
+// What a compiled program was specialised on, for one tensor.
+struct Signature {
+  c10::SmallVector<int64_t, 8> sizesAndStrides;
+  c10::ScalarType dtype;
+  bool requiresGrad;
+  bool hasGrad;
+
+  static Signature of(const at::Tensor& t, bool isCapture) {
+    Signature s{{}, t.scalar_type(), t.requires_grad(), isCapture && t.is_leaf() && t.grad().defined()};
+    s.sizesAndStrides.append(t.sizes().begin(), t.sizes().end());
+    s.sizesAndStrides.append(t.strides().begin(), t.strides().end());
+    return s;
+  }
+  bool matches(const at::Tensor& t, bool isCapture) const {
+    const size_t n = t.dim();
+    if (n * 2 != sizesAndStrides.size() || t.scalar_type() != dtype || t.requires_grad() != requiresGrad) return false;
+    if (!std::equal(t.sizes().begin(), t.sizes().end(), sizesAndStrides.begin())) return false;
+    if (!std::equal(t.strides().begin(), t.strides().end(), sizesAndStrides.begin() + n)) return false;
+    return !isCapture || hasGrad == (t.is_leaf() && t.grad().defined());
+  }
+};
+
+// Everything outside the arguments that changes what a function computes.
+uint64_t modes() {
+  uint64_t bits = at::GradMode::is_enabled();
+  bits |= static_cast<uint64_t>(c10::InferenceMode::is_enabled()) << 1;
+  bits |= static_cast<uint64_t>(at::autocast::is_autocast_enabled(at::kCPU)) << 2;
+  bits |= static_cast<uint64_t>(at::autocast::get_autocast_dtype(at::kCPU)) << 8;
+  bits |= static_cast<uint64_t>(c10::typeMetaToScalarType(c10::get_default_dtype())) << 16;
+  return bits;
+}
+
+// Where a parameter of the program comes from, and where a result goes: argument leaf k, or captured tensor k.
+struct Place {
+  bool isArg;
+  uint32_t index;
+};
+
+struct ResultPlan {
+  int32_t output = -1;  // program output, or
+  Place same{};         // the very object that was given
+};
+
+struct EffectPlan {
+  uint32_t output;
+  Place target;
+  bool gradient;  // sets .grad instead of the value
+};
+
+enum class Shape : uint8_t { Single, Array, Tree };
+
+struct Entry {
+  uint32_t id;
+  uint32_t structure;
+  uint64_t mode;
+  std::vector<Signature> args;
+  std::vector<at::Tensor> captures;
+  std::vector<napi_ref> captureObjects;
+  std::vector<Signature> captureSignatures;
+  std::vector<Place> parameters;
+  std::vector<ResultPlan> results;
+  std::vector<EffectPlan> effects;
+  std::vector<Place> clearedGrads;
+  std::vector<uint32_t> aliases;  // only for programs with effects: which parameters share memory
+  Shape shape;
+  std::unique_ptr<Program> program;
+};
+
+class CompiledWrap {
+ public:
+  std::list<Entry> entries;  // the latest used first
+
+  Entry* find(uint32_t structure, c10::ArrayRef<at::Tensor> args) {
+    const uint64_t mode = modes();
+    for (auto it = entries.begin(); it != entries.end(); ++it) {
+      Entry& entry = *it;
+      if (entry.structure != structure || entry.mode != mode || entry.args.size() != args.size() || !matches(entry, args)) continue;
+      if (it != entries.begin()) entries.splice(entries.begin(), entries, it);
+      return &entry;
+    }
+    return nullptr;
+  }
+
+ private:
+  static bool matches(const Entry& entry, c10::ArrayRef<at::Tensor> args) {
+    for (size_t i = 0; i < args.size(); i++)
+      if (!entry.args[i].matches(args[i], false)) return false;
+    for (size_t i = 0; i < entry.captures.size(); i++)
+      if (!entry.captureSignatures[i].matches(entry.captures[i], true)) return false;
+    return true;
+  }
+};
+
+const at::Tensor& at_(const Entry& entry, c10::ArrayRef<at::Tensor> args, Place place) {
+  return place.isArg ? args[place.index] : entry.captures[place.index];
+}
+
+// Parameters numbered by the memory they live in.
+std::vector<uint32_t> aliasPattern(c10::ArrayRef<at::Tensor> tensors) {
+  std::vector<uint32_t> pattern(tensors.size());
+  ska::flat_hash_map<const void*, uint32_t> seen;
+  for (uint32_t i = 0; i < tensors.size(); i++)
+    pattern[i] = seen.emplace(tensors[i].has_storage() ? static_cast<const void*>(tensors[i].storage().unsafeGetStorageImpl()) : &tensors[i], i).first->second;
+  return pattern;
+}
+
+using Tensors = c10::SmallVector<at::Tensor, 8>;
+
+napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, c10::ArrayRef<napi_value> argObjects) {
+  Tensors parameters;
+  for (Place place : entry.parameters) parameters.push_back(at_(entry, args, place));
+  std::vector<at::Tensor> outputs;
+  entry.program->run(parameters, outputs);
+  // From here on nothing fails: mutations take effect only after the program has.
+  for (const EffectPlan& effect : entry.effects) {
+    const at::Tensor& target = at_(entry, args, effect.target);
+    if (effect.gradient) target.mutable_grad() = outputs[effect.output];
+    else program::assign(target, outputs[effect.output]);
+  }
+  for (Place place : entry.clearedGrads) at_(entry, args, place).mutable_grad() = at::Tensor();
+  const auto resultAt = [&](const ResultPlan& plan) {
+    if (plan.output >= 0) return wrap(addon, env, outputs[plan.output]);
+    if (plan.same.isArg) return argObjects[plan.same.index];
+    napi_value object = nullptr;
+    check(env, napi_get_reference_value(env, entry.captureObjects[plan.same.index], &object));
+    return object;
+  };
+  if (entry.shape == Shape::Single) return resultAt(entry.results[0]);
+  const uint32_t skip = entry.shape == Shape::Tree;
+  napi_value array;
+  check(env, napi_create_array_with_length(env, entry.results.size() + skip, &array));
+  if (skip) check(env, napi_set_element(env, array, 0, number(env, entry.id)));
+  for (uint32_t i = 0; i < entry.results.size(); i++) check(env, napi_set_element(env, array, i + skip, resultAt(entry.results[i])));
+  return array;
+}
+
+CompiledWrap& self(napi_env env, napi_callback_info info, size_t& count, napi_value* args) {
+  napi_value receiver;
+  check(env, napi_get_cb_info(env, info, &count, args, &receiver, nullptr));
+  void* data = nullptr;
+  if (napi_unwrap(env, receiver, &data) != napi_ok || !data) throw JsError("BAD_ARGUMENT", "not a compiled function");
+  return *static_cast<CompiledWrap*>(data);
+}
+
+struct Leaves {
+  Tensors tensors;
+  c10::SmallVector<napi_value, 8> objects;
+};
+
+void readLeaves(Addon& addon, napi_env env, napi_value array, Leaves& leaves) {
+  uint32_t length = 0;
+  check(env, napi_get_array_length(env, array, &length));
+  for (uint32_t i = 0; i < length; i++) {
+    napi_value object;
+    check(env, napi_get_element(env, array, i, &object));
+    leaves.tensors.push_back(wrapArgument(addon, env, object, "an argument").tensor());
+    leaves.objects.push_back(object);
+  }
+}
+
+// PJRT's words become a JorchError; ATen's own message stays ATen's.
+template <class Body>
+napi_value translated(napi_env env, const char* code, Body body) {
+  try {
+    return body();
+  } catch (const pjrt::PjrtError& error) {
+    const std::string text = error.what();
+    const bool memory = text.find("RESOURCE_EXHAUSTED") != std::string::npos || text.find("Out of memory") != std::string::npos;
+    throw JsError(memory ? "OUT_OF_MEMORY" : code, text);
+  }
+}
+
+// call(structure, leaves) → the results, or undefined when no program fits.
+napi_value callCompiled(napi_env env, napi_callback_info info) {
+  return guarded(env, "compiled call", [&]() -> napi_value {
+    size_t count = 2;
+    napi_value args[2];
+    CompiledWrap& compiled = self(env, info, count, args);
+    if (trace::current()) return nullptr;
+    Addon& addon = Addon::of(env);
+    addon.reaper->drain(env);
+    uint32_t structure = 0;
+    check(env, napi_get_value_uint32(env, args[0], &structure));
+    Leaves leaves;
+    readLeaves(addon, env, args[1], leaves);
+    Entry* entry = compiled.find(structure, leaves.tensors);
+    if (!entry) return nullptr;
+    if (!entry->aliases.empty()) {
+      Tensors parameters;
+      for (Place place : entry->parameters) parameters.push_back(at_(*entry, leaves.tensors, place));
+      if (aliasPattern(parameters) != entry->aliases) return nullptr;
+    }
+    return translated(env, "BAD_ARGUMENT", [&] { return runEntry(addon, env, *entry, leaves.tensors, leaves.objects); });
+  });
+}
+
+std::vector<int64_t> longs(const Napi::Value& value) {
+  std::vector<int64_t> result;
+  const auto array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); i++) result.push_back(array.Get(i).As<Napi::Number>().Int64Value());
+  return result;
+}
+
+Place placeFrom(const Napi::Object& object) { return {object.Get("isArg").ToBoolean(), object.Get("index").As<Napi::Number>().Uint32Value()}; }
+
+template <class Each>
+void forEach(const Napi::Value& value, Each each) {
+  const auto array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); i++) each(Napi::Value(array.Get(i)).As<Napi::Object>());
+}
+
+c10::ScalarType dtypeOf(const Napi::Object& object) { return dtypeFrom(object.Get("dtype").As<Napi::String>()); }
+
+using ExecutableHolder = std::shared_ptr<pjrt::Executable>;
+constexpr napi_type_tag kExecutableTag = {0x6a6f726368206578ULL, 0x3c5d1f70a9b84e22ULL};
+
+// compile(plugin, stablehlo, overrides) → an executable
+Napi::Value CompileProgram(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "compile", [&]() -> napi_value {
+    return translated(info.Env(), "COMPILE_FAILED", [&]() -> napi_value {
+      pjrt::OptionOverrides overrides;
+      const auto given = info[2].As<Napi::Object>();
+      const auto names = given.GetPropertyNames();
+      for (uint32_t i = 0; i < names.Length(); i++) {
+        const std::string name = Napi::Value(names.Get(i)).As<Napi::String>();
+        const Napi::Value value = given.Get(name);
+        if (value.IsBoolean()) overrides[name] = value.As<Napi::Boolean>().Value();
+        else if (value.IsNumber()) overrides[name] = value.As<Napi::Number>().Int64Value();
+        else overrides[name] = value.ToString().Utf8Value();
+      }
+      auto executable = program::cpuClient(info[0].As<Napi::String>()).compile(info[1].As<Napi::String>(), overrides);
+      auto external = Napi::External<ExecutableHolder>::New(info.Env(), new ExecutableHolder(std::move(executable)), [](Napi::BasicEnv, ExecutableHolder* held) { delete held; });
+      check(info.Env(), napi_type_tag_object(info.Env(), external, &kExecutableTag));
+      return external;
+    });
+  }));
+}
+
+ExecutableHolder executableFrom(napi_env env, const Napi::Value& value) {
+  bool tagged = false;
+  if (!value.IsExternal() || napi_check_object_type_tag(env, value, &kExecutableTag, &tagged) != napi_ok || !tagged)
+    throw JsError("BAD_ARGUMENT", "expected an executable");
+  return *value.As<Napi::External<ExecutableHolder>>().Data();
+}
+
+// optimizedProgram(executable) → { format, bytes }
+Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "lower", [&]() -> napi_value {
+    const auto [bytes, format] = executableFrom(info.Env(), info[0])->optimizedProgram();
+    auto result = Napi::Object::New(info.Env());
+    result.Set("format", format);
+    result.Set("bytes", Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size()));
+    const auto memory = executableFrom(info.Env(), info[0])->memoryStats();
+    auto stats = Napi::Object::New(info.Env());
+    stats.Set("code", static_cast<double>(memory.code));
+    stats.Set("arguments", static_cast<double>(memory.arguments));
+    stats.Set("outputs", static_cast<double>(memory.outputs));
+    stats.Set("temporaries", static_cast<double>(memory.temporaries));
+    result.Set("memory", stats);
+    return result;
+  }));
+}
+
+// add(structure, leaves, spec): spec = { executable, inputs, outputs, captures, parameters, results, effects, clearedGrads, shape, id }
+napi_value addEntry(napi_env env, napi_callback_info info) {
+  return guarded(env, "compile", [&]() -> napi_value {
+    size_t count = 3;
+    napi_value args[3];
+    CompiledWrap& compiled = self(env, info, count, args);
+    Addon& addon = Addon::of(env);
+    const auto spec = Napi::Value(env, args[2]).As<Napi::Object>();
+    Leaves leaves;
+    readLeaves(addon, env, args[1], leaves);
+    Entry entry;
+    entry.id = spec.Get("id").As<Napi::Number>().Uint32Value();
+    entry.structure = Napi::Value(env, args[0]).As<Napi::Number>().Uint32Value();
+    entry.mode = modes();
+    for (const auto& leaf : leaves.tensors) entry.args.push_back(Signature::of(leaf, false));
+    std::vector<program::InputSpec> inputs;
+    std::vector<program::OutputSpec> outputs;
+    forEach(spec.Get("inputs"), [&](const Napi::Object& o) { inputs.push_back({longs(o.Get("shape")), dtypeOf(o)}); });
+    forEach(spec.Get("outputs"), [&](const Napi::Object& o) { outputs.push_back({longs(o.Get("shape")), dtypeOf(o), longs(o.Get("strides"))}); });
+    entry.program = std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs));
+    forEach(spec.Get("parameters"), [&](const Napi::Object& o) { entry.parameters.push_back(placeFrom(o)); });
+    forEach(spec.Get("results"), [&](const Napi::Object& o) {
+      ResultPlan plan;
+      if (o.Has("output")) plan.output = o.Get("output").As<Napi::Number>().Int32Value();
+      else plan.same = placeFrom(o);
+      entry.results.push_back(plan);
+    });
+    forEach(spec.Get("effects"), [&](const Napi::Object& o) {
+      entry.effects.push_back({o.Get("output").As<Napi::Number>().Uint32Value(), placeFrom(o), o.Get("gradient").ToBoolean()});
+    });
+    forEach(spec.Get("clearedGrads"), [&](const Napi::Object& o) { entry.clearedGrads.push_back(placeFrom(o)); });
+    entry.shape = static_cast<Shape>(spec.Get("shape").As<Napi::Number>().Uint32Value());
+    // References last: everything that can throw is over.
+    forEach(spec.Get("captures"), [&](const Napi::Object& o) {
+      const at::Tensor& tensor = wrapArgument(addon, env, o, "a captured tensor").tensor();
+      entry.captures.push_back(tensor);
+      entry.captureSignatures.push_back(Signature::of(tensor, true));
+    });
+    if (!entry.effects.empty()) {
+      Tensors parameters;
+      for (Place place : entry.parameters) parameters.push_back(at_(entry, leaves.tensors, place));
+      entry.aliases = aliasPattern(parameters);
+    }
+    forEach(spec.Get("captures"), [&](const Napi::Object& o) {
+      napi_ref reference;
+      check(env, napi_create_reference(env, o, 1, &reference));
+      entry.captureObjects.push_back(reference);
+    });
+    compiled.entries.push_front(std::move(entry));
+    return nullptr;
+  });
+}
+
+void drop(const std::shared_ptr<Reaper>& reaper, Entry& entry) {
+  for (napi_ref reference : entry.captureObjects) reaper->bury(reference);
+  entry.captureObjects.clear();
+}
+
+// trim(limit) → ids of the entries dropped, the least recently used
+napi_value trimEntries(napi_env env, napi_callback_info info) {
+  return guarded(env, "compile", [&]() -> napi_value {
+    size_t count = 1;
+    napi_value args[1];
+    CompiledWrap& compiled = self(env, info, count, args);
+    uint32_t limit = 0;
+    check(env, napi_get_value_uint32(env, args[0], &limit));
+    std::vector<int64_t> dropped;
+    while (compiled.entries.size() > limit) {
+      drop(Addon::of(env).reaper, compiled.entries.back());
+      dropped.push_back(compiled.entries.back().id);
+      compiled.entries.pop_back();
+    }
+    return integers(env, dropped);
+  });
+}
+
+napi_value construct(napi_env env, napi_callback_info info) {
+  return guarded(env, "compile", [&]() -> napi_value {
+    napi_value receiver;
+    check(env, napi_get_cb_info(env, info, nullptr, nullptr, &receiver, nullptr));
+    auto* made = new CompiledWrap;
+    const auto finalize = [](node_api_basic_env basicEnv, void* data, void*) {
+      auto* wrapped = static_cast<CompiledWrap*>(data);
+      for (auto& entry : wrapped->entries) drop(Addon::of(const_cast<napi_env>(basicEnv)).reaper, entry);
+      delete wrapped;
+    };
+    check(env, napi_wrap(env, receiver, made, finalize, nullptr, nullptr));
+    return receiver;
+  });
+}
+
+}  // namespace
+
+void initCompiled(Napi::Env env, Napi::Object exports) {
+  const napi_property_descriptor properties[] = {
+      {"call", nullptr, callCompiled, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"add", nullptr, addEntry, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"trim", nullptr, trimEntries, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+  };
+  napi_value constructor;
+  check(env, napi_define_class(env, "Compiled", NAPI_AUTO_LENGTH, construct, nullptr, std::size(properties), properties, &constructor));
+  exports.Set("Compiled", Napi::Value(env, constructor));
+  exports.Set("compileProgram", Napi::Function::New(env, CompileProgram, "compileProgram"));
+  exports.Set("optimizedProgram", Napi::Function::New(env, OptimizedProgram, "optimizedProgram"));
+}
+
+}  // namespace jorch

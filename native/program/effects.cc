@@ -1,0 +1,37 @@
+#include "program/effects.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/Tensor.h>
+#include <c10/core/CPUAllocator.h>
+
+namespace jorch::program {
+
+namespace {
+
+// Below this a copy is cheaper than the new address, which every argument buffer that PJRT holds would have to follow.
+constexpr size_t kCopyBytes = 16 * 1024;
+
+// Memory of libtorch's allocator belongs to the storage alone. Other memory (a typed array's, a file's) is somebody
+// else's too: he must see the new values there.
+bool ownsItsMemory(const at::Tensor& tensor) { return tensor.storage().allocator() == c10::GetCPUAllocator(); }
+
+bool coversItsStorage(const at::Tensor& tensor) {
+  return tensor.storage_offset() == 0 && tensor.is_contiguous() && tensor.storage().nbytes() == static_cast<size_t>(tensor.nbytes());
+}
+
+}  // namespace
+
+void assign(const at::Tensor& target, const at::Tensor& fresh) {
+  at::AutoDispatchBelowADInplaceOrView belowAutograd;
+  const bool exchange = static_cast<size_t>(target.nbytes()) > kCopyBytes && ownsItsMemory(target) && coversItsStorage(target) && coversItsStorage(fresh) &&
+                        fresh.storage().use_count() == 1 && target.scalar_type() == fresh.scalar_type();
+  if (!exchange) {
+    target.copy_(fresh);  // below autograd nobody else bumps the version
+  } else {
+    c10::StorageImpl& memory = *target.storage().unsafeGetStorageImpl();
+    memory.set_data_ptr_noswap(std::move(fresh.storage().unsafeGetStorageImpl()->_mutable_data_ptr_no_checks()));
+  }
+  if (!target.is_inference()) target.unsafeGetTensorImpl()->bump_version();
+}
+
+}  // namespace jorch::program
