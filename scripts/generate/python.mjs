@@ -135,10 +135,7 @@ export function readPythonModule(python, link) {
   const functions = pythonFunctions(python);
   const named = new Map();
   for (const f of functions) named.set(f.name, mergeTypes(named.get(f.name), f));
-  const spread = new Map();
-  for (const p of functions.flatMap((f) => f.parameters))
-    if (p.type && !spread.get(p.name)?.split(' | ').includes(p.type))
-      spread.set(p.name, spread.has(p.name) ? `${spread.get(p.name)} | ${p.type}` : p.type);
+  const spread = usualTypes(functions);
   const dispatched = [
     ...python.matchAll(/^(\w+) = boolean_dispatch\(\s*arg_name="(\w+)",[\s\S]*?if_true=(\w+),\s*if_false=(\w+),/gm),
   ];
@@ -184,6 +181,17 @@ export function readPythonModule(python, link) {
       argumentTypes: parameters.map((p) => `readonly ${p.name}: ${[...p.types].join(' | ')}`).join('; '),
     };
   });
+}
+
+/** What a parameter's name usually means in the module, for the few that are not annotated. @param {PythonFunction[]} functions */
+function usualTypes(functions) {
+  const counts = new Map();
+  for (const { name, type } of functions.flatMap((f) => f.parameters)) {
+    if (!type) continue;
+    if (!counts.has(name)) counts.set(name, new Map());
+    counts.get(name).set(type, (counts.get(name).get(type) ?? 0) + 1);
+  }
+  return new Map([...counts].map(([name, types]) => [name, [...types].sort((a, b) => b[1] - a[1])[0][0]]));
 }
 
 /** `@_overload` twins differ in types alone: the union of them is the parameter's type. */

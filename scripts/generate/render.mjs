@@ -49,7 +49,7 @@ function namespacesOf({ functions, modules }, { aliases, functionStubs }) {
     name,
     packet: name,
     signatures,
-    numberFirst: functionStubs.get(name) === true,
+    numbers: functionStubs.get(name) === true,
     link: name.startsWith('_') ? '' : `${DOCS}/generated/torch.${name}.html`,
   }));
   const spaces = [
@@ -64,7 +64,7 @@ function namespacesOf({ functions, modules }, { aliases, functionStubs }) {
     name,
     packet: name,
     signatures,
-    numberFirst: false,
+    numbers: false,
     link: '',
   }));
   spaces.push({
@@ -81,7 +81,7 @@ function namespacesOf({ functions, modules }, { aliases, functionStubs }) {
         (module === 'functional' ? functions.get(alias.name) : undefined);
       const page = module === 'functional' ? `torch.nn.functional.${name}` : `torch.${module}.${name}`;
       const link = module === 'special' ? `${DOCS}/special.html#${page}` : `${DOCS}/generated/${page}.html`;
-      if (signatures) found.push({ name, packet: alias.name, signatures, numberFirst: false, link });
+      if (signatures) found.push({ name, packet: alias.name, signatures, numbers: false, link });
     }
     const title = `${module[0].toUpperCase()}${module.slice(1)}Functions`;
     spaces.push({
@@ -116,7 +116,7 @@ function declarations(namespaces, { version }) {
   for (const space of namespaces) {
     parts.push(`/** ${space.what} */\nexport interface ${space.interface} {`);
     for (const m of space.members)
-      parts.push(declare(m.name, m.signatures, { method: false, numberFirst: m.numberFirst, link: m.link }));
+      parts.push(declare(m.name, m.signatures, { method: false, numbers: m.numbers, link: m.link }));
     parts.push('}\n');
   }
   return parts.join('\n');
@@ -141,7 +141,9 @@ function methods({ methods }, sources) {
   parts.push('/** Methods; the operator packet of each has its name. */\nexport interface TensorMethods {');
   for (const [name, signatures] of names) {
     const link = name.startsWith('_') ? '' : `${DOCS}/generated/torch.Tensor.${name}.html`;
-    parts.push(declare(name, signatures, { method: true, numberFirst: false, link }));
+    parts.push(
+      declare(name, signatures, { method: true, numbers: sources.tensorStubs.methods.get(name) === true, link }),
+    );
   }
   parts.push('}\n', '/** Attributes. */\nexport interface TensorAttributes {');
   const types = { Tensor: 'Tensor', bool: 'boolean', int: 'number', SymInt: 'number' };

@@ -92,11 +92,11 @@ function pythonStrings(python, name) {
   return [...body.replace(/#.*$/gm, '').matchAll(/"([^"]*)"/g)].map((m) => m[1]);
 }
 
-/** Function names of a stub file, with whether their first argument takes a plain number (`Tensor | Number`). */
+/** Function names of a stub file, with whether their tensors may be plain numbers (`other: Tensor | Number`). @returns {Map<string, boolean>} */
 function readStubs(pyi, prefix) {
   const stubs = new Map();
-  for (const m of pyi.matchAll(new RegExp(`^${prefix}(\\w+)\\(\\s*(?:\\w+: ([^,=)]*))?`, 'gm'))) {
-    stubs.set(m[1], (stubs.get(m[1]) ?? false) || (m[2] ?? '').includes('Tensor | Number'));
+  for (const m of pyi.matchAll(new RegExp(`^${prefix}(\\w+)\\(([^]*?)\\) ->`, 'gm'))) {
+    stubs.set(m[1], (stubs.get(m[1]) ?? false) || /\b(?:input|other): Tensor \| Number/.test(m[2]));
   }
   return stubs;
 }

@@ -166,12 +166,12 @@ export function declareShape(name, shape, method, link) {
 /**
  * The overloads of one public name, as members of an interface.
  * @param {string} name public name @param {import('./bindings.mjs').Signature[]} signatures
- * @param {{ method: boolean, numberFirst: boolean, link: string }} how
+ * @param {{ method: boolean, numbers: boolean, link: string }} how
  */
-export function declare(name, signatures, { method, numberFirst, link }) {
+export function declare(name, signatures, { method, numbers, link }) {
   const shapes = merged(signatures.filter((s) => !s.deprecated).map((s) => shapeOf(s, method)));
   for (const shape of shapes) {
-    if (numberFirst) for (const p of shape.parameters) if (p.types.has('Tensor') && !p.kwOnly) p.types.add('Num');
+    if (numbers) for (const p of shape.parameters) if (p.types.has('Tensor') && !p.kwOnly) p.types.add('Num');
   }
   return shapes.map((shape) => declareShape(name, shape, method, link)).join('\n');
 }
