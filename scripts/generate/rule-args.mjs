@@ -58,7 +58,7 @@ function tsType(type) {
 
 const lines = new Map();
 for (const s of schemas()) {
-  if (s.args.some((a) => a.writes)) continue;
+  if (s.args.length === 0 || s.args.some((a) => a.writes)) continue;
   const fields = s.args.map((a) => `${a.name}: ${tsType(a.type)}`);
   lines.set(`aten::${fullName(s)}`, `  '${`aten::${fullName(s)}`}': { ${fields.join('; ')} };`);
 }

@@ -1,0 +1,13 @@
+/** @file Loads every family of rules; the order does not matter, a rule registered twice throws. */
+import './pointwise.js';
+import './compare.js';
+import './activation.js';
+import './view.js';
+import './rearrange.js';
+import './factory.js';
+import './reduction.js';
+import './matmul.js';
+import './scan.js';
+
+export { type AtenCall, type Lowered, LoweringError, type LowerOptions, liveNodes, lower } from './lower.js';
+export { NoLowering, ruleNames } from './registry.js';

@@ -1,0 +1,178 @@
+/** @file Turns a recorded graph into one StableHLO module: dead nodes dropped, each live one lowered by its rule or kept as an ATen call. */
+import type { Arg, Graph, Node, Value } from '../compile/graph.js';
+import { Builder } from '../stablehlo/builder.js';
+import { BuilderError, type Op, sameShape, typeText } from '../stablehlo/types.js';
+import { encodeCall, isValue } from './aten-call.js';
+import { findRule, NoLowering, type RuleContext } from './registry.js';
+
+export interface LowerOptions {
+  /** What the program returns, in order. */
+  readonly results: readonly Value[];
+  /** What to do with a node that has no lowering: run libtorch's kernel inside the program, or refuse. */
+  readonly fallback: 'aten' | 'error';
+}
+/** A node that runs as an ATen call, and why. */
+export interface AtenCall {
+  readonly op: string;
+  readonly reason: string;
+  readonly line?: string;
+}
+export interface Lowered {
+  /** The module's text; `@main` takes the graph's inputs in order. */
+  readonly text: string;
+  readonly calls: readonly AtenCall[];
+  /** Overloads that became StableHLO. */
+  readonly lowered: readonly string[];
+}
+
+/** A rule that is missing or wrong. The message names the operator and where it was called. */
+export class LoweringError extends Error {
+  override readonly name = 'LoweringError';
+}
+
+/** Operators whose answer differs at every run: never merged, never moved. */
+const RANDOM =
+  /^aten::(rand|normal|bernoulli|uniform|exponential|geometric|cauchy|log_normal|multinomial|poisson|binomial|random|rrelu|native_dropout|_standard_gamma|_sample_dirichlet|_fused_dropout|dropout|alpha_dropout)/;
+
+const flat = (outs: Node['outs']): (Value | null)[] => outs.flat() as (Value | null)[];
+
+function valuesIn(arg: Arg, visit: (v: Value) => void): void {
+  if (Array.isArray(arg)) for (const a of arg) valuesIn(a, visit);
+  else if (isValue(arg)) visit(arg);
+}
+
+/** The nodes that the results need, in order. */
+export function liveNodes(graph: Graph, results: readonly Value[]): Node[] {
+  const needed = new Set(results.map((v) => v.id));
+  const live: Node[] = [];
+  for (const node of [...graph.nodes].reverse()) {
+    if (!flat(node.outs).some((v) => v !== null && needed.has(v.id))) continue;
+    live.push(node);
+    for (const arg of Object.values(node.args)) valuesIn(arg, (v) => needed.add(v.id));
+  }
+  return live.reverse();
+}
+
+const where = (node: Node): string => (node.line === undefined ? '' : ` (called at ${node.line})`);
+
+class Lowering {
+  readonly b = new Builder();
+  readonly calls: AtenCall[] = [];
+  readonly lowered = new Set<string>();
+  private readonly ops = new Map<number, Op>();
+
+  constructor(private readonly fallback: LowerOptions['fallback']) {}
+
+  bind(v: Value, op: Op): void {
+    this.ops.set(v.id, op);
+  }
+  op(v: Value): Op {
+    const op = this.ops.get(v.id);
+    if (op === undefined) throw new LoweringError(`lower: value %${v.id} is used before it is computed.`);
+    return op;
+  }
+  /** A recorded argument as a rule takes it: tensors are builder values, None is undefined, `{ float }` a number. */
+  private argument(arg: Arg): unknown {
+    if (arg === null) return undefined;
+    if (typeof arg !== 'object') return arg;
+    if (Array.isArray(arg)) return arg.map((a) => this.argument(a as Arg));
+    if (isValue(arg)) return this.op(arg);
+    if ('float' in arg) return arg.float;
+    if ('dtype' in arg) return arg.dtype;
+    return arg;
+  }
+
+  node(node: Node): void {
+    const reason = this.byRule(node);
+    if (reason === undefined) {
+      this.lowered.add(node.op);
+      return;
+    }
+    if (this.fallback === 'error')
+      throw new LoweringError(`lower: ${node.op} needs an ATen call: ${reason}${where(node)}.`);
+    this.byCall(node);
+    this.calls.push({ op: node.op, reason, ...(node.line === undefined ? {} : { line: node.line }) });
+  }
+
+  /** Lowers by the rule; answers why that was not possible, undefined when it was. */
+  private byRule(node: Node): string | undefined {
+    const lowerNode = findRule(node.op);
+    if (lowerNode === undefined) return 'no lowering rule';
+    const outs = flat(node.outs);
+    const types = outs.map((v) => v ?? undefined);
+    const ctx: RuleContext = { b: this.b, out: types[0]!, outs: types, node };
+    const args = Object.fromEntries(Object.entries(node.args).map(([k, a]) => [k, this.argument(a)]));
+    try {
+      const result = lowerNode(ctx, args as never);
+      this.check(node, Array.isArray(result) ? result : [result as Op], outs);
+      return undefined;
+    } catch (error) {
+      if (error instanceof NoLowering) return error.message;
+      if (error instanceof BuilderError) throw new LoweringError(`rule ${node.op}: ${error.message}${where(node)}`);
+      throw error;
+    }
+  }
+
+  /** Binds the results after comparing them with libtorch's shapes and dtypes. */
+  private check(node: Node, results: readonly (Op | undefined)[], outs: readonly (Value | null)[]): void {
+    outs.forEach((v, i) => {
+      const op = results[i];
+      if (v === null) return;
+      if (op === undefined || !sameShape(op.shape, v.shape) || op.dtype !== v.dtype) {
+        throw new LoweringError(
+          `rule ${node.op}: result ${i} is ${op?.type ?? 'missing'}, libtorch says ${typeText(v.shape, v.dtype)}${where(node)}.`,
+        );
+      }
+      this.ops.set(v.id, op);
+    });
+  }
+
+  /** libtorch's kernel as a custom call. */
+  private byCall(node: Node): void {
+    const { text, operands } = encodeCall(node);
+    const outs = flat(node.outs).filter((v) => v !== null);
+    const effect = RANDOM.test(node.op);
+    const escaped = text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+    const attrs = `api_version = 4 : i32, has_side_effect = ${effect}, backend_config = {call = "${escaped}"}`;
+    const results = this.b.customCall(
+      'jorch_aten',
+      operands.map((v) => this.op(v)),
+      outs,
+      attrs,
+      effect,
+    );
+    outs.forEach((v, i) => {
+      this.ops.set(v.id, results[i]!);
+    });
+  }
+}
+
+/**
+ * Lowers `graph` to the text of a module `@jorch`.
+ * @throws LoweringError when a rule's result does not fit libtorch's, or a node has none and `fallback` is `'error'`.
+ */
+export function lower(graph: Graph, { results, fallback }: LowerOptions): Lowered {
+  const lowering = new Lowering(fallback);
+  const params = graph.inputs.map((v, i) => {
+    const op: Op = { name: `%arg${i}`, shape: v.shape, dtype: v.dtype, type: typeText(v.shape, v.dtype) };
+    lowering.bind(v, op);
+    return `${op.name}: ${op.type}`;
+  });
+  for (const { value, data } of graph.constants) {
+    lowering.bind(value, lowering.b.constant(data, value.shape, value.dtype));
+  }
+  for (const node of liveNodes(graph, results)) lowering.node(node);
+  const returned = results.map((v) => lowering.op(v));
+  const types = returned.map((o) => o.type).join(', ');
+  const end = returned.length === 0 ? 'return' : `return ${returned.map((o) => o.name).join(', ')} : ${types}`;
+  const text = [
+    'module @jorch {',
+    `func.func public @main(${params.join(', ')}) -> (${types}) {`,
+    ...lowering.b.lines(),
+    end,
+    '}',
+    '}',
+    '',
+  ].join('\n');
+  return { text, calls: lowering.calls, lowered: [...lowering.lowered].sort() };
+}
