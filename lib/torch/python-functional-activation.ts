@@ -2,7 +2,7 @@
 import * as nn from './generated/nn.js';
 import * as torch from './generated/ops.js';
 import { bad, define } from './python-functional-common.js';
-import type { Tensor } from './python-types.js';
+import type { DType, Tensor } from './python-types.js';
 
 export const relu = define('relu', ({ input, inplace }) => (inplace ? torch.relu_(input) : torch.relu(input)));
 export const relu6 = define('relu6', ({ input, inplace }) => (inplace ? nn.relu6_(input) : nn.relu6(input)));
@@ -47,7 +47,7 @@ export const glu = define('glu', ({ input, dim }) => {
 /** Without `dim`, the oldest rule: dimension 0 of 0-, 1- and 3-d inputs, else 1. */
 const softmaxDim = (input: Tensor, dim: number | null): number =>
   dim ?? ([0, 1, 3].includes(input.shape.length) ? 0 : 1);
-const typed = (dtype: Parameters<Tensor['to']>[0] | null) => (dtype === null ? {} : { dtype });
+const typed = (dtype: DType | null) => (dtype === null ? {} : { dtype });
 
 export const softmax = define('softmax', ({ input, dim, dtype }) =>
   input.softmax(softmaxDim(input, dim), typed(dtype)),

@@ -44,7 +44,7 @@ export const rms_norm = define('rms_norm', ({ input, normalized_shape, weight, e
 );
 export const group_norm = define('group_norm', ({ input, num_groups, weight, bias, eps }) => {
   if (input.shape.length < 2) bad('group_norm', `needs at least 2 dimensions, got shape [${input.shape.join(', ')}]`);
-  const [batch, channels, ...spatial] = input.shape as readonly [number, number, ...number[]];
+  const [batch, channels, ...spatial] = [...input.shape] as [number, number, ...number[]];
   moreThanOne('group_norm', [Math.floor((batch * channels) / num_groups), num_groups, ...spatial]);
   return torch.group_norm(input, num_groups, weight, bias, eps, CUDNN);
 });

@@ -56,17 +56,17 @@ interface AtLeast {
   (tensor: Tensor): Tensor;
   (...tensors: Tensors): Tensor[];
 }
-const atLeast = (name: 'atleast_1d' | 'atleast_2d' | 'atleast_3d'): AtLeast =>
+const atLeast = (name: string, run: typeof torch.atleast_1d): AtLeast =>
   ((...tensors: Tensors) => {
     const [first] = tensors;
-    return tensors.length === 1 && isTensor(first) ? torch[name](first) : torch[name](tensorList(name, tensors));
+    return tensors.length === 1 && isTensor(first) ? run(first) : run(tensorList(name, tensors));
   }) as AtLeast;
 /** https://docs.pytorch.org/docs/stable/generated/torch.atleast_1d.html */
-export const atleast_1d = atLeast('atleast_1d');
+export const atleast_1d = atLeast('atleast_1d', torch.atleast_1d);
 /** https://docs.pytorch.org/docs/stable/generated/torch.atleast_2d.html */
-export const atleast_2d = atLeast('atleast_2d');
+export const atleast_2d = atLeast('atleast_2d', torch.atleast_2d);
 /** https://docs.pytorch.org/docs/stable/generated/torch.atleast_3d.html */
-export const atleast_3d = atLeast('atleast_3d');
+export const atleast_3d = atLeast('atleast_3d', torch.atleast_3d);
 
 /** Grids of coordinates; `indexing` is 'ij' (default) or 'xy'. https://docs.pytorch.org/docs/stable/generated/torch.meshgrid.html */
 export interface Meshgrid {
