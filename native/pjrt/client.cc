@@ -1,73 +1,19 @@
 /** @file Creating clients and compiling with them. */
 #include "client.h"
 
-#include <stdlib.h>
-
+#include <map>
 #include <mutex>
-#include <optional>
-#include <tuple>
-#include <vector>
 
 #include "executable.h"
 
 namespace jorch::pjrt {
-namespace {
 
-// XLA parses XLA_FLAGS once, while the first client of a plugin is made, and *exits the process* when it does not know one of
-// them. So the plugin never sees the variable: it is hidden during creation (and put back, for child processes), and its flags
-// are handed to each compilation as overrides, where an unknown one is an ordinary error that names it.
-class HideXlaFlags {
- public:
-  HideXlaFlags() {
-    if (const char* flags = getenv("XLA_FLAGS")) {
-      flags_ = flags;
-      unsetenv("XLA_FLAGS");
-    }
-  }
-  ~HideXlaFlags() {
-    if (flags_) setenv("XLA_FLAGS", flags_->c_str(), 1);
-  }
-  const char* text() const { return flags_ ? flags_->c_str() : nullptr; }
-
- private:
-  std::optional<std::string> flags_;
-};
-
-std::vector<PJRT_NamedValue> named(const ClientOptions& options) {
-  std::vector<PJRT_NamedValue> result;
-  for (const auto& [name, value] : options) {
-    PJRT_NamedValue n{};
-    n.struct_size = PJRT_NamedValue_STRUCT_SIZE;
-    n.name = name.data();
-    n.name_size = name.size();
-    n.value_size = 1;
-    if (auto* s = std::get_if<std::string>(&value)) {
-      n.type = PJRT_NamedValue_kString;
-      n.string_value = s->data();
-      n.value_size = s->size();
-    } else if (auto* i = std::get_if<int64_t>(&value)) {
-      n.type = PJRT_NamedValue_kInt64;
-      n.int64_value = *i;
-    } else if (auto* f = std::get_if<float>(&value)) {
-      n.type = PJRT_NamedValue_kFloat;
-      n.float_value = *f;
-    } else {
-      n.type = PJRT_NamedValue_kBool;
-      n.bool_value = std::get<bool>(value);
-    }
-    result.push_back(n);
-  }
-  return result;
-}
-
-}  // namespace
-
-Client& Client::get(Plugin& plugin, ClientOptions options) {
+Client& Client::get(Plugin& plugin, NamedOptions options) {
   // A second addressable device would only split XLA's thread pool. Other plugins refuse the option.
   if (plugin.path().find("cpu") != std::string::npos) options.emplace("cpu_device_count", int64_t{1});
 
   static auto* mutex = new std::mutex;
-  static auto* clients = new std::map<std::pair<const Plugin*, ClientOptions>, Client*>;
+  static auto* clients = new std::map<std::pair<const Plugin*, NamedOptions>, Client*>;
   std::lock_guard<std::mutex> lock(*mutex);
   auto key = std::make_pair(static_cast<const Plugin*>(&plugin), std::move(options));
   auto found = clients->find(key);
@@ -78,11 +24,11 @@ Client& Client::get(Plugin& plugin, ClientOptions options) {
   return *found->second;
 }
 
-Client::Client(Plugin& plugin, const ClientOptions& options) : plugin_(plugin) {
-  HideXlaFlags hidden;
+Client::Client(Plugin& plugin, const NamedOptions& options) : plugin_(plugin) {
+  HiddenXlaFlags hidden;
   flags_ = parseXlaFlags(hidden.text());
 
-  const auto values = named(options);
+  const auto values = namedValues(options);
   auto create = make<PJRT_Client_Create_Args>();
   create.create_options = values.data();
   create.num_options = values.size();
@@ -121,13 +67,7 @@ std::shared_ptr<Executable> Client::compile(const std::string& stablehlo, const 
   merged.insert(flags_.begin(), flags_.end());
   if (isCpu()) merged.merge(cpuDefaults(stablehlo));
   const std::string options = encodeCompileOptions(merged);
-
-  PJRT_Program program{};
-  program.struct_size = PJRT_Program_STRUCT_SIZE;
-  program.code = const_cast<char*>(stablehlo.data());
-  program.code_size = stablehlo.size();
-  program.format = "mlir";
-  program.format_size = 4;
+  const PJRT_Program program = mlirProgram(stablehlo);
   auto args = make<PJRT_Client_Compile_Args>();
   args.client = client_;
   args.program = &program;

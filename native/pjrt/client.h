@@ -2,10 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
-#include <variant>
 
 #include "api.h"
 #include "options.h"
@@ -15,9 +13,6 @@ namespace jorch::pjrt {
 
 class Executable;
 
-/** A client option as plugins name them: `{"cpu_device_count", int64_t{1}}`, `{"preallocate", false}`. */
-using ClientOptions = std::map<std::string, std::variant<std::string, int64_t, float, bool>>;
-
 /**
  * Clients are shared by everything in the process that asks for the same plugin and options, and never destroyed: buffers that
  * JavaScript's garbage collector frees late must not outlive them, and plugins' teardown at exit is where others crash.
@@ -25,7 +20,7 @@ using ClientOptions = std::map<std::string, std::variant<std::string, int64_t, f
 class Client {
  public:
   /** The client of `plugin` with `options`; CPU plugins get `cpu_device_count = 1` unless told otherwise. Throws PjrtError. */
-  static Client& get(Plugin& plugin, ClientOptions options = {});
+  static Client& get(Plugin& plugin, NamedOptions options = {});
 
   /**
    * Compiles StableHLO text. `overrides` win over XLA_FLAGS, which win over jorch's defaults (cpuDefaults). Throws TooLarge before XLA sees a value of 2^38 elements,
@@ -50,7 +45,7 @@ class Client {
   const std::string& deviceKind() const noexcept { return deviceKind_; }
 
  private:
-  Client(Plugin& plugin, const ClientOptions& options);
+  Client(Plugin& plugin, const NamedOptions& options);
 
   Plugin& plugin_;
   PJRT_Client* client_ = nullptr;

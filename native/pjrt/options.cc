@@ -1,10 +1,10 @@
 /** @file CompileOptionsProto by hand, XLA_FLAGS, and the sizes XLA cannot take. */
 #include "options.h"
 
+#include <stdlib.h>
+
 #include <cctype>
 #include <cstring>
-
-#include "api.h"
 
 namespace jorch::pjrt {
 namespace {
@@ -88,6 +88,54 @@ std::string encodeCompileOptions(const OptionOverrides& overrides) {
     bytes(out, kCompileOptions_env_option_overrides, entry);
   }
   return out;
+}
+
+HiddenXlaFlags::HiddenXlaFlags() {
+  if (const char* flags = getenv("XLA_FLAGS")) {
+    flags_ = flags;
+    unsetenv("XLA_FLAGS");
+  }
+}
+
+HiddenXlaFlags::~HiddenXlaFlags() {
+  if (flags_) setenv("XLA_FLAGS", flags_->c_str(), 1);
+}
+
+std::vector<PJRT_NamedValue> namedValues(const NamedOptions& options) {
+  std::vector<PJRT_NamedValue> result;
+  for (const auto& [name, value] : options) {
+    PJRT_NamedValue n{};
+    n.struct_size = PJRT_NamedValue_STRUCT_SIZE;
+    n.name = name.data();
+    n.name_size = name.size();
+    n.value_size = 1;
+    if (auto* s = std::get_if<std::string>(&value)) {
+      n.type = PJRT_NamedValue_kString;
+      n.string_value = s->data();
+      n.value_size = s->size();
+    } else if (auto* i = std::get_if<int64_t>(&value)) {
+      n.type = PJRT_NamedValue_kInt64;
+      n.int64_value = *i;
+    } else if (auto* f = std::get_if<float>(&value)) {
+      n.type = PJRT_NamedValue_kFloat;
+      n.float_value = *f;
+    } else {
+      n.type = PJRT_NamedValue_kBool;
+      n.bool_value = std::get<bool>(value);
+    }
+    result.push_back(n);
+  }
+  return result;
+}
+
+PJRT_Program mlirProgram(const std::string& text) {
+  PJRT_Program program{};
+  program.struct_size = PJRT_Program_STRUCT_SIZE;
+  program.code = const_cast<char*>(text.data());  // the field is also an output of other functions; compilers only read it
+  program.code_size = text.size();
+  program.format = "mlir";
+  program.format_size = 4;
+  return program;
 }
 
 OptionOverrides parseXlaFlags(const char* text) {

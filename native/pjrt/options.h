@@ -3,9 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
+
+#include "api.h"
 
 namespace jorch::pjrt {
 
@@ -21,6 +25,32 @@ std::string encodeCompileOptions(const OptionOverrides& overrides);
  * Throws PjrtError INVALID_ARGUMENT for anything that is not `--name[=value]`.
  */
 OptionOverrides parseXlaFlags(const char* text);
+
+/**
+ * XLA parses XLA_FLAGS once, while a plugin makes its first client or compiles ahead of time, and *exits the process* when it does
+ * not know one of them. So a plugin never sees the variable: it is hidden meanwhile (and put back, for child processes), and its
+ * flags are handed to each compilation as overrides, where an unknown one is an ordinary error that names it.
+ */
+class HiddenXlaFlags {
+ public:
+  HiddenXlaFlags();
+  ~HiddenXlaFlags();
+  HiddenXlaFlags(const HiddenXlaFlags&) = delete;
+  HiddenXlaFlags& operator=(const HiddenXlaFlags&) = delete;
+  /** What was hidden; nullptr when the variable was not set. */
+  const char* text() const { return flags_ ? flags_->c_str() : nullptr; }
+
+ private:
+  std::optional<std::string> flags_;
+};
+
+/** Options of a client or a topology, as plugins name them: `{"cpu_device_count", int64_t{1}}`, `{"preallocate", false}`. */
+using NamedOptions = std::map<std::string, std::variant<std::string, int64_t, float, bool>>;
+/** The same for the C API; points into `options`. */
+std::vector<PJRT_NamedValue> namedValues(const NamedOptions& options);
+
+/** StableHLO text for the C API; points into `text`. */
+PJRT_Program mlirProgram(const std::string& text);
 
 /**
  * What the CPU backend needs to keep torch's NaN rules (max, min, clamp, pooling: a NaN wins), for the program `stablehlo`.

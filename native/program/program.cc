@@ -121,7 +121,7 @@ Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<Input
   TORCH_CHECK(executable_->outputCount() == outputs_.size(), "Program: ", outputs_.size(), " results described, the executable has ",
               executable_->outputCount());
   for (const InputSpec& input : inputs_) inputTypes_.push_back(elementType(input.dtype));
-  const auto shapes = executable_->outputShapes();
+  const auto shapes = executable_->compiled().outputShapes();
   for (size_t i = 0; i < outputs_.size(); i++) {
     const OutputSpec& spec = outputs_[i];
     TORCH_CHECK(spec.strides.empty() || spec.strides.size() == spec.sizes.size(), "Program: result ", i, " has ", spec.sizes.size(),
