@@ -42,6 +42,9 @@ const PROFILES: Readonly<Record<string, PrintOptions>> = {
 };
 let current: PrintOptions = { ...DEFAULTS };
 
+/** The options in force. */
+export const printOptions = (): Readonly<PrintOptions> => current;
+
 /**
  * Changes how tensors are printed from now on; what is not given stays.
  * https://docs.pytorch.org/docs/stable/generated/torch.set_printoptions.html
