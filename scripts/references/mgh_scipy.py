@@ -13,7 +13,7 @@ jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from scipy.optimize import minimize
+from scipy.optimize import least_squares, minimize
 
 warnings.filterwarnings("ignore")
 A = np.array
@@ -236,6 +236,9 @@ def main():
                                "nhev": int(r.get("nhev", 0)), "status": int(r.status)}
             except Exception as e:
                 row[method] = {"error": type(e).__name__}
+        res, jac = jax.jit(residuals), jax.jit(jax.jacfwd(residuals))
+        r = least_squares(lambda x: np.array(res(x)), x0, jac=lambda x: np.array(jac(x)), method="lm")
+        row["lm"] = {"fun": 2 * float(r.cost), "nfev": int(r.nfev), "status": int(r.status)}
         out["problems"][name] = row
         print(name, file=sys.stderr)
     text = json.dumps(out, indent=1)
