@@ -3,6 +3,9 @@
 
 #include <ATen/EmptyTensor.h>
 #include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/empty_strided.h>
 
 #include <unordered_map>
@@ -89,6 +92,14 @@ void inferOnCpu(const c10::OperatorHandle& op, const std::string& name, Stack* s
   }
 }
 
+/** Asked of the kernels, because every operator has a fallback on Meta: one that throws, which is slow to catch. */
+bool runsOnMeta(const c10::OperatorHandle& op) {
+  using K = c10::DispatchKey;
+  return op.hasKernelForDispatchKey(K::Meta) || op.hasKernelForDispatchKey(K::CompositeExplicitAutograd) ||
+         op.hasKernelForDispatchKey(K::CompositeExplicitAutogradNonFunctional) ||
+         op.hasKernelForDispatchKey(K::CompositeImplicitAutograd);
+}
+
 /** libtorch reports a byte count that overflows in words of its own; it is the same mistake as a huge tensor. */
 [[noreturn]] void rethrowSize(const c10::Error& e) {
   const std::string text = e.what_without_backtrace();
@@ -107,6 +118,42 @@ at::Tensor toMeta(const at::Tensor& t) {
   return m;
 }
 
+at::Tensor like(const at::Tensor& t) { return at::empty_like(t); }
+at::Tensor like(const at::Tensor& t, at::ScalarType dtype) { return at::empty_like(t, t.options().dtype(dtype)); }
+
+at::Tensor dense(at::IntArrayRef sizes, at::ScalarType dtype) {
+  return at::Tensor(at::detail::empty_meta(sizes, dtype));
+}
+at::Tensor dense(at::IntArrayRef sizes, const at::Tensor& dtypeOf) { return dense(sizes, dtypeOf.scalar_type()); }
+
+at::Tensor columns(at::IntArrayRef sizes, at::ScalarType dtype) {
+  std::vector<int64_t> transposed = sizes.vec();
+  if (transposed.size() >= 2) std::swap(transposed[transposed.size() - 1], transposed[transposed.size() - 2]);
+  at::Tensor t = dense(transposed, dtype);
+  return sizes.size() >= 2 ? t.mT() : t;
+}
+
+namespace {
+at::Tensor retyped(const at::Tensor& t, at::ScalarType dtype) {
+  return at::Tensor(at::detail::empty_strided_meta(t.sizes(), t.strides(), dtype));
+}
+}  // namespace
+
+at::Tensor broadcast(const at::Tensor& a, const at::Tensor& b, at::ScalarType dtype) {
+  return retyped(at::add(retyped(a, at::kFloat), retyped(b, at::kFloat)), dtype);
+}
+at::Tensor broadcast(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c, at::ScalarType dtype) {
+  return retyped(at::addcmul(retyped(a, at::kFloat), retyped(b, at::kFloat), retyped(c, at::kFloat)), dtype);
+}
+
+at::ScalarType realOf(at::ScalarType dtype) { return at::isComplexType(dtype) ? c10::toRealValueType(dtype) : dtype; }
+at::ScalarType complexOf(at::ScalarType dtype) {
+  return at::isComplexType(dtype) ? dtype : c10::toComplexType(floatOf(dtype));
+}
+at::ScalarType floatOf(at::ScalarType dtype) {
+  return at::isIntegralType(dtype, true) ? c10::typeMetaToScalarType(at::get_default_dtype()) : dtype;
+}
+
 void addMeta(const std::string& op, c10::KernelFunction fn) { shapeFunctions()[op] = std::move(fn); }
 
 void inferMeta(const c10::OperatorHandle& op, const std::string& name, Stack* stack) {
@@ -121,7 +168,7 @@ void inferMeta(const c10::OperatorHandle& op, const std::string& name, Stack* st
       return;
     }
     Stack args = *stack;
-    if (op.hasComputedKernelForDispatchKey(c10::DispatchKey::Meta)) {
+    if (runsOnMeta(op)) {
       try {
         op.redispatchBoxed(metaKey, stack);
         return;

@@ -1,10 +1,12 @@
 /** @file Shape functions: what an operator would return, found without data. */
 #pragma once
+#include <ATen/core/Tensor.h>
 #include <ATen/core/boxing/KernelFunction.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
 
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace jorch::trace {
@@ -20,8 +22,24 @@ at::Tensor toMeta(const at::Tensor& t);
 void addMeta(const std::string& op, c10::KernelFunction fn);
 template <class F>
 void meta(const std::string& op, F&& f) {
-  addMeta(op, c10::KernelFunction::makeFromUnboxedLambda(std::forward<F>(f)));
+  if constexpr (std::is_pointer_v<std::decay_t<F>>) {
+    addMeta(op, c10::KernelFunction::makeFromUnboxedRuntimeFunction(f));
+  } else {
+    addMeta(op, c10::KernelFunction::makeFromUnboxedLambda(std::forward<F>(f)));
+  }
 }
+
+/** Meta results, in the layouts that CPU kernels give them. */
+at::Tensor like(const at::Tensor& t);                       // strides kept where they are dense
+at::Tensor like(const at::Tensor& t, at::ScalarType dtype);
+at::Tensor dense(at::IntArrayRef sizes, at::ScalarType dtype);    // row-major
+at::Tensor dense(at::IntArrayRef sizes, const at::Tensor& dtypeOf);
+at::Tensor columns(at::IntArrayRef sizes, at::ScalarType dtype);  // batches of column-major matrices, LAPACK's
+at::Tensor broadcast(const at::Tensor& a, const at::Tensor& b, at::ScalarType dtype);  // what TensorIterator makes
+at::Tensor broadcast(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c, at::ScalarType dtype);
+at::ScalarType realOf(at::ScalarType dtype);
+at::ScalarType complexOf(at::ScalarType dtype);
+at::ScalarType floatOf(at::ScalarType dtype);  // integers become the default dtype
 
 /** Called once, before the first trace. One function a file. */
 void addPointwiseMeta();

@@ -1,12 +1,78 @@
 /** @file Shape functions of pointwise operators that libtorch has no Meta kernel for. */
-#include <ATen/ops/empty_like.h>
+#include <ATen/ScalarOps.h>
+#include <ATen/ops/bitwise_left_shift.h>
+#include <ATen/ops/bitwise_right_shift.h>
+#include <ATen/ops/clamp_min.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/ne.h>
+#include <ATen/ops/remainder.h>
+#include <ATen/ops/result_type.h>
+#include <ATen/ops/sub.h>
 
 #include "meta.h"
 
 namespace jorch::trace {
+namespace {
+using at::Scalar;
+using at::Tensor;
+
+Tensor pair(const Tensor& a, const Tensor& b) { return broadcast(a, b, at::result_type(a, b)); }
+}  // namespace
 
 void addPointwiseMeta() {
-  meta("aten::relu", [](const at::Tensor& self) { return at::empty_like(self); });
+  meta("aten::relu", [](const Tensor& self) {
+    TORCH_CHECK(self.scalar_type() != at::kBool, "Boolean inputs not supported for relu");
+    return at::clamp_min(self, 0);
+  });
+  meta("aten::isnan", [](const Tensor& self) { return at::ne(self, self); });
+  meta("aten::where.self", [](const Tensor& condition, const Tensor& self, const Tensor& other) {
+    TORCH_CHECK(condition.scalar_type() == at::kBool || condition.scalar_type() == at::kByte,
+                "where expected condition to be a boolean tensor, but got a tensor with dtype ",
+                condition.scalar_type());
+    return broadcast(condition, self, other, at::result_type(self, other));
+  });
+  meta("aten::angle", [](const Tensor& self) { return like(self, realOf(floatOf(self.scalar_type()))); });
+  meta("aten::rsub.Tensor",
+       [](const Tensor& self, const Tensor& other, const Scalar& alpha) { return at::sub(other, self, alpha); });
+  meta("aten::floor_divide", [](const Tensor& self, const Tensor& other) { return pair(self, other); });
+  meta("aten::remainder.Scalar_Tensor", [](const Scalar& self, const Tensor& other) {
+    const Tensor wrapped = c10::scalar_to_tensor(self);
+    wrapped.unsafeGetTensorImpl()->set_wrapped_number(true);
+    return at::remainder(toMeta(wrapped), other);
+  });
+  const auto left = [](const Tensor& self, const Tensor& other) { return at::bitwise_left_shift(self, other); };
+  const auto right = [](const Tensor& self, const Tensor& other) { return at::bitwise_right_shift(self, other); };
+  const auto shiftBy = [](const Tensor& self, const Scalar&) { return like(self); };
+  meta("aten::__lshift__.Tensor", left);
+  meta("aten::__rshift__.Tensor", right);
+  meta("aten::__lshift__.Scalar", shiftBy);
+  meta("aten::__rshift__.Scalar", shiftBy);
+
+  const auto unary = [](const Tensor& self) { return like(self); };
+  meta("aten::hardswish", unary);
+  meta("aten::hardtanh", [](const Tensor& self, const Scalar&, const Scalar&) { return like(self); });
+  meta("aten::logit", [](const Tensor& self, std::optional<double>) {
+    return like(self, floatOf(self.scalar_type()));
+  });
+  meta("aten::log_sigmoid_forward", [](const Tensor& self) {
+    return std::make_tuple(dense(self.sizes(), self), dense(self.sizes(), self));
+  });
+  meta("aten::log_sigmoid_backward",
+       [](const Tensor& grad, const Tensor& self, const Tensor& buffer) {
+         return broadcast(self, buffer, grad, self.scalar_type());
+       });
+  meta("aten::hardswish_backward", [](const Tensor& grad, const Tensor& self) { return pair(grad, self); });
+  meta("aten::hardtanh_backward",
+       [](const Tensor& grad, const Tensor& self, const Scalar&, const Scalar&) { return pair(grad, self); });
+  meta("aten::_prelu_kernel", [](const Tensor& self, const Tensor& weight) { return pair(self, weight); });
+  meta("aten::_prelu_kernel_backward", [](const Tensor& grad, const Tensor& self, const Tensor& weight) {
+    const Tensor both = broadcast(self, weight, grad, self.scalar_type());
+    return std::make_tuple(both, like(both));
+  });
+  meta("aten::glu_backward", [](const Tensor&, const Tensor& self, int64_t) { return dense(self.sizes(), self); });
+  meta("aten::native_dropout_backward",
+       [](const Tensor& grad, const Tensor& mask, double) { return at::mul(grad, mask); });
+  meta("aten::_standard_gamma_grad", [](const Tensor& self, const Tensor& output) { return pair(self, output); });
 }
 
 }  // namespace jorch::trace

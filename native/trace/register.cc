@@ -144,6 +144,15 @@ void registerAll() {
   c10::impl::DeviceGuardImplRegistrar guard(c10::DeviceType::Lazy, new TraceDeviceGuard());
 
   addPointwiseMeta();
+  addReductionMeta();
+  addConvolutionMeta();
+  addPoolingMeta();
+  addNormalizationMeta();
+  addIndexingMeta();
+  addLinalgMeta();
+  addFftMeta();
+  addRandomMeta();
+  addNnMeta();
 
   library("_", DispatchKey::Lazy).fallback(boxedKernel<&record>());
   auto& lib = library("aten", DispatchKey::Lazy);

@@ -1,0 +1,79 @@
+/** @file Shape functions of indexing, gathering and searching that libtorch has no Meta kernel for. */
+#include <ATen/WrapDimUtilsMulti.h>
+
+#include "meta.h"
+
+namespace jorch::trace {
+namespace {
+using at::IntArrayRef;
+using at::Tensor;
+
+void checkIndex(const char* op, const Tensor& index) {
+  TORCH_CHECK(index.dim() <= 1, op, "(): Index is supposed to be a vector");
+  TORCH_CHECK(index.scalar_type() == at::kLong || index.scalar_type() == at::kInt, op,
+              "(): Expected dtype int32 or int64 for index");
+}
+
+Tensor found(IntArrayRef sizes, bool int32) { return dense(sizes, int32 ? at::kInt : at::kLong); }
+}  // namespace
+
+void addIndexingMeta() {
+  meta("aten::flip", [](const Tensor& self, IntArrayRef dims) {
+    at::dim_list_to_bitset(dims, self.dim());  // refuses what is out of range or named twice
+    return like(self);
+  });
+  meta("aten::roll", [](const Tensor& self, IntArrayRef shifts, IntArrayRef dims) {
+    TORCH_CHECK(!shifts.empty(), "`shifts` required");
+    TORCH_CHECK(dims.empty() ? shifts.size() == 1 : shifts.size() == dims.size(),
+                "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
+    for (int64_t d : dims) at::maybe_wrap_dim(d, self.dim());
+    return dense(self.sizes(), self);
+  });
+  meta("aten::index_select", [](const Tensor& self, int64_t dim, const Tensor& index) {
+    checkIndex("index_select", index);
+    std::vector<int64_t> sizes = self.sizes().vec();
+    const int64_t at = at::maybe_wrap_dim(dim, self.dim());
+    if (!sizes.empty()) sizes[at] = index.numel();
+    return dense(sizes, self);
+  });
+  meta("aten::take", [](const Tensor& self, const Tensor& index) {
+    TORCH_CHECK(index.scalar_type() == at::kLong, "take(): Expected a long tensor for index, but got ",
+                index.scalar_type());
+    return dense(index.sizes(), self);
+  });
+  meta("aten::unfold_backward", [](const Tensor& grad, IntArrayRef sizes, int64_t, int64_t, int64_t) {
+    return dense(sizes, grad);
+  });
+  meta("aten::embedding_dense_backward", [](const Tensor& grad, const Tensor&, int64_t weights, int64_t, bool) {
+    return dense({weights, grad.size(-1)}, grad);
+  });
+  meta("aten::searchsorted.Tensor",
+       [](const Tensor& sorted, const Tensor& self, bool int32, bool, std::optional<c10::string_view>,
+          const std::optional<Tensor>&) {
+         TORCH_CHECK(sorted.dim() == 1 || sorted.sizes().slice(0, sorted.dim() - 1).equals(
+                                              self.sizes().slice(0, std::max<int64_t>(self.dim() - 1, 0))),
+                     "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+                     "boundaries tensor and input value tensor must match, but we got boundaries tensor ",
+                     sorted.sizes(), " and input value tensor ", self.sizes());
+         return found(self.sizes(), int32);
+       });
+  meta("aten::searchsorted.Scalar", [](const Tensor&, const at::Scalar&, bool int32, bool,
+                                       std::optional<c10::string_view>, const std::optional<Tensor>&) {
+    return found({}, int32);
+  });
+  meta("aten::bucketize.Tensor",
+       [](const Tensor& self, const Tensor&, bool int32, bool) { return found(self.sizes(), int32); });
+  meta("aten::bucketize.Scalar",
+       [](const at::Scalar&, const Tensor&, bool int32, bool) { return found({}, int32); });
+  meta("aten::nonzero_static", [](const Tensor& self, int64_t size, int64_t) {
+    TORCH_CHECK(size >= 0, "nonzero_static: 'size' must be an non-negative integer");
+    return dense({size, self.dim()}, at::kLong);
+  });
+  meta("aten::channel_shuffle", [](const Tensor& self, int64_t groups) {
+    TORCH_CHECK(self.dim() > 2 && groups > 0 && self.size(1) % groups == 0,
+                "channel_shuffle: the channels of ", self.sizes(), " must be divisible by groups=", groups);
+    return dense(self.sizes(), self);
+  });
+}
+
+}  // namespace jorch::trace
