@@ -8,6 +8,9 @@ import './factory.js';
 import './reduction.js';
 import './matmul.js';
 import './scan.js';
+import './normalisation.js';
+import './loss.js';
+import './convolution.js';
 
 export { type AtenCall, type Lowered, LoweringError, type LowerOptions, liveNodes, lower } from './lower.js';
 export { NoLowering, ruleNames } from './registry.js';
