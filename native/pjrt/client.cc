@@ -1,16 +1,54 @@
 /** @file Creating clients and compiling with them. */
 #include "client.h"
 
+#include <stdlib.h>
+
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "executable.h"
 
 namespace jorch::pjrt {
 
-Client& Client::get(Plugin& plugin, NamedOptions options) {
-  // A second addressable device would only split XLA's thread pool. Other plugins refuse the option.
-  if (plugin.path().find("cpu") != std::string::npos) options.emplace("cpu_device_count", int64_t{1});
+namespace {
+
+// XLA sizes its thread pools when the client is made, by this variable or else by the cores it may use; there is no option for it.
+class ThreadLimit {
+ public:
+  explicit ThreadLimit(int threads) : set_(threads > 0) {
+    if (!set_) return;
+    if (const char* old = getenv(kVariable)) old_ = old;
+    setenv(kVariable, std::to_string(threads).c_str(), 1);
+  }
+  ~ThreadLimit() {
+    if (!set_) return;
+    if (old_) setenv(kVariable, old_->c_str(), 1);
+    else unsetenv(kVariable);
+  }
+  ThreadLimit(const ThreadLimit&) = delete;
+  ThreadLimit& operator=(const ThreadLimit&) = delete;
+
+ private:
+  static constexpr const char* kVariable = "PJRT_NPROC";
+  bool set_;
+  std::optional<std::string> old_;
+};
+
+/** Plugins refuse options they do not know, and before there is a client only the file's name says what they are. */
+NamedOptions withDefaults(const Plugin& plugin, NamedOptions options) {
+  const std::string file = plugin.path().substr(plugin.path().rfind('/') + 1);
+  // A second addressable device would only split XLA's thread pool.
+  if (file.find("cpu") != std::string::npos) options.emplace("cpu_device_count", int64_t{1});
+  // XLA would take three quarters of the card at once, beside libtorch's own allocator.
+  if (file.find("cuda") != std::string::npos) options.emplace("preallocate", false);
+  return options;
+}
+
+}  // namespace
+
+Client& Client::get(Plugin& plugin, NamedOptions options, int threads) {
+  options = withDefaults(plugin, std::move(options));
 
   static auto* mutex = new std::mutex;
   static auto* clients = new std::map<std::pair<const Plugin*, NamedOptions>, Client*>;
@@ -18,14 +56,15 @@ Client& Client::get(Plugin& plugin, NamedOptions options) {
   auto key = std::make_pair(static_cast<const Plugin*>(&plugin), std::move(options));
   auto found = clients->find(key);
   if (found == clients->end()) {
-    auto* client = new Client(plugin, key.second);
+    auto* client = new Client(plugin, key.second, threads);
     found = clients->emplace(std::move(key), client).first;
   }
   return *found->second;
 }
 
-Client::Client(Plugin& plugin, const NamedOptions& options) : plugin_(plugin) {
+Client::Client(Plugin& plugin, const NamedOptions& options, int threads) : plugin_(plugin) {
   HiddenXlaFlags hidden;
+  ThreadLimit limit(threads);
   flags_ = parseXlaFlags(hidden.text());
 
   const auto values = namedValues(options);

@@ -19,8 +19,12 @@ class Executable;
  */
 class Client {
  public:
-  /** The client of `plugin` with `options`; CPU plugins get `cpu_device_count = 1` unless told otherwise. Throws PjrtError. */
-  static Client& get(Plugin& plugin, NamedOptions options = {});
+  /**
+   * The client of `plugin` with `options`; CPU plugins get `cpu_device_count = 1`, CUDA plugins `preallocate = false` unless told
+   * otherwise. `threads` bounds XLA's pools (it makes about two threads for each; 0: one for each core) and only counts for the
+   * call that creates the client. Throws PjrtError.
+   */
+  static Client& get(Plugin& plugin, NamedOptions options = {}, int threads = 0);
 
   /**
    * Compiles StableHLO text. `overrides` win over XLA_FLAGS, which win over jorch's defaults (cpuDefaults). Throws TooLarge before XLA sees a value of 2^38 elements,
@@ -45,7 +49,7 @@ class Client {
   const std::string& deviceKind() const noexcept { return deviceKind_; }
 
  private:
-  Client(Plugin& plugin, const NamedOptions& options);
+  Client(Plugin& plugin, const NamedOptions& options, int threads);
 
   Plugin& plugin_;
   PJRT_Client* client_ = nullptr;

@@ -67,10 +67,10 @@ bool isDense(const OutputSpec& spec) {
 
 }  // namespace
 
-pjrt::Client& cpuClient(const std::string& path) {
+pjrt::Client& cpuClient(const std::string& path, int threads) {
   pjrt::Plugin& plugin = pjrt::Plugin::load(path);
   registerAtenCall(plugin);
-  return pjrt::Client::get(plugin);
+  return pjrt::Client::get(plugin, {}, threads);
 }
 
 PJRT_Buffer_Type elementType(c10::ScalarType dtype) {

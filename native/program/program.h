@@ -31,8 +31,11 @@ struct OutputSpec {
   std::vector<int64_t> strides;
 };
 
-/** The CPU client of the plugin at `path`, with `jorch_aten` registered. One per process and path. Throws PjrtError. */
-pjrt::Client& cpuClient(const std::string& path);
+/**
+ * The CPU client of the plugin at `path`, with `jorch_aten` registered. One per process and path; `threads` as in Client::get.
+ * Throws PjrtError.
+ */
+pjrt::Client& cpuClient(const std::string& path, int threads = 0);
 
 /** PJRT's element type for a torch dtype. Throws c10::Error for one that XLA does not have (quantized, float8, …). */
 PJRT_Buffer_Type elementType(c10::ScalarType dtype);
