@@ -1,0 +1,276 @@
+/** @file compile(f): the callable that runs f as an XLA program, compiled once per signature. */
+import { prepareRules } from '../lowering/index.js';
+import type { CompiledHandle, Trace } from '../native.js';
+import { JorchError } from '../runtime/errors.js';
+import { native } from '../runtime/load.js';
+import type { Tensor } from '../torch/tensor.js';
+import { flatten, type Structure, structureKey, unflatten } from '../tree.js';
+import { type Built, build } from './build.js';
+import type { Graph } from './graph.js';
+import { explainMiss, type Signature, signatureOf } from './reasons.js';
+
+export interface CompileOptions {
+  /** For messages; default: the function's name. */
+  name?: string;
+  /** Arguments (by position) that are compared by identity and never taken apart: functions, configurations. */
+  static?: readonly number[];
+  /** What to do with an operator that has no lowering: run libtorch's kernel inside the program (`aten`), or refuse (`error`). Default `aten`. */
+  fallback?: 'aten' | 'error';
+  /** Programs kept at most, the least recently used are dropped; and from the 9th compilation on: `warn` once, or throw. Default `{ limit: 64, policy: 'warn' }`. */
+  maxCompiles?: { limit?: number; policy?: 'warn' | 'error' };
+}
+
+export interface CompileStats {
+  /** Programs compiled. */
+  compiles: number;
+  hits: number;
+  misses: number;
+  /** Programs dropped because of `maxCompiles.limit`. */
+  evictions: number;
+  traceMs: number;
+  lowerMs: number;
+  compileMs: number;
+}
+
+/** What a call would run. */
+export interface LoweredProgram {
+  readonly graph: Graph;
+  /** The program's text. */
+  readonly stablehlo: string;
+  /** XLA's optimized program, as the plugin gives it: a serialized HloModuleProto. */
+  readonly hlo: { readonly format: string; readonly bytes: Buffer };
+  /** Bytes, as XLA planned them; -1 where the plugin does not say. */
+  readonly memory: Readonly<Record<'code' | 'arguments' | 'outputs' | 'temporaries', number>>;
+}
+
+export interface Explanation {
+  /** Overloads that became StableHLO. */
+  readonly lowered: readonly string[];
+  /** Operators that run libtorch's kernel inside the program, why, and where they were called. */
+  readonly calls: readonly { readonly op: string; readonly reason: string; readonly line?: string }[];
+  /** Why each compilation happened. */
+  readonly reasons: readonly string[];
+  toString(): string;
+}
+
+/** A compiled function: called like `f`, returns the same pytree. */
+export interface Compiled<F extends (...args: never[]) => unknown> {
+  (...args: Parameters<F>): ReturnType<F>;
+  /** The program for these arguments, without running it. */
+  lower(...args: Parameters<F>): LoweredProgram;
+  /** Which operators were lowered, which run as ATen calls, and why each compilation happened. */
+  explain(...args: Parameters<F> | []): Explanation;
+  /** Compiles for these arguments without running. */
+  warmup(...args: Parameters<F>): void;
+  readonly stats: Readonly<CompileStats>;
+  /** Frees the programs and the captured tensors. A later call compiles anew. */
+  dispose(): void;
+}
+
+/** Compilations of one function after which it is probably called wrongly. */
+const MANY = 8;
+
+/** XLA's options for every program: see docs/PERFORMANCE.md. */
+const OPTIONS: Readonly<Record<string, boolean | number | string>> = {};
+
+interface Entry {
+  readonly built: Built;
+  readonly signature: Signature;
+  readonly structure: Structure;
+}
+
+const checkResults = (name: string, structure: Structure, path: string): void => {
+  if (structure.kind === 'tensor') return;
+  if (structure.kind !== 'static') {
+    structure.items.forEach((item, i) => checkResults(name, item, structure.kind === 'array' ? `${path}[${i}]` : `${path}.${String(structure.keys[i])}`));
+    return;
+  }
+  const { value } = structure;
+  if (value === undefined || value === null) return;
+  if (value instanceof Promise) {
+    throw new JorchError('BAD_ARGUMENT', `${name}: the function is async; compile takes synchronous functions. Await the data first and pass it in`);
+  }
+  throw new JorchError(
+    'BAD_ARGUMENT',
+    `${name}: ${path} is ${typeof value === 'object' ? `an object of class ${value.constructor.name}` : `a ${typeof value}`}, not a tensor; a compiled function returns tensors in arrays, plain objects or Maps. Wrap a number with torch.tensor(…)`,
+  );
+};
+
+/** Which of the two shapes that C++ builds by itself the results have; 2: TypeScript unflattens. */
+const shapeOf = (s: Structure): 0 | 1 | 2 => (s.kind === 'tensor' ? 0 : s.kind === 'array' && s.items.every((i) => i.kind === 'tensor') ? 1 : 2);
+
+class Compilation<F extends (...args: never[]) => unknown> {
+  readonly stats: CompileStats = { compiles: 0, hits: 0, misses: 0, evictions: 0, traceMs: 0, lowerMs: 0, compileMs: 0 };
+  private handle: CompiledHandle | undefined;
+  private readonly structures = new Map<string, number>();
+  private readonly flatStructures: number[] = [];
+  private readonly entries = new Map<number, Entry>();
+  private readonly reasons: string[] = [];
+  private nextId = 0;
+  private readonly name: string;
+  private readonly statics: ReadonlySet<number>;
+
+  constructor(
+    private readonly f: F,
+    private readonly options: CompileOptions,
+  ) {
+    this.name = options.name ?? (f.name || 'compiled function');
+    this.statics = new Set(options.static ?? []);
+  }
+
+  call(args: unknown[]): unknown {
+    const { structure, leaves } = this.take(args);
+    const handle = (this.handle ??= new (native().Compiled)());
+    const hit = handle.call(structure, leaves);
+    if (hit !== undefined) {
+      this.stats.hits++;
+      return this.finish(hit);
+    }
+    // Inside another trace a compiled function is its body.
+    if (native().isTracing()) return this.f(...(args as never[]));
+    this.compile(args);
+    const result = handle.call(structure, leaves);
+    if (result === undefined) throw new JorchError('COMPILE_FAILED', `${this.name}: the program just compiled does not fit its own arguments; a captured tensor changed while the function was traced`);
+    return this.finish(result);
+  }
+
+  /** Arguments as leaves and the number of their structure. All tensors is the fast case: nothing is taken apart. */
+  private take(args: unknown[]): { structure: number; leaves: readonly Tensor[] } {
+    const { Tensor } = native();
+    let flat = this.statics.size === 0;
+    for (let i = 0; flat && i < args.length; i++) flat = args[i] instanceof (Tensor as never);
+    if (flat) return { structure: (this.flatStructures[args.length] ??= this.number(`(${args.length} tensors)`)), leaves: args as Tensor[] };
+    const { structure, leaves } = this.flatten(args);
+    return { structure: this.number(structureKey(structure)), leaves };
+  }
+
+  private number(key: string): number {
+    let id = this.structures.get(key);
+    if (id === undefined) this.structures.set(key, (id = this.structures.size));
+    return id;
+  }
+
+  private flatten(args: unknown[]): ReturnType<typeof flatten> {
+    const parts = args.map((arg, i) => (this.statics.has(i) ? { structure: { kind: 'static' as const, value: arg }, leaves: [] } : flatten(arg)));
+    return { structure: { kind: 'array', items: parts.map((p) => p.structure) }, leaves: parts.flatMap((p) => p.leaves) };
+  }
+
+  private finish(result: Tensor | (Tensor | number)[]): unknown {
+    if (!Array.isArray(result) || typeof result[0] !== 'number') return result;
+    return unflatten(this.entries.get(result[0])!.structure, result, 1);
+  }
+
+  /** Traces, lowers and compiles for these arguments. Whatever fails leaves everything as it was. */
+  private compile(args: unknown[]): Entry {
+    this.stats.misses++;
+    const { structure, leaves } = this.flatten(args);
+    const signature = signatureOf(structure, leaves);
+    const reason = explainMiss([...this.entries.values()].map((e) => e.signature), signature);
+    this.complain(reason);
+    const { trace, results } = this.trace(structure, leaves);
+    const built = build(trace, this.options.fallback ?? 'aten', OPTIONS);
+    const id = this.nextId++;
+    const entry: Entry = { built, signature, structure: results };
+    this.handle!.add(this.take(args).structure, leaves, { ...built.spec, id, shape: shapeOf(results) });
+    this.entries.set(id, entry);
+    this.reasons.push(reason);
+    this.stats.compiles++;
+    this.stats.lowerMs += built.lowerMs;
+    this.stats.compileMs += built.compileMs;
+    for (const dropped of this.handle!.trim(this.options.maxCompiles?.limit ?? 64)) {
+      this.entries.delete(dropped);
+      this.stats.evictions++;
+    }
+    return entry;
+  }
+
+  private trace(structure: Structure, leaves: readonly Tensor[]): { trace: Trace; results: Structure } {
+    prepareRules();
+    const started = performance.now();
+    let results: Structure = { kind: 'static', value: undefined };
+    const trace = native().trace((twins) => {
+      const value = this.f(...(unflatten(structure, twins) as never[]));
+      const flat = flatten(value);
+      checkResults(this.name, flat.structure, 'the result');
+      results = flat.structure;
+      return flat.leaves;
+    }, leaves);
+    this.stats.traceMs += performance.now() - started;
+    return { trace, results };
+  }
+
+  private complain(reason: string): void {
+    if (this.stats.compiles < MANY) return;
+    const text = `${this.name} has been compiled ${this.stats.compiles} times; the last reason: ${reason}`;
+    if (this.options.maxCompiles?.policy === 'error') throw new JorchError('BAD_ARGUMENT', `${text} ({ maxCompiles: { policy: 'error' } })`);
+    if (this.stats.compiles === MANY) process.emitWarning(text, { type: 'JorchRecompilation' });
+  }
+
+  warmup(args: unknown[]): Entry {
+    this.handle ??= new (native().Compiled)();
+    return this.compile(args);
+  }
+
+  /** The program for these arguments: one of those compiled, or a new one. */
+  private entryFor(args: unknown[]): Entry {
+    const { structure, leaves } = this.flatten(args);
+    const now = signatureOf(structure, leaves);
+    const known = [...this.entries.values()].find((e) => explainMiss([e.signature], now).startsWith('a captured tensor'));
+    return known ?? this.warmup(args);
+  }
+
+  lower(args: unknown[]): LoweredProgram {
+    const { built } = this.entryFor(args);
+    const { format, bytes, memory } = native().optimizedProgram(built.executable);
+    return { graph: built.graph, stablehlo: built.lowered.text, hlo: { format, bytes }, memory };
+  }
+
+  explain(args: unknown[]): Explanation {
+    const entry = args.length > 0 ? this.entryFor(args) : [...this.entries.values()].at(-1);
+    const lowered = entry?.built.lowered.lowered ?? [];
+    const calls = entry?.built.lowered.calls ?? [];
+    const reasons = [...this.reasons];
+    const lines = [
+      `${this.name}: ${reasons.length} compilation${reasons.length === 1 ? '' : 's'}`,
+      ...reasons.map((reason, i) => `  ${i + 1}. ${reason}`),
+      `lowered to StableHLO: ${lowered.join(', ') || 'nothing'}`,
+      `ATen calls: ${calls.map((c) => `${c.op} (${c.reason}${c.line ? `, ${c.line}` : ''})`).join(', ') || 'none'}`,
+    ];
+    return { lowered, calls, reasons, toString: () => lines.join('\n') };
+  }
+
+  dispose(): void {
+    this.handle?.trim(0);
+    this.entries.clear();
+  }
+}
+
+const checkOptions = (options: CompileOptions): void => {
+  const known = ['name', 'static', 'fallback', 'maxCompiles'];
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) throw new JorchError('BAD_ARGUMENT', `compile: unknown option '${key}'; there are: ${known.join(', ')}`);
+  }
+};
+
+/**
+ * A function that records the operators of `f` at the first call with arguments of some shapes and dtypes, has XLA
+ * compile them, and runs the program from then on. Arguments and results are pytrees of tensors; other values in the
+ * arguments are part of the program. Captured tensors are read at every call; in-place changes to them and to
+ * arguments take effect as in eager.
+ * @throws JorchError BAD_ARGUMENT, CONCRETIZATION, DYNAMIC_SHAPE, NO_RULE, COMPILE_FAILED at the call that compiles.
+ * @example const fast = compile((x: Tensor) => torch.sin(x).sum());
+ */
+export const compile = <F extends (...args: never[]) => unknown>(f: F, options: CompileOptions = {}): Compiled<F> => {
+  if (typeof f !== 'function') throw new JorchError('BAD_ARGUMENT', `compile: expected a function, got ${f === null ? 'null' : typeof f}`);
+  if (f.constructor.name === 'AsyncFunction') throw new JorchError('BAD_ARGUMENT', 'compile: the function is async; compile takes synchronous functions. Await the data first and pass it in');
+  checkOptions(options);
+  const compilation = new Compilation(f, options);
+  const compiled = (...args: unknown[]) => compilation.call(args);
+  return Object.assign(compiled, {
+    lower: (...args: unknown[]) => compilation.lower(args),
+    explain: (...args: unknown[]) => compilation.explain(args),
+    warmup: (...args: unknown[]) => void compilation.warmup(args),
+    stats: compilation.stats,
+    dispose: () => compilation.dispose(),
+  }) as unknown as Compiled<F>;
+};

@@ -1,0 +1,140 @@
+/** @file The types of what native/ exports. C++ owns mechanism; every name here is bound in native/**.cc. */
+import type { Graph } from './compile/graph.js';
+import type { DType } from './torch/dtype.js';
+import type { Tensor } from './torch/tensor.js';
+
+/** A typed array of any element type. */
+export type TypedArray =
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** A function over ATen operators: resolves the overload, runs it, wraps the results. */
+export type OpFunction = (...args: unknown[]) => unknown;
+
+/** A tensor that a traced function met or was given. */
+export interface Capture {
+  readonly tensor: Tensor;
+  readonly isArg: boolean;
+  /** Its position among the graph's inputs; -1 when the program does not need its value. */
+  readonly input: number;
+  /** The value it holds after the run, or -1. */
+  readonly mutated: number;
+  /** The value of its new `.grad`, or -1. */
+  readonly grad: number;
+  readonly gradCleared: boolean;
+}
+
+/** What one run of a function under the recorder gave. */
+export interface Trace {
+  readonly graph: Graph;
+  /** Value ids of the results. */
+  readonly outputs: readonly number[];
+  /** Per result: the capture that it is the very same tensor as, or -1. */
+  readonly sameAs: readonly number[];
+  /** Per result: whether autograd could go back from it. */
+  readonly differentiable: readonly boolean[];
+  readonly captures: readonly Capture[];
+}
+
+export interface Place {
+  readonly isArg: boolean;
+  readonly index: number;
+}
+
+export interface TensorSpec {
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly dtype: DType;
+}
+
+/** A compiled program and how its parameters and results belong to JavaScript's tensors. */
+export interface EntrySpec {
+  readonly id: number;
+  readonly executable: Executable;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly captures: readonly Tensor[];
+  readonly parameters: readonly Place[];
+  readonly results: readonly ({ readonly output: number } | Place)[];
+  readonly effects: readonly (Place & { readonly output: number; readonly gradient: boolean })[];
+  readonly clearedGrads: readonly Place[];
+  /** 0: one tensor, 1: an array of tensors, 2: [id, ...tensors], to be unflattened. */
+  readonly shape: 0 | 1 | 2;
+}
+
+declare const executable: unique symbol;
+/** A loaded XLA program. */
+export interface Executable {
+  readonly [executable]: never;
+}
+
+/** The programs of one compiled function. */
+export interface CompiledHandle {
+  /** The results, or undefined when no program fits these arguments. */
+  call(structure: number, leaves: readonly Tensor[]): Tensor | (Tensor | number)[] | undefined;
+  add(structure: number, leaves: readonly Tensor[], spec: EntrySpec): void;
+  /** Drops the least recently used programs beyond `limit` and returns their ids. */
+  trim(limit: number): number[];
+}
+
+declare const generator: unique symbol;
+export interface GeneratorHandle {
+  readonly [generator]: never;
+}
+
+export interface Native {
+  readonly Tensor: { readonly prototype: Tensor };
+  readonly Compiled: new () => CompiledHandle;
+  setErrorClass(errorClass: new (code: never, message: string) => Error): void;
+  isTensor(value: unknown): value is Tensor;
+  memory(): { tensors: number; bytes: number };
+  /** Called with every new tensor, until set to null. */
+  setCreationHook(hook: ((made: Tensor) => void) | null): void;
+  /** Operator packets to their overloads in the order in which Python tries them. */
+  setOverloadOrder(order: Readonly<Record<string, string>>): void;
+
+  packet(name: string, overload?: string): OpFunction;
+  schemas(): string[];
+
+  fromData(data: TypedArray, dtype: DType, shape: readonly number[]): Tensor;
+  fromBuffer(data: TypedArray, dtype: DType, shape: readonly number[]): Tensor;
+  toBytes(tensor: Tensor): ArrayBuffer;
+  item(tensor: Tensor): number | boolean | { re: number; im: number };
+
+  backward(tensors: readonly Tensor[], gradients: readonly (Tensor | null)[], retain: boolean | undefined, create: boolean, inputs: readonly Tensor[]): void;
+  grad(
+    outputs: readonly Tensor[],
+    inputs: readonly Tensor[],
+    gradOutputs: readonly (Tensor | null)[],
+    retain: boolean | undefined,
+    create: boolean,
+    allowUnused: boolean,
+  ): (Tensor | null)[];
+  gradEnabled(): boolean;
+  /** Returns what it was before. */
+  setGradEnabled(enabled: boolean): boolean;
+  inferenceMode<T>(fn: () => T): T;
+  autocast<T>(enabled: boolean, dtype: DType, fn: () => T): T;
+  defaultDtype(dtype?: DType): DType;
+  numThreads(threads?: number): number;
+  generator(): GeneratorHandle;
+  manualSeed(seed: number | bigint, generator?: GeneratorHandle): void;
+  initialSeed(generator?: GeneratorHandle): bigint;
+
+  trace(fn: (twins: Tensor[]) => Tensor[], args: readonly Tensor[]): Trace;
+  isTracing(): boolean;
+  setRules(names: readonly string[]): void;
+  setLineReader(read: () => string): void;
+
+  compileProgram(plugin: string, stablehlo: string, options: Readonly<Record<string, boolean | number | string>>): Executable;
+  optimizedProgram(executable: Executable): { format: string; bytes: Buffer; memory: Readonly<Record<'code' | 'arguments' | 'outputs' | 'temporaries', number>> };
+}

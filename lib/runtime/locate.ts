@@ -1,0 +1,94 @@
+/** @file Finds libtorch and the PJRT plugin: what the user names, what was installed, or a Python environment's. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { JorchError } from './errors.js';
+import { pins, runtimeDir } from './parts.js';
+
+export interface Located {
+  /** The `torch` package folder: `lib/libtorch_cpu.so`, `include/`. */
+  readonly torch: string;
+  /** The CPU plugin's shared library. */
+  readonly cpuPlugin: string;
+  /** Libraries that libtorch needs and that do not lie beside it. */
+  readonly preload: readonly string[];
+  readonly from: 'environment' | 'cache' | 'python';
+}
+
+const CPU_PLUGIN = join('lammps_jax_pjrt_cpu', 'pjrt_c_api_cpu_plugin.so');
+
+/** The version in `torch/version.py`, without a `+cu130` suffix. */
+const torchVersion = (dir: string): string | undefined => {
+  try {
+    return /__version__ = '([0-9.]+)/.exec(readFileSync(join(dir, 'version.py'), 'utf8'))?.[1];
+  } catch {
+    return undefined;
+  }
+};
+
+const checkedTorch = (dir: string, named: string): string => {
+  const wanted = pins().torch;
+  if (!existsSync(join(dir, 'lib', 'libtorch_cpu.so'))) {
+    throw new JorchError('RUNTIME_MISSING', `${named} is ${dir}, which has no lib/libtorch_cpu.so; give the folder of the torch package (…/site-packages/torch) of torch ${wanted}`);
+  }
+  const found = torchVersion(dir);
+  if (found !== undefined && found !== wanted) {
+    throw new JorchError('RUNTIME_MISSING', `${named} is torch ${found}; jorch is built for torch ${wanted}: pip install torch==${wanted}, or unset ${named}`);
+  }
+  return dir;
+};
+
+/** `cpu=/path;cuda=/path`, or one path for the CPU. */
+export const pluginFromEnvironment = (platform: string): string | undefined => {
+  const text = process.env['JORCH_PJRT_PLUGIN'];
+  if (!text) return undefined;
+  for (const entry of text.split(';')) {
+    const [name, path] = entry.includes('=') ? (entry.split('=', 2) as [string, string]) : ['cpu', entry];
+    if (name !== platform) continue;
+    if (!existsSync(path)) throw new JorchError('RUNTIME_MISSING', `JORCH_PJRT_PLUGIN names ${path}, which does not exist`);
+    return path;
+  }
+  return undefined;
+};
+
+/** torch and the plugin of the Python environment that `python3` starts, when they are the pinned versions. */
+export const findPython = (): { torch?: string; cpuPlugin?: string } => {
+  let folders: string[];
+  try {
+    const script = 'import site,sys,json; print(json.dumps([*site.getsitepackages(), site.getusersitepackages(), *sys.path]))';
+    folders = JSON.parse(execFileSync('python3', ['-c', script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 10_000 })) as string[];
+  } catch {
+    return {};
+  }
+  const torch = folders.map((f) => join(f, 'torch')).find((d) => torchVersion(d) === pins().torch && existsSync(join(d, 'lib', 'libtorch_cpu.so')));
+  const cpuPlugin = folders.map((f) => join(f, CPU_PLUGIN)).find((f) => existsSync(f));
+  return { ...(torch ? { torch } : {}), ...(cpuPlugin ? { cpuPlugin } : {}) };
+};
+
+/** libtorch_cpu of the CUDA wheel needs two small CUDA libraries; they lie in the cache when libtorch comes from elsewhere without them. */
+const preloads = (cache: string): string[] => ['libcudart.so.13', 'libcupti.so.13'].map((f) => join(cache, 'nvidia', 'cu13', 'lib', f)).filter((f) => existsSync(f));
+
+/**
+ * Where the native parts are: the environment variables first, then the cache folder, then Python's.
+ * @throws JorchError RUNTIME_MISSING with the command that gets what is missing.
+ */
+export const locate = (): Located => {
+  const cache = runtimeDir();
+  const namedTorch = process.env['JORCH_TORCH_DIR'];
+  const namedPlugin = pluginFromEnvironment('cpu');
+  const cached = (path: string): string | undefined => (existsSync(join(cache, path)) ? join(cache, path) : undefined);
+  let torch = namedTorch ? checkedTorch(namedTorch, 'JORCH_TORCH_DIR') : cached('torch');
+  let cpuPlugin = namedPlugin ?? cached(CPU_PLUGIN);
+  let from: Located['from'] = namedTorch || namedPlugin ? 'environment' : 'cache';
+  if (!torch || !cpuPlugin) {
+    const python = findPython();
+    if ((!torch && python.torch) || (!cpuPlugin && python.cpuPlugin)) from = 'python';
+    torch ??= python.torch;
+    cpuPlugin ??= python.cpuPlugin;
+  }
+  const missing = [...(torch ? [] : [`libtorch ${pins().torch}`]), ...(cpuPlugin ? [] : ['the XLA CPU plugin'])];
+  if (!torch || !cpuPlugin) {
+    throw new JorchError('RUNTIME_MISSING', `${missing.join(' and ')} not found (looked at JORCH_TORCH_DIR, JORCH_PJRT_PLUGIN, ${cache} and Python's packages); get it with: npx jorch install`);
+  }
+  return { torch, cpuPlugin, preload: preloads(cache), from };
+};

@@ -1,0 +1,123 @@
+/** @file Pytrees: nested arrays, plain objects and Maps of tensors and static values. */
+import { JorchError } from './runtime/errors.js';
+import { native } from './runtime/load.js';
+import { Scalar } from './torch/scalar.js';
+import type { Tensor } from './torch/tensor.js';
+
+/** How a value was put together; leaves are numbered in order. */
+export type Structure =
+  | { readonly kind: 'tensor' }
+  | { readonly kind: 'static'; readonly value: unknown }
+  | { readonly kind: 'array'; readonly items: readonly Structure[] }
+  | { readonly kind: 'object'; readonly keys: readonly string[]; readonly items: readonly Structure[] }
+  | { readonly kind: 'map'; readonly keys: readonly unknown[]; readonly items: readonly Structure[] };
+
+export interface Flat {
+  readonly leaves: Tensor[];
+  readonly structure: Structure;
+}
+
+const TENSOR: Structure = { kind: 'tensor' };
+
+const isPlain = (value: object): value is Record<string, unknown> => {
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
+};
+
+/** Takes a value apart. Keys of objects are sorted, so that `{a, b}` and `{b, a}` have one structure. Anything that is no container is a static leaf. */
+export const flatten = (value: unknown): Flat => {
+  const leaves: Tensor[] = [];
+  const { isTensor } = native();
+  const open = new Set<object>();
+  const visit = (v: unknown): Structure => {
+    if (typeof v !== 'object' || v === null) return { kind: 'static', value: v };
+    if (isTensor(v)) {
+      leaves.push(v);
+      return TENSOR;
+    }
+    if (open.has(v)) throw new JorchError('BAD_ARGUMENT', 'a value that contains itself cannot be taken apart into tensors');
+    open.add(v);
+    let structure: Structure;
+    if (Array.isArray(v)) structure = { kind: 'array', items: v.map(visit) };
+    else if (v instanceof Map) structure = { kind: 'map', keys: [...v.keys()], items: [...v.values()].map(visit) };
+    else if (isPlain(v)) {
+      const keys = Object.keys(v).sort();
+      structure = { kind: 'object', keys, items: keys.map((key) => visit(v[key])) };
+    } else structure = { kind: 'static', value: v };
+    open.delete(v);
+    return structure;
+  };
+  return { structure: visit(value), leaves };
+};
+
+/** Puts a value together again, with other leaves. `leaves` begins at `from`. */
+export const unflatten = (structure: Structure, leaves: readonly unknown[], from = 0): unknown => {
+  let next = from;
+  const build = (s: Structure): unknown => {
+    switch (s.kind) {
+      case 'tensor':
+        return leaves[next++];
+      case 'static':
+        return s.value;
+      case 'array':
+        return s.items.map(build);
+      case 'object':
+        return Object.fromEntries(s.items.map((item, i) => [s.keys[i]!, build(item)]));
+      case 'map':
+        return new Map(s.items.map((item, i) => [s.keys[i], build(item)]));
+    }
+  };
+  return build(structure);
+};
+
+let nextIdentity = 0;
+const identities = new WeakMap<object, number>();
+const identity = (value: object): number => {
+  let id = identities.get(value);
+  if (id === undefined) identities.set(value, (id = nextIdentity++));
+  return id;
+};
+
+const staticKey = (value: unknown): string => {
+  switch (typeof value) {
+    case 'number':
+      return Object.is(value, -0) ? '-0' : String(value);
+    case 'bigint':
+      return `${value}n`;
+    case 'string':
+      return JSON.stringify(value);
+    case 'object':
+      if (value === null) return 'null';
+      if (value instanceof Scalar) return `${value.scalarKind}(${value.value},${value.im})`;
+      return `@${identity(value)}`;
+    case 'function':
+      return `@${identity(value)}`;
+    default:
+      return String(value);
+  }
+};
+
+/** A text that is equal exactly for equal structures with equal static leaves (objects and functions by identity). */
+export const structureKey = (s: Structure): string => {
+  switch (s.kind) {
+    case 'tensor':
+      return 'T';
+    case 'static':
+      return staticKey(s.value);
+    case 'array':
+      return `[${s.items.map(structureKey).join()}]`;
+    case 'object':
+      return `{${s.items.map((item, i) => `${JSON.stringify(s.keys[i])}:${structureKey(item)}`).join()}}`;
+    case 'map':
+      return `<${s.items.map((item, i) => `${staticKey(s.keys[i])}:${structureKey(item)}`).join()}>`;
+  }
+};
+
+/** Applies `fn` to every tensor of a pytree and keeps the rest. */
+export const map = <T>(fn: (leaf: Tensor) => unknown, value: T): T => {
+  const { leaves, structure } = flatten(value);
+  return unflatten(structure, leaves.map(fn)) as T;
+};
+
+/** The tensors of a pytree, in order. */
+export const leaves = (value: unknown): Tensor[] => flatten(value).leaves;

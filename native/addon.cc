@@ -1,0 +1,151 @@
+// Module initialisation, error translation, memory accounting.
+#include "addon.h"
+
+#include <c10/util/Exception.h>
+#include <dlfcn.h>
+
+#include <cstring>
+
+#include "dispatch/autograd.h"
+#include "dispatch/call.h"
+#include "program/compiled.h"
+#include "tensor/data.h"
+#include "tensor/tensor.h"
+#include "dispatch/tracing.h"
+
+namespace jorch {
+
+void Reaper::bury(napi_ref ref) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!closed) dead.push_back(ref);
+}
+
+void Reaper::drain(napi_env env) {
+  std::vector<napi_ref> batch;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    batch.swap(dead);
+  }
+  for (napi_ref ref : batch) napi_delete_reference(env, ref);
+}
+
+Addon& Addon::of(napi_env env) {
+  void* data = nullptr;
+  napi_get_instance_data(env, &data);
+  return *static_cast<Addon*>(data);
+}
+
+void account(Addon& addon, napi_env env, int64_t bytes) {
+  constexpr int64_t kStep = 256 * 1024;
+  addon.liveBytes += bytes;
+  addon.unreportedBytes += bytes;
+  if (addon.unreportedBytes > -kStep && addon.unreportedBytes < kStep) return;
+  int64_t total = 0;
+  napi_adjust_external_memory(env, addon.unreportedBytes, &total);
+  addon.unreportedBytes = 0;
+}
+
+void throwJs(napi_env env, const std::string& code, const std::string& message) noexcept {
+  bool pending = false;
+  if (napi_is_exception_pending(env, &pending) != napi_ok || pending) return;
+  napi_value error = nullptr, constructor = nullptr;
+  napi_value args[2];
+  Addon& addon = Addon::of(env);
+  napi_create_string_utf8(env, code.c_str(), code.size(), &args[0]);
+  napi_create_string_utf8(env, message.c_str(), message.size(), &args[1]);
+  if (addon.errorClass && napi_get_reference_value(env, addon.errorClass, &constructor) == napi_ok && constructor &&
+      napi_new_instance(env, constructor, 2, args, &error) == napi_ok) {
+    napi_throw(env, error);
+  } else {
+    napi_throw_error(env, code.c_str(), message.c_str());
+  }
+}
+
+namespace {
+
+bool startsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+
+std::string codeOf(const std::string& text) {
+  if (text.find("DefaultCPUAllocator") != std::string::npos || text.find("out of memory") != std::string::npos) return "OUT_OF_MEMORY";
+  if (startsWith(text, "TOO_LARGE")) return "TOO_LARGE";
+  return "BAD_ARGUMENT";
+}
+
+// "CODE: text" carries its own code across layers that know only texts.
+void throwText(napi_env env, const char* where, std::string text) noexcept {
+  const std::string code = codeOf(text);
+  if (startsWith(text, (code + ": ").c_str())) text.erase(0, code.size() + 2);
+  if (where && *where && text.rfind(std::string(where) + ":", 0) != 0 && text.rfind(std::string(where) + "(", 0) != 0)
+    text = std::string(where) + ": " + text;
+  throwJs(env, code, text);
+}
+
+}  // namespace
+
+void translateException(napi_env env, const char* where) noexcept {
+  try {
+    throw;
+  } catch (const PendingException&) {
+  } catch (const Napi::Error& error) {
+    napi_throw(env, error.Value());
+  } catch (const JsError& error) {
+    throwJs(env, error.code, error.what());
+  } catch (const trace::Concretization& error) {
+    throwConcretization(env, error);
+  } catch (const c10::Error& error) {
+    throwText(env, where, error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    throwJs(env, "OUT_OF_MEMORY", std::string(where) + ": out of memory");
+  } catch (const std::exception& error) {
+    // Some of libtorch's exceptions arrive as std::runtime_error with the C++ backtrace in their text.
+    std::string text = error.what();
+    const auto backtrace = text.find("\nException raised from ");
+    if (backtrace != std::string::npos) text.resize(backtrace);
+    throwText(env, where, text);
+  } catch (...) {
+    throwJs(env, "BAD_ARGUMENT", std::string(where) + ": an unknown C++ exception");
+  }
+}
+
+namespace {
+
+// Node closes an addon that only worker threads loaded when the last of them ends; code of ours may still be called
+// from libtorch's thread pool or a deleter. Stay.
+void pinThisLibrary() {
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&pinThisLibrary), &info) && info.dli_fname) dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+}
+
+void finalizeAddon(napi_env env, void* data, void*) {
+  auto* addon = static_cast<Addon*>(data);
+  {
+    std::lock_guard<std::mutex> lock(addon->reaper->mutex);
+    addon->reaper->closed = true;
+  }
+  delete addon;
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  pinThisLibrary();
+  trace::registerKernels();
+  auto* addon = new Addon(env);
+  napi_set_instance_data(env, addon, [](node_api_basic_env e, void* data, void* hint) { finalizeAddon(const_cast<napi_env>(e), data, hint); }, nullptr);
+  exports.Set("setErrorClass", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                napi_create_reference(info.Env(), info[0], 1, &Addon::of(info.Env()).errorClass);
+              }));
+  initTensor(env, exports);
+  initData(env, exports);
+  initCall(env, exports);
+  initAutograd(env, exports);
+  initTrace(env, exports);
+  initCompiled(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace jorch
+
+static Napi::Object InitJorch(Napi::Env env, Napi::Object exports) { return jorch::Init(env, exports); }
+
+NODE_API_MODULE(jorch, InitJorch)

@@ -1,0 +1,186 @@
+#include "dispatch/tracing.h"
+
+#include <ATen/ScalarOps.h>
+
+#include "tensor/tensor.h"
+#include "trace/graph_js.h"
+
+namespace jorch {
+
+namespace {
+
+[[noreturn]] void leaked() {
+  throw JsError("LEAKED_TRACE",
+                "this tensor belongs to a trace that is over: it was made while compile() recorded a function and kept in an outer variable; return it from the compiled function instead");
+}
+
+}  // namespace
+
+at::Tensor lifted(const at::Tensor& tensor) {
+  if (auto* tracer = trace::current()) return tracer->lift(tensor);
+  if (trace::isTraceTensor(tensor)) leaked();
+  return tensor;
+}
+
+bool isTraced(const at::Tensor& tensor) {
+  const auto* tracer = trace::current();
+  if (trace::isTraceTensor(tensor)) {
+    if (!tracer) leaked();
+    return true;
+  }
+  return tracer != nullptr;
+}
+
+void placeOnTraceDevice(c10::IValue& device, bool takesTensor) {
+  if (!trace::current()) return;
+  const bool factory = device.isNone() && !takesTensor;
+  if (factory || (device.isDevice() && device.toDevice().is_cpu())) device = c10::Device(c10::DeviceType::Lazy, 0);
+}
+
+at::Tensor numberTensor(const at::Scalar& value) {
+  at::Tensor made = c10::scalar_to_tensor(value);
+  made.unsafeGetTensorImpl()->set_wrapped_number(true);
+  return made;
+}
+
+void noteLine(napi_env env) {
+  auto* tracer = trace::current();
+  if (!tracer) return;
+  const napi_ref reader = Addon::of(env).lineReader;
+  napi_value function, undefined, line;
+  if (!reader || napi_get_reference_value(env, reader, &function) != napi_ok) return;
+  check(env, napi_get_undefined(env, &undefined));
+  check(env, napi_call_function(env, undefined, function, 0, nullptr, &line));
+  tracer->setLine(textOf(env, line));
+}
+
+void throwConcretization(napi_env env, const trace::Concretization& error) noexcept {
+  using Kind = trace::Concretization::Kind;
+  std::string op = error.op().rfind("aten::", 0) == 0 ? error.op().substr(6) : error.op();
+  if (op == "_local_scalar_dense") op = "item";
+  if (error.kind() == Kind::LeakedTrace) {
+    try {
+      leaked();
+    } catch (const JsError& leak) {
+      throwJs(env, leak.code, leak.what());
+    }
+  } else if (error.kind() == Kind::DynamicShape) {
+    throwJs(env, "DYNAMIC_SHAPE",
+            op + ": the shape of its result depends on the data, so a compiled program cannot hold it. Use a form with a static shape (where(mask, a, b) for masked_select and "
+                 "boolean indexing, nonzero_static(size) for nonzero), or call it outside compile()");
+  } else {
+    throwJs(env, "CONCRETIZATION",
+            op + ": needs the value of a tensor while compile() records the function, when there are shapes and dtypes but no data. Use where(condition, a, b) or cond(…) to choose, "
+                 "return the tensor and read it outside, or pass the number as a plain (static) argument");
+  }
+}
+
+namespace {
+
+napi_value call(napi_env env, napi_value function, std::initializer_list<napi_value> args) {
+  napi_value undefined, result;
+  check(env, napi_get_undefined(env, &undefined));
+  check(env, napi_call_function(env, undefined, function, args.size(), args.begin(), &result));
+  return result;
+}
+
+std::vector<napi_value> elements(napi_env env, napi_value array) {
+  uint32_t length = 0;
+  check(env, napi_get_array_length(env, array, &length));
+  std::vector<napi_value> result(length);
+  for (uint32_t i = 0; i < length; i++) check(env, napi_get_element(env, array, i, &result[i]));
+  return result;
+}
+
+void set(napi_env env, napi_value object, const char* name, napi_value value) { check(env, napi_set_named_property(env, object, name, value)); }
+
+napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, const trace::Effect& effect) {
+  napi_value object, isArg, cleared;
+  check(env, napi_create_object(env, &object));
+  check(env, napi_get_boolean(env, capture.isArg, &isArg));
+  check(env, napi_get_boolean(env, effect.gradCleared, &cleared));
+  set(env, object, "tensor", wrap(addon, env, capture.eager));
+  set(env, object, "isArg", isArg);
+  set(env, object, "input", number(env, static_cast<double>(capture.inputIndex)));
+  set(env, object, "mutated", number(env, static_cast<double>(effect.mutated)));
+  set(env, object, "grad", number(env, static_cast<double>(effect.grad)));
+  set(env, object, "gradCleared", cleared);
+  return object;
+}
+
+// trace(fn, args): runs fn(twins) under a fresh trace; fn returns a flat array of tensors.
+// → { graph, outputs: valueId[], sameAs: captureIndex[] (-1: a new tensor), differentiable: boolean[], captures }
+napi_value runTrace(napi_env env, napi_callback_info info) {
+  return guarded(env, "compile", [&]() -> napi_value {
+    size_t count = 2;
+    napi_value args[2];
+    check(env, napi_get_cb_info(env, info, &count, args, nullptr, nullptr));
+    Addon& addon = Addon::of(env);
+    trace::Tracer tracer;
+    trace::TraceScope scope(tracer);
+    napi_value twins;
+    const auto given = elements(env, args[1]);
+    check(env, napi_create_array_with_length(env, given.size(), &twins));
+    for (size_t i = 0; i < given.size(); i++) {
+      const at::Tensor& eager = wrapArgument(addon, env, given[i], "an argument").tensor();
+      check(env, napi_set_element(env, twins, i, wrap(addon, env, tracer.input(eager, eager.requires_grad()))));
+    }
+    const auto results = elements(env, call(env, args[0], {twins}));
+    std::vector<at::Tensor> traced;
+    for (napi_value result : results) traced.push_back(lifted(wrapArgument(addon, env, result, "a result").tensor()));
+    // Values first: reading them applies pending mutations, which the effects then see.
+    napi_value outputs, sameAs, differentiable, captures, record;
+    check(env, napi_create_array_with_length(env, traced.size(), &outputs));
+    check(env, napi_create_array_with_length(env, traced.size(), &sameAs));
+    check(env, napi_create_array_with_length(env, traced.size(), &differentiable));
+    for (size_t i = 0; i < traced.size(); i++) {
+      check(env, napi_set_element(env, outputs, i, number(env, static_cast<double>(tracer.valueOf(traced[i])))));
+      double same = -1;
+      for (size_t k = 0; k < tracer.captures().size(); k++)
+        if (tracer.captures()[k].twin.unsafeGetTensorImpl() == traced[i].unsafeGetTensorImpl()) same = static_cast<double>(k);
+      check(env, napi_set_element(env, sameAs, i, number(env, same)));
+      napi_value grad;
+      check(env, napi_get_boolean(env, traced[i].requires_grad(), &grad));
+      check(env, napi_set_element(env, differentiable, i, grad));
+    }
+    const auto effects = tracer.effects();
+    check(env, napi_create_array_with_length(env, effects.size(), &captures));
+    for (size_t k = 0; k < effects.size(); k++) check(env, napi_set_element(env, captures, k, captureJs(addon, env, tracer.captures()[k], effects[k])));
+    check(env, napi_create_object(env, &record));
+    set(env, record, "graph", trace::toJs(Napi::Env(env), tracer.graph()));
+    set(env, record, "outputs", outputs);
+    set(env, record, "sameAs", sameAs);
+    set(env, record, "differentiable", differentiable);
+    set(env, record, "captures", captures);
+    return record;
+  });
+}
+
+Napi::Value SetRules(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "setRules", [&]() -> napi_value {
+    std::vector<std::string> names;
+    for (napi_value name : elements(info.Env(), info[0])) names.push_back(textOf(info.Env(), name));
+    trace::setRules(std::move(names));
+    return nullptr;
+  }));
+}
+
+Napi::Value SetLineReader(const Napi::CallbackInfo& info) {
+  napi_create_reference(info.Env(), info[0], 1, &Addon::of(info.Env()).lineReader);
+  return info.Env().Undefined();
+}
+
+Napi::Value IsTracing(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), trace::current() != nullptr); }
+
+}  // namespace
+
+void initTrace(Napi::Env env, Napi::Object exports) {
+  napi_value trace;
+  check(env, napi_create_function(env, "trace", NAPI_AUTO_LENGTH, runTrace, nullptr, &trace));
+  exports.Set("trace", Napi::Value(env, trace));
+  exports.Set("setRules", Napi::Function::New(env, SetRules, "setRules"));
+  exports.Set("setLineReader", Napi::Function::New(env, SetLineReader, "setLineReader"));
+  exports.Set("isTracing", Napi::Function::New(env, IsTracing, "isTracing"));
+}
+
+}  // namespace jorch

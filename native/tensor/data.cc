@@ -1,0 +1,122 @@
+#include "tensor/data.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+
+#include "dispatch/tracing.h"
+#include "tensor/tensor.h"
+
+namespace jorch {
+
+namespace {
+
+struct Bytes {
+  uint8_t* data = nullptr;
+  size_t length = 0;
+  napi_value buffer = nullptr;  // the ArrayBuffer underneath
+};
+
+Bytes bytesOf(Napi::Env env, const Napi::Value& value) {
+  Bytes bytes;
+  if (value.IsTypedArray()) {
+    const auto array = value.As<Napi::TypedArray>();
+    bytes.buffer = array.ArrayBuffer();
+    bytes.length = array.ByteLength();
+    bytes.data = static_cast<uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+    return bytes;
+  }
+  throw JsError("BAD_ARGUMENT", "expected a typed array");
+}
+
+std::vector<int64_t> sizesOf(const Napi::Value& value) {
+  std::vector<int64_t> sizes;
+  const auto array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); i++) sizes.push_back(array.Get(i).As<Napi::Number>().Int64Value());
+  return sizes;
+}
+
+// The tensor itself when its memory can be read from here, else why not.
+const at::Tensor& readable(const at::Tensor& tensor, const char* what) {
+  if (isTraced(tensor)) throw trace::Concretization(trace::Concretization::Kind::Data, what);
+  return tensor;
+}
+
+// fromData(typedArray, dtype, sizes): a copy.
+Napi::Value FromData(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "tensor", [&]() -> napi_value {
+    Addon& addon = Addon::of(info.Env());
+    const Bytes bytes = bytesOf(info.Env(), info[0]);
+    const auto type = dtypeFrom(info[1].As<Napi::String>());
+    at::Tensor made = at::empty(sizesOf(info[2]), at::TensorOptions(type));
+    if (static_cast<size_t>(made.nbytes()) != bytes.length)
+      throw JsError("BAD_ARGUMENT", "expected " + std::to_string(made.nbytes()) + " bytes for the shape, got " + std::to_string(bytes.length));
+    if (bytes.length) std::memcpy(made.mutable_data_ptr(), bytes.data, bytes.length);
+    // Inside a trace a literal is part of the program.
+    if (auto* tracer = trace::current()) made = tracer->constant(made);
+    return wrap(addon, info.Env(), made);
+  }));
+}
+
+// fromBuffer(typedArray, dtype, sizes): shares the typed array's memory and keeps it alive.
+Napi::Value FromBuffer(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "frombuffer", [&]() -> napi_value {
+    Addon& addon = Addon::of(info.Env());
+    const Bytes bytes = bytesOf(info.Env(), info[0]);
+    const auto type = dtypeFrom(info[1].As<Napi::String>());
+    const auto sizes = sizesOf(info[2]);
+    if (bytes.length && reinterpret_cast<uintptr_t>(bytes.data) % c10::elementSize(type))
+      throw JsError("BAD_ARGUMENT", "the typed array's memory is not aligned to " + std::to_string(c10::elementSize(type)) + " bytes; copy it with slice()");
+    napi_ref reference;
+    check(info.Env(), napi_create_reference(info.Env(), bytes.buffer, 1, &reference));
+    // The deleter may run on another thread or inside garbage collection; the reference dies later, on the JS thread.
+    const auto deleter = [reaper = addon.reaper, reference](void*) { reaper->bury(reference); };
+    return wrap(addon, info.Env(), at::from_blob(bytes.data, sizes, deleter, at::TensorOptions(type)));
+  }));
+}
+
+// toBytes(tensor) → ArrayBuffer with the elements, row-major.
+Napi::Value ToBytes(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "toTypedArray", [&]() -> napi_value {
+    const at::Tensor source = readable(wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "the tensor").tensor(), "toTypedArray");
+    const at::Tensor plain = source.detach().cpu().resolve_conj().resolve_neg().contiguous();
+    void* data = nullptr;
+    napi_value buffer;
+    check(info.Env(), napi_create_arraybuffer(info.Env(), plain.nbytes(), &data, &buffer));
+    if (plain.nbytes()) std::memcpy(data, plain.const_data_ptr(), plain.nbytes());
+    return buffer;
+  }));
+}
+
+// item(tensor) → number | boolean | { re, im }; an integer beyond 2^53 throws.
+Napi::Value Item(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "item", [&]() -> napi_value {
+    const at::Tensor& tensor = readable(wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "the tensor").tensor(), "item");
+    if (tensor.numel() != 1) throw JsError("BAD_ARGUMENT", "item: expected a tensor with one element, got " + std::to_string(tensor.numel()) + " elements; use tolist() or toTypedArray()");
+    const at::Scalar value = tensor.item();
+    if (value.isBoolean()) return Napi::Boolean::New(info.Env(), value.toBool());
+    if (value.isComplex()) {
+      const auto z = value.toComplexDouble();
+      auto object = Napi::Object::New(info.Env());
+      object.Set("re", z.real());
+      object.Set("im", z.imag());
+      return object;
+    }
+    if (value.isFloatingPoint()) return number(info.Env(), value.toDouble());
+    const int64_t n = value.toLong();
+    if (n > 9007199254740991 || n < -9007199254740991)
+      throw JsError("BAD_ARGUMENT", "item: " + std::to_string(n) + " is beyond 2^53 and would lose digits as a number; use toTypedArray(), which gives bigints");
+    return number(info.Env(), static_cast<double>(n));
+  }));
+}
+
+}  // namespace
+
+void initData(Napi::Env env, Napi::Object exports) {
+  exports.Set("fromData", Napi::Function::New(env, FromData, "fromData"));
+  exports.Set("fromBuffer", Napi::Function::New(env, FromBuffer, "fromBuffer"));
+  exports.Set("toBytes", Napi::Function::New(env, ToBytes, "toBytes"));
+  exports.Set("item", Napi::Function::New(env, Item, "item"));
+}
+
+}  // namespace jorch

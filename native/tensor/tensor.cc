@@ -1,0 +1,415 @@
+// The Tensor class: life time, accounting and the properties that are not operators.
+#include "tensor/tensor.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/ScalarType.h>
+
+#include <array>
+#include <cmath>
+
+#include "dispatch/autograd.h"
+#include "dispatch/tracing.h"
+#include "trace/tracer.h"
+
+namespace jorch {
+
+namespace {
+
+// What one handle costs besides its storage: the JavaScript object, the TensorImpl, the StorageImpl.
+constexpr int64_t kHandleBytes = 512;
+
+struct DTypeName {
+  c10::ScalarType type;
+  const char* name;
+};
+constexpr std::array<DTypeName, 20> kDTypes{{{c10::kFloat, "float32"},
+                                             {c10::kDouble, "float64"},
+                                             {c10::kHalf, "float16"},
+                                             {c10::kBFloat16, "bfloat16"},
+                                             {c10::kChar, "int8"},
+                                             {c10::kShort, "int16"},
+                                             {c10::kInt, "int32"},
+                                             {c10::kLong, "int64"},
+                                             {c10::kByte, "uint8"},
+                                             {c10::kUInt16, "uint16"},
+                                             {c10::kUInt32, "uint32"},
+                                             {c10::kUInt64, "uint64"},
+                                             {c10::kBool, "bool"},
+                                             {c10::kComplexFloat, "complex64"},
+                                             {c10::kComplexDouble, "complex128"},
+                                             {c10::kComplexHalf, "complex32"},
+                                             {c10::ScalarType::Float8_e4m3fn, "float8_e4m3fn"},
+                                             {c10::ScalarType::Float8_e5m2, "float8_e5m2"},
+                                             {c10::ScalarType::Float8_e4m3fnuz, "float8_e4m3fnuz"},
+                                             {c10::ScalarType::Float8_e5m2fnuz, "float8_e5m2fnuz"}}};
+
+// torch's second spellings (torch.double is torch.float64).
+constexpr std::array<DTypeName, 10> kAliases{{{c10::kFloat, "float"},
+                                              {c10::kDouble, "double"},
+                                              {c10::kHalf, "half"},
+                                              {c10::kShort, "short"},
+                                              {c10::kInt, "int"},
+                                              {c10::kLong, "long"},
+                                              {c10::kComplexFloat, "cfloat"},
+                                              {c10::kComplexDouble, "cdouble"},
+                                              {c10::kComplexHalf, "chalf"},
+                                              {c10::kByte, "byte"}}};
+
+const c10::ScalarType* findDType(const std::string& name) {
+  const char* bare = name.rfind("torch.", 0) == 0 ? name.c_str() + 6 : name.c_str();
+  for (const auto& entry : kDTypes)
+    if (!std::strcmp(entry.name, bare)) return &entry.type;
+  for (const auto& entry : kAliases)
+    if (!std::strcmp(entry.name, bare)) return &entry.type;
+  return nullptr;
+}
+
+}  // namespace
+
+const char* dtypeName(c10::ScalarType type) {
+  for (const auto& entry : kDTypes)
+    if (entry.type == type) return entry.name;
+  return c10::toString(type);
+}
+
+bool isDtypeName(const std::string& name) { return findDType(name) != nullptr; }
+
+c10::ScalarType dtypeFrom(const std::string& name) {
+  if (const auto* type = findDType(name)) return *type;
+  std::string known;
+  for (const auto& entry : kDTypes) known += std::string(known.empty() ? "" : " ") + entry.name;
+  throw JsError("BAD_ARGUMENT", "unknown dtype '" + name + "'; there are: " + known);
+}
+
+napi_value number(napi_env env, double value) {
+  napi_value result;
+  check(env, napi_create_double(env, value, &result));
+  return result;
+}
+
+napi_value text(napi_env env, const std::string& value) {
+  napi_value result;
+  check(env, napi_create_string_utf8(env, value.c_str(), value.size(), &result));
+  return result;
+}
+
+std::string textOf(napi_env env, napi_value value) {
+  size_t length = 0;
+  check(env, napi_get_value_string_utf8(env, value, nullptr, 0, &length));
+  std::string result(length, '\0');
+  check(env, napi_get_value_string_utf8(env, value, result.data(), length + 1, &length));
+  return result;
+}
+
+napi_value integers(napi_env env, c10::IntArrayRef values) {
+  napi_value array;
+  check(env, napi_create_array_with_length(env, values.size(), &array));
+  for (size_t i = 0; i < values.size(); i++) check(env, napi_set_element(env, array, i, number(env, static_cast<double>(values[i]))));
+  return array;
+}
+
+TensorWrap::TensorWrap(Addon& addon, napi_env env, at::Tensor tensor) : tensor_(std::move(tensor)) {
+  addon.live.insert(this);
+  hold(addon, env);
+}
+
+void TensorWrap::hold(Addon& addon, napi_env env) {
+  int64_t bytes = kHandleBytes;
+  if (tensor_.has_storage() && !trace::isTraceTensor(tensor_)) {
+    storage_ = tensor_.storage().unsafeGetStorageImpl();
+    auto& held = addon.storages[storage_];
+    if (held.handles++ == 0) {
+      held.bytes = static_cast<int64_t>(tensor_.storage().nbytes());
+      bytes += held.bytes;
+    }
+  }
+  account(addon, env, bytes);
+}
+
+void TensorWrap::release(Addon& addon, napi_env env) {
+  int64_t bytes = kHandleBytes;
+  if (storage_) {
+    auto found = addon.storages.find(storage_);
+    if (--found->second.handles == 0) {
+      bytes += found->second.bytes;
+      addon.storages.erase(found);
+    }
+    storage_ = nullptr;
+  }
+  tensor_ = at::Tensor();
+  account(addon, env, -bytes);
+}
+
+void TensorWrap::replace(Addon& addon, napi_env env, at::Tensor tensor) {
+  if (tensor_.defined()) release(addon, env);
+  tensor_ = std::move(tensor);
+  hold(addon, env);
+}
+
+void TensorWrap::dispose(Addon& addon, napi_env env) {
+  if (tensor_.defined()) release(addon, env);
+}
+
+// Runs inside garbage collection: no JavaScript, no exception.
+void TensorWrap::finalize(node_api_basic_env basicEnv, void* data, void*) {
+  auto env = const_cast<napi_env>(basicEnv);
+  auto* self = static_cast<TensorWrap*>(data);
+  Addon& addon = Addon::of(env);
+  self->dispose(addon, env);
+  addon.live.erase(self);
+  delete self;
+}
+
+const at::Tensor& TensorWrap::get(const char* what) const {
+  if (!tensor_.defined())
+    throw JsError("DISPOSED", std::string(what) + " was disposed: it was freed by dispose(), `using` or the end of a scope(); keep(t) or return it from the scope to use it later");
+  return tensor_;
+}
+
+TensorWrap* TensorWrap::from(Addon& addon, napi_env env, napi_value value) {
+  void* data = nullptr;
+  // Another addon's wrap is a pointer too: it is compared, never followed.
+  if (napi_unwrap(env, value, &data) != napi_ok || !data) return nullptr;
+  auto* candidate = static_cast<TensorWrap*>(data);
+  return addon.live.find(candidate) == addon.live.end() ? nullptr : candidate;
+}
+
+napi_value wrap(Addon& addon, napi_env env, at::Tensor tensor) {
+  napi_value result = nullptr;
+  if (!tensor.defined()) {
+    check(env, napi_get_null(env, &result));
+    return result;
+  }
+  napi_value constructor;
+  check(env, napi_get_reference_value(env, addon.tensorClass, &constructor));
+  addon.pending = std::move(tensor);
+  const napi_status status = napi_new_instance(env, constructor, 0, nullptr, &result);
+  addon.pending = at::Tensor();
+  check(env, status);
+  if (addon.creationHook) {
+    napi_value hook, undefined;
+    check(env, napi_get_reference_value(env, addon.creationHook, &hook));
+    check(env, napi_get_undefined(env, &undefined));
+    check(env, napi_call_function(env, undefined, hook, 1, &result, nullptr));
+  }
+  return result;
+}
+
+TensorWrap& wrapArgument(Addon& addon, napi_env env, napi_value value, const char* what) {
+  TensorWrap* wrapped = TensorWrap::from(addon, env, value);
+  if (!wrapped) throw JsError("BAD_ARGUMENT", std::string(what) + " must be a Tensor");
+  wrapped->get(what);
+  return *wrapped;
+}
+
+at::Tensor tensorArgument(Addon& addon, napi_env env, napi_value value, const char* what) {
+  return lifted(wrapArgument(addon, env, value, what).tensor());
+}
+
+napi_value constructTensor(napi_env env, napi_callback_info info) {
+  return guarded(env, "Tensor", [&]() -> napi_value {
+    napi_value self;
+    check(env, napi_get_cb_info(env, info, nullptr, nullptr, &self, nullptr));
+    Addon& addon = Addon::of(env);
+    if (!addon.pending.defined()) throw JsError("BAD_ARGUMENT", "a Tensor is made with torch.tensor(data), not with new Tensor()");
+    auto* made = new TensorWrap(addon, env, std::move(addon.pending));
+    const napi_status status = napi_wrap(env, self, made, TensorWrap::finalize, nullptr, nullptr);
+    if (status != napi_ok) {
+      TensorWrap::finalize(env, made, nullptr);
+      check(env, status);
+    }
+    return self;
+  });
+}
+
+namespace {
+
+struct Self {
+  Addon& addon;
+  TensorWrap& wrapped;
+  napi_value argument;
+};
+
+Self selfOf(napi_env env, napi_callback_info info, const char* what) {
+  napi_value receiver, argument;
+  size_t count = 1;
+  check(env, napi_get_cb_info(env, info, &count, &argument, &receiver, nullptr));
+  Addon& addon = Addon::of(env);
+  addon.reaper->drain(env);
+  return {addon, wrapArgument(addon, env, receiver, what), count ? argument : nullptr};
+}
+
+template <class Read>
+napi_value getter(napi_env env, napi_callback_info info, const char* name, Read read) {
+  return guarded(env, name, [&] {
+    Self self = selfOf(env, info, "the tensor");
+    return read(self.addon, self.wrapped.tensor());
+  });
+}
+
+napi_value boolean(napi_env env, bool value) {
+  napi_value result;
+  check(env, napi_get_boolean(env, value, &result));
+  return result;
+}
+
+std::string deviceName(const at::Tensor& tensor) { return trace::isTraceTensor(tensor) ? "cpu" : tensor.device().str(); }
+
+napi_value getShape(napi_env env, napi_callback_info info) {
+  return getter(env, info, "shape", [&](Addon&, const at::Tensor& t) { return integers(env, t.sizes()); });
+}
+napi_value getStrides(napi_env env, napi_callback_info info) {
+  return getter(env, info, "stride", [&](Addon&, const at::Tensor& t) { return integers(env, t.strides()); });
+}
+napi_value getDtype(napi_env env, napi_callback_info info) {
+  return getter(env, info, "dtype", [&](Addon&, const at::Tensor& t) { return text(env, dtypeName(t.scalar_type())); });
+}
+napi_value getDevice(napi_env env, napi_callback_info info) {
+  return getter(env, info, "device", [&](Addon&, const at::Tensor& t) { return text(env, deviceName(t)); });
+}
+napi_value getNdim(napi_env env, napi_callback_info info) {
+  return getter(env, info, "ndim", [&](Addon&, const at::Tensor& t) { return number(env, static_cast<double>(t.dim())); });
+}
+napi_value getOffset(napi_env env, napi_callback_info info) {
+  return getter(env, info, "storage_offset", [&](Addon&, const at::Tensor& t) { return number(env, static_cast<double>(t.storage_offset())); });
+}
+napi_value getVersion(napi_env env, napi_callback_info info) {
+  return getter(env, info, "_version", [&](Addon&, const at::Tensor& t) { return number(env, t.is_inference() ? 0 : static_cast<double>(t._version())); });
+}
+napi_value getRequiresGrad(napi_env env, napi_callback_info info) {
+  return getter(env, info, "requires_grad", [&](Addon&, const at::Tensor& t) { return boolean(env, lifted(t).requires_grad()); });
+}
+napi_value assignRequiresGrad(napi_env env, napi_callback_info info) {
+  return guarded(env, "requires_grad", [&]() -> napi_value {
+    Self self = selfOf(env, info, "the tensor");
+    bool value = false;
+    if (!self.argument || napi_get_value_bool(env, self.argument, &value) != napi_ok) throw JsError("BAD_ARGUMENT", "requires_grad must be true or false");
+    setRequiresGrad(lifted(self.wrapped.tensor()), value);
+    return nullptr;
+  });
+}
+napi_value getIsLeaf(napi_env env, napi_callback_info info) {
+  return getter(env, info, "is_leaf", [&](Addon&, const at::Tensor& t) { return boolean(env, t.is_leaf()); });
+}
+napi_value getIsTraced(napi_env env, napi_callback_info info) {
+  return getter(env, info, "isTraced", [&](Addon&, const at::Tensor& t) { return boolean(env, trace::isTraceTensor(t)); });
+}
+napi_value getGradFn(napi_env env, napi_callback_info info) {
+  return getter(env, info, "grad_fn", [&](Addon&, const at::Tensor& t) -> napi_value {
+    const std::string name = gradFnName(lifted(t));
+    if (!name.empty()) return text(env, name);
+    napi_value none;
+    check(env, napi_get_null(env, &none));
+    return none;
+  });
+}
+napi_value getGrad(napi_env env, napi_callback_info info) {
+  return getter(env, info, "grad", [&](Addon& addon, const at::Tensor& t) {
+    return wrap(addon, env, lifted(t).grad());
+  });
+}
+napi_value setGrad(napi_env env, napi_callback_info info) {
+  return guarded(env, "grad", [&]() -> napi_value {
+    Self self = selfOf(env, info, "the tensor");
+    const at::Tensor target = lifted(self.wrapped.tensor());
+    napi_valuetype type = napi_undefined;
+    if (self.argument) check(env, napi_typeof(env, self.argument, &type));
+    if (type == napi_null || type == napi_undefined) {
+      target.mutable_grad() = at::Tensor();
+      return nullptr;
+    }
+    const at::Tensor gradient = tensorArgument(self.addon, env, self.argument, "grad");
+    TORCH_CHECK(gradient.sizes() == target.sizes(), "grad: expected shape ", target.sizes(), " as the tensor has, got ", gradient.sizes());
+    TORCH_CHECK(gradient.scalar_type() == target.scalar_type(), "grad: expected ", dtypeName(target.scalar_type()), " as the tensor has, got ", dtypeName(gradient.scalar_type()));
+    target.mutable_grad() = gradient;
+    return nullptr;
+  });
+}
+napi_value getData(napi_env env, napi_callback_info info) {
+  return getter(env, info, "data", [&](Addon& addon, const at::Tensor& t) { return wrap(addon, env, lifted(t).variable_data()); });
+}
+napi_value setData(napi_env env, napi_callback_info info) {
+  return guarded(env, "data", [&]() -> napi_value {
+    Self self = selfOf(env, info, "the tensor");
+    if (!self.argument) throw JsError("BAD_ARGUMENT", "data must be a Tensor");
+    lifted(self.wrapped.tensor()).set_data(tensorArgument(self.addon, env, self.argument, "data"));
+    return nullptr;
+  });
+}
+napi_value disposeTensor(napi_env env, napi_callback_info info) {
+  return guarded(env, "dispose", [&]() -> napi_value {
+    napi_value receiver;
+    check(env, napi_get_cb_info(env, info, nullptr, nullptr, &receiver, nullptr));
+    Addon& addon = Addon::of(env);
+    TensorWrap* wrapped = TensorWrap::from(addon, env, receiver);
+    if (!wrapped) throw JsError("BAD_ARGUMENT", "dispose() must be called on a Tensor");
+    wrapped->dispose(addon, env);
+    return nullptr;
+  });
+}
+napi_value getDisposed(napi_env env, napi_callback_info info) {
+  return guarded(env, "disposed", [&]() -> napi_value {
+    napi_value receiver;
+    check(env, napi_get_cb_info(env, info, nullptr, nullptr, &receiver, nullptr));
+    Addon& addon = Addon::of(env);
+    TensorWrap* wrapped = TensorWrap::from(addon, env, receiver);
+    return boolean(env, !wrapped || wrapped->disposed());
+  });
+}
+
+Napi::Value IsTensor(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), TensorWrap::from(Addon::of(info.Env()), info.Env(), info[0]) != nullptr);
+}
+
+Napi::Value SetCreationHook(const Napi::CallbackInfo& info) {
+  Addon& addon = Addon::of(info.Env());
+  if (addon.creationHook) napi_delete_reference(info.Env(), addon.creationHook);
+  addon.creationHook = nullptr;
+  if (info[0].IsFunction()) napi_create_reference(info.Env(), info[0], 1, &addon.creationHook);
+  return info.Env().Undefined();
+}
+
+Napi::Value Memory(const Napi::CallbackInfo& info) {
+  Addon& addon = Addon::of(info.Env());
+  int64_t handles = 0, bytes = 0;
+  for (auto* wrapped : addon.live) handles += !wrapped->disposed();
+  for (const auto& [storage, held] : addon.storages) bytes += held.bytes;
+  auto result = Napi::Object::New(info.Env());
+  result.Set("tensors", static_cast<double>(handles));
+  result.Set("bytes", static_cast<double>(bytes));
+  return result;
+}
+
+}  // namespace
+
+void initTensor(Napi::Env env, Napi::Object exports) {
+  const auto property = [](const char* name, napi_callback get, napi_callback set) {
+    return napi_property_descriptor{name, nullptr, nullptr, get, set, nullptr, napi_configurable, nullptr};
+  };
+  const napi_property_descriptor properties[] = {
+      property("shape", getShape, nullptr),
+      property("dtype", getDtype, nullptr),
+      property("device", getDevice, nullptr),
+      property("ndim", getNdim, nullptr),
+      property("strides", getStrides, nullptr),
+      property("offset", getOffset, nullptr),
+      property("_version", getVersion, nullptr),
+      property("requires_grad", getRequiresGrad, assignRequiresGrad),
+      property("is_leaf", getIsLeaf, nullptr),
+      property("isTraced", getIsTraced, nullptr),
+      property("grad_fn", getGradFn, nullptr),
+      property("grad", getGrad, setGrad),
+      property("data", getData, setData),
+      property("disposed", getDisposed, nullptr),
+      {"dispose", nullptr, disposeTensor, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+  };
+  napi_value constructor;
+  check(env, napi_define_class(env, "Tensor", NAPI_AUTO_LENGTH, constructTensor, nullptr, std::size(properties), properties, &constructor));
+  check(env, napi_create_reference(env, constructor, 1, &Addon::of(env).tensorClass));
+  exports.Set("Tensor", Napi::Value(env, constructor));
+  exports.Set("isTensor", Napi::Function::New(env, IsTensor, "isTensor"));
+  exports.Set("setCreationHook", Napi::Function::New(env, SetCreationHook, "setCreationHook"));
+  exports.Set("memory", Napi::Function::New(env, Memory, "memory"));
+}
+
+}  // namespace jorch

@@ -1,0 +1,51 @@
+// The JavaScript handle of an at::Tensor.
+#pragma once
+
+#include "addon.h"
+
+namespace jorch {
+
+class TensorWrap {
+ public:
+  // The wrap behind a JavaScript value, or nullptr when it is not a tensor of this environment. Never throws.
+  static TensorWrap* from(Addon& addon, napi_env env, napi_value value);
+
+  const at::Tensor& tensor() const { return tensor_; }
+  bool disposed() const { return !tensor_.defined(); }
+  // Throws DISPOSED; `what` names the argument.
+  const at::Tensor& get(const char* what) const;
+  void replace(Addon& addon, napi_env env, at::Tensor tensor);
+  void dispose(Addon& addon, napi_env env);
+
+ private:
+  friend napi_value constructTensor(napi_env, napi_callback_info);
+  TensorWrap(Addon& addon, napi_env env, at::Tensor tensor);
+  static void finalize(node_api_basic_env env, void* data, void* hint);
+  void hold(Addon& addon, napi_env env);
+  void release(Addon& addon, napi_env env);
+
+  at::Tensor tensor_;
+  const void* storage_ = nullptr;
+};
+
+// A new JavaScript Tensor; an undefined tensor becomes null.
+napi_value wrap(Addon& addon, napi_env env, at::Tensor tensor);
+
+// The tensor behind argument `value`, lifted into the open trace if there is one. Throws BAD_ARGUMENT / DISPOSED.
+at::Tensor tensorArgument(Addon& addon, napi_env env, napi_value value, const char* what);
+// The same without lifting: the eager tensor itself.
+TensorWrap& wrapArgument(Addon& addon, napi_env env, napi_value value, const char* what);
+
+const char* dtypeName(c10::ScalarType type);
+// Throws BAD_ARGUMENT naming the dtypes that exist.
+c10::ScalarType dtypeFrom(const std::string& name);
+bool isDtypeName(const std::string& name);
+
+napi_value number(napi_env env, double value);
+napi_value integers(napi_env env, c10::IntArrayRef values);
+napi_value text(napi_env env, const std::string& value);
+std::string textOf(napi_env env, napi_value value);
+
+void initTensor(Napi::Env env, Napi::Object exports);
+
+}  // namespace jorch
