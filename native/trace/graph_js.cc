@@ -1,144 +1,208 @@
+/** @file The recorded program as the JavaScript objects of lib/compile/graph.ts. */
 #include "graph_js.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/core/jit_type.h>
+#include <c10/core/MemoryFormat.h>
 
 #include <cmath>
 
-#include "tensor/tensor.h"
-
 namespace jorch::trace {
-
 namespace {
 
-using Objects = std::vector<Napi::Object>;
+constexpr int64_t kSafeInteger = (int64_t{1} << 53) - 1;
 
-Napi::Value integer(Napi::Env env, int64_t n) {
-  if (std::fabs(static_cast<double>(n)) <= 9007199254740991.0) return Napi::Number::New(env, static_cast<double>(n));
-  return Napi::BigInt::New(env, n);
+const char* dtypeName(c10::ScalarType type) {
+  switch (type) {
+    case c10::ScalarType::Float: return "float32";
+    case c10::ScalarType::Double: return "float64";
+    case c10::ScalarType::Half: return "float16";
+    case c10::ScalarType::BFloat16: return "bfloat16";
+    case c10::ScalarType::Char: return "int8";
+    case c10::ScalarType::Short: return "int16";
+    case c10::ScalarType::Int: return "int32";
+    case c10::ScalarType::Long: return "int64";
+    case c10::ScalarType::Byte: return "uint8";
+    case c10::ScalarType::UInt16: return "uint16";
+    case c10::ScalarType::UInt32: return "uint32";
+    case c10::ScalarType::UInt64: return "uint64";
+    case c10::ScalarType::Bool: return "bool";
+    case c10::ScalarType::ComplexFloat: return "complex64";
+    case c10::ScalarType::ComplexDouble: return "complex128";
+    default: TORCH_CHECK(false, "compile: tensors of type ", type, " are not supported");
+  }
 }
 
-Napi::Object single(Napi::Env env, const char* key, Napi::Value value) {
-  auto object = Napi::Object::New(env);
-  object.Set(key, value);
-  return object;
+const char* memoryFormatName(c10::MemoryFormat format) {
+  switch (format) {
+    case c10::MemoryFormat::Contiguous: return "contiguous_format";
+    case c10::MemoryFormat::ChannelsLast: return "channels_last";
+    case c10::MemoryFormat::ChannelsLast3d: return "channels_last_3d";
+    default: return "preserve_format";
+  }
 }
 
-Napi::Value complexNumber(Napi::Env env, c10::complex<double> z) {
-  auto object = single(env, "re", Napi::Number::New(env, z.real()));
-  object.Set("im", z.imag());
-  return object;
-}
+/** Builds every object of one graph; the handles live in the caller's scope. */
+class Writer {
+ public:
+  Writer(Napi::Env env, const Graph& graph) : env_(env), graph_(graph) {}
 
-Napi::Array integersOf(Napi::Env env, c10::IntArrayRef values) { return Napi::Value(env, integers(env, values)).As<Napi::Array>(); }
+  Napi::Object write() {
+    values_ = list(graph_.values, [&](const ValueInfo& v) { return value(v); });
+    Napi::Object out = Napi::Object::New(env_);
+    out.Set("values", values_);
+    out.Set("inputs", list(graph_.inputs, [&](int64_t id) { return ref(id); }));
+    out.Set("constants", list(graph_.constants, [&](const Constant& c) { return constant(c); }));
+    out.Set("nodes", list(graph_.nodes, [&](const Node& n) { return node(n); }));
+    return out;
+  }
 
-Napi::Object valueJs(Napi::Env env, const ValueInfo& info) {
-  auto object = Napi::Object::New(env);
-  object.Set("id", static_cast<double>(info.id));
-  object.Set("shape", integersOf(env, info.sizes));
-  object.Set("strides", integersOf(env, info.strides));
-  object.Set("dtype", dtypeName(info.dtype));
-  return object;
-}
-
-// `isScalar`: the schema says Scalar, where 2.0 and 2 differ.
-Napi::Value plainJs(Napi::Env env, const c10::IValue& value, const std::string& type) {
-  if (value.isNone() || value.isDevice()) return env.Null();
-  if (value.isBool()) return Napi::Boolean::New(env, value.toBool());
-  if (value.isInt()) {
-    if (type == "ScalarType") return single(env, "dtype", Napi::String::New(env, dtypeName(static_cast<c10::ScalarType>(value.toInt()))));
-    if (type == "Layout") return env.Null();
-    if (type == "MemoryFormat") {
-      static const char* const kNames[] = {"contiguous_format", "preserve_format", "channels_last", "channels_last_3d"};
-      return single(env, "memory_format", Napi::String::New(env, kNames[value.toInt() & 3]));
+ private:
+  template <class T, class F>
+  Napi::Array list(const T& items, F&& make) {
+    Napi::Array out = Napi::Array::New(env_, items.size());
+    uint32_t i = 0;
+    for (const auto& item : items) {
+      Napi::HandleScope scope(env_);
+      out.Set(i++, make(item));
     }
-    return integer(env, value.toInt());
+    return out;
   }
-  if (value.isDouble()) {
-    const double d = value.toDouble();
-    const auto number = Napi::Number::New(env, d);
-    return type == "Scalar" && std::trunc(d) == d ? Napi::Value(single(env, "float", number)) : Napi::Value(number);
+
+  Napi::Value integer(int64_t n) {
+    if (n > kSafeInteger || n < -kSafeInteger) return Napi::BigInt::New(env_, n);
+    return Napi::Number::New(env_, static_cast<double>(n));
   }
-  if (value.isSymInt()) return integer(env, value.toSymInt().expect_int());
-  if (value.isComplexDouble()) return complexNumber(env, value.toComplexDouble());
-  if (value.isString()) return Napi::String::New(env, value.toStringRef());
-  if (value.isList()) {
-    const auto list = value.toListRef();
-    auto array = Napi::Array::New(env, list.size());
-    for (uint32_t i = 0; i < list.size(); i++) array.Set(i, plainJs(env, list[i], type));
-    return array;
+
+  Napi::Value complex(c10::complex<double> z) {
+    Napi::Object out = Napi::Object::New(env_);
+    out.Set("re", z.real());
+    out.Set("im", z.imag());
+    return out;
   }
-  return env.Null();  // a Generator, a Storage: nothing a rule could use
-}
 
-// The name of an argument's type without `?` and `[]`: "Scalar", "ScalarType", "int".
-std::string bareType(const c10::Argument& argument) {
-  std::string type = argument.real_type()->str();
-  return type.substr(0, type.find_first_of("?["));
-}
-
-Napi::Value byId(Napi::Env env, const Objects& values, int64_t id) { return id < 0 ? env.Null() : Napi::Value(values[id]); }
-
-Napi::Array byIds(Napi::Env env, const Objects& values, const std::vector<int64_t>& ids) {
-  auto array = Napi::Array::New(env, ids.size());
-  for (uint32_t i = 0; i < ids.size(); i++) array.Set(i, byId(env, values, ids[i]));
-  return array;
-}
-
-Napi::Value argJs(Napi::Env env, const Objects& values, const Arg& arg, const c10::Argument& argument) {
-  switch (arg.kind) {
-    case Arg::Kind::Tensor: return byId(env, values, arg.ids[0]);
-    case Arg::Kind::Tensors: return byIds(env, values, arg.ids);
-    case Arg::Kind::Plain: break;
+  Napi::Object single(const char* key, Napi::Value v) {
+    Napi::Object out = Napi::Object::New(env_);
+    out.Set(key, v);
+    return out;
   }
-  return plainJs(env, arg.plain, bareType(argument));
-}
 
-Napi::Object nodeJs(Napi::Env env, const Objects& values, const Node& node) {
-  auto args = Napi::Object::New(env);
-  const auto& arguments = node.schema->arguments();
-  for (size_t i = 0; i < node.args.size(); i++) args.Set(arguments[i].name(), argJs(env, values, node.args[i], arguments[i]));
-  auto outs = Napi::Array::New(env, node.outs.size());
-  for (uint32_t i = 0; i < node.outs.size(); i++)
-    outs.Set(i, node.outs[i].list ? Napi::Value(byIds(env, values, node.outs[i].ids)) : byId(env, values, node.outs[i].ids[0]));
-  auto object = single(env, "op", Napi::String::New(env, node.op));
-  object.Set("args", args);
-  object.Set("outs", outs);
-  if (!node.line.empty()) object.Set("line", node.line);
-  return object;
-}
+  Napi::Value ref(int64_t id) {
+    if (id < 0) return env_.Null();
+    return values_.Get(static_cast<uint32_t>(id));
+  }
 
-Napi::Value elementJs(Napi::Env env, const at::Scalar& element) {
-  if (element.isBoolean()) return Napi::Boolean::New(env, element.toBool());
-  if (element.isComplex()) return complexNumber(env, element.toComplexDouble());
-  if (element.isFloatingPoint()) return Napi::Number::New(env, element.toDouble());
-  return integer(env, element.toLong());
-}
+  Napi::Value value(const ValueInfo& v) {
+    Napi::Object out = Napi::Object::New(env_);
+    out.Set("id", integer(v.id));
+    out.Set("shape", list(v.sizes, [&](int64_t n) { return integer(n); }));
+    out.Set("strides", list(v.strides, [&](int64_t n) { return integer(n); }));
+    out.Set("dtype", dtypeName(v.dtype));
+    return out;
+  }
 
-Napi::Object constantJs(Napi::Env env, const Objects& values, const Constant& constant) {
-  const at::Tensor flat = constant.data.flatten();
-  auto data = Napi::Array::New(env, flat.numel());
-  for (int64_t i = 0; i < flat.numel(); i++) data.Set(static_cast<uint32_t>(i), elementJs(env, flat[i].item()));
-  auto object = single(env, "value", values[constant.id]);
-  object.Set("data", data);
-  return object;
-}
+  template <class T>
+  Napi::Value element(T x) {
+    if constexpr (std::is_same_v<T, bool>) {
+      return Napi::Boolean::New(env_, x);
+    } else if constexpr (c10::is_complex<T>::value) {
+      return complex(c10::complex<double>(x.real(), x.imag()));
+    } else if constexpr (std::is_same_v<T, uint64_t>) {
+      if (x > static_cast<uint64_t>(kSafeInteger)) return Napi::BigInt::New(env_, x);
+      return Napi::Number::New(env_, static_cast<double>(x));
+    } else if constexpr (std::is_integral_v<T>) {
+      return integer(static_cast<int64_t>(x));
+    } else {
+      return Napi::Number::New(env_, static_cast<double>(x));
+    }
+  }
 
+  template <class T>
+  Napi::Value elements(const at::Tensor& t) {
+    const T* data = t.const_data_ptr<T>();
+    return list(c10::ArrayRef<T>(data, t.numel()), [&](T x) { return element(x); });
+  }
+
+  Napi::Value constant(const Constant& c) {
+    Napi::Object out = Napi::Object::New(env_);
+    out.Set("value", ref(c.id));
+    switch (c.data.scalar_type()) {
+#define JORCH_CASE(T, name) \
+  case c10::ScalarType::name: out.Set("data", elements<T>(c.data)); break;
+      AT_FORALL_SCALAR_TYPES_AND3(Bool, Half, BFloat16, JORCH_CASE)
+      JORCH_CASE(uint16_t, UInt16)
+      JORCH_CASE(uint32_t, UInt32)
+      JORCH_CASE(uint64_t, UInt64)
+      JORCH_CASE(c10::complex<float>, ComplexFloat)
+      JORCH_CASE(c10::complex<double>, ComplexDouble)
+#undef JORCH_CASE
+      default: TORCH_CHECK(false, "compile: constants of type ", c.data.scalar_type(), " are not supported");
+    }
+    return out;
+  }
+
+  /** `type` is the schema's real type: it alone tells a ScalarType or a MemoryFormat from an integer. */
+  Napi::Value plain(const c10::IValue& v, const c10::TypePtr& type) {
+    if (v.isNone() || v.isDevice() || v.isGenerator() || v.isStream() || v.isStorage()) return env_.Null();
+    if (const auto optional = type->cast<c10::OptionalType>()) return plain(v, optional->getElementType());
+    if (v.isList()) {
+      const auto of = type->cast<c10::ListType>();
+      const c10::TypePtr inner = of ? of->getElementType() : type;
+      return list(v.toListRef(), [&](const c10::IValue& x) { return plain(x, inner); });
+    }
+    switch (type->kind()) {
+      case c10::TypeKind::ScalarTypeType:
+        return single("dtype", Napi::String::New(env_, dtypeName(v.toScalarType())));
+      case c10::TypeKind::MemoryFormatType:
+        return single("memory_format", Napi::String::New(env_, memoryFormatName(v.toMemoryFormat())));
+      case c10::TypeKind::LayoutType: return env_.Null();
+      default: break;
+    }
+    if (v.isBool()) return Napi::Boolean::New(env_, v.toBool());
+    if (v.isInt()) return integer(v.toInt());
+    if (v.isDouble()) {
+      const double x = v.toDouble();
+      const Napi::Number n = Napi::Number::New(env_, x);
+      // Among Scalars 2.0 and 2 differ (promotion, full); JavaScript cannot tell them apart.
+      const bool ambiguous = type->kind() == c10::TypeKind::NumberType && std::isfinite(x) && std::trunc(x) == x;
+      return ambiguous ? static_cast<Napi::Value>(single("float", n)) : n;
+    }
+    if (v.isComplexDouble()) return complex(v.toComplexDouble());
+    if (v.isString()) return Napi::String::New(env_, v.toStringRef());
+    TORCH_CHECK(false, "compile: an argument of kind ", v.tagKind(), " cannot be recorded");
+  }
+
+  Napi::Value arg(const Arg& a, const c10::Argument& declared) {
+    switch (a.kind) {
+      case Arg::Kind::Tensor: return ref(a.ids[0]);
+      case Arg::Kind::Tensors: return list(a.ids, [&](int64_t id) { return ref(id); });
+      default: return plain(a.plain, declared.real_type());
+    }
+  }
+
+  Napi::Value node(const Node& n) {
+    Napi::Object out = Napi::Object::New(env_);
+    out.Set("op", n.op);
+    Napi::Object args = Napi::Object::New(env_);
+    for (size_t i = 0; i < n.args.size(); ++i) {
+      const c10::Argument& declared = n.schema->arguments()[i];
+      args.Set(declared.name(), arg(n.args[i], declared));
+    }
+    out.Set("args", args);
+    out.Set("outs", list(n.outs, [&](const Out& o) -> Napi::Value {
+              if (!o.list) return ref(o.ids[0]);
+              return list(o.ids, [&](int64_t id) { return ref(id); });
+            }));
+    if (!n.line.empty()) out.Set("line", n.line);
+    return out;
+  }
+
+  Napi::Env env_;
+  const Graph& graph_;
+  Napi::Array values_;
+};
 }  // namespace
 
-Napi::Object toJs(Napi::Env env, const Graph& graph) {
-  Objects values;
-  auto all = Napi::Array::New(env, graph.values.size());
-  for (const auto& info : graph.values) {
-    values.push_back(valueJs(env, info));
-    all.Set(static_cast<uint32_t>(info.id), values.back());
-  }
-  auto constants = Napi::Array::New(env, graph.constants.size());
-  for (uint32_t i = 0; i < graph.constants.size(); i++) constants.Set(i, constantJs(env, values, graph.constants[i]));
-  auto nodes = Napi::Array::New(env, graph.nodes.size());
-  for (uint32_t i = 0; i < graph.nodes.size(); i++) nodes.Set(i, nodeJs(env, values, graph.nodes[i]));
-  auto object = single(env, "values", all);
-  object.Set("inputs", byIds(env, values, graph.inputs));
-  object.Set("constants", constants);
-  object.Set("nodes", nodes);
-  return object;
-}
+Napi::Object toJs(Napi::Env env, const Graph& graph) { return Writer(env, graph).write(); }
 
 }  // namespace jorch::trace

@@ -1,4 +1,4 @@
-/** @file The recorded program as JavaScript objects, in the form of lib/compile/graph.ts. */
+/** @file The recorded program as the JavaScript objects of lib/compile/graph.ts. */
 #pragma once
 #include <napi.h>
 
@@ -6,7 +6,7 @@
 
 namespace jorch::trace {
 
-/** Value objects are shared by identity between `values`, `inputs`, arguments and results. Throws Napi::Error. */
+/** Values are shared by identity: an argument or a result is always the object in `values`. */
 Napi::Object toJs(Napi::Env env, const Graph& graph);
 
 }  // namespace jorch::trace

@@ -1,6 +1,7 @@
 /** @file Shape functions of losses, sampling grids and unfolding that libtorch has no Meta kernel for. */
 #include <ATen/core/Reduction.h>
 
+#include <algorithm>
 #include <array>
 
 #include "meta.h"
@@ -63,6 +64,18 @@ void addNnMeta() {
        [](const Tensor&, const Tensor& self, const Tensor&, const Maybe&, int64_t, int64_t, const Tensor&) {
          return dense(self.sizes(), self);
        });
+  meta("aten::_ctc_loss", [](const Tensor& logProbs, const Tensor&, IntArrayRef inputLengths, IntArrayRef targetLengths,
+                             int64_t, bool) {
+    TORCH_CHECK(logProbs.dim() == 3 && static_cast<int64_t>(inputLengths.size()) == logProbs.size(1) &&
+                    inputLengths.size() == targetLengths.size(),
+                "ctc_loss: expected one input and one target length for each of the ", logProbs.size(1), " sequences");
+    const int64_t longest = *std::max_element(targetLengths.begin(), targetLengths.end());
+    const int64_t batch = logProbs.size(1);
+    return std::make_tuple(dense({batch}, logProbs), dense({batch, logProbs.size(0), 2 * longest + 1}, logProbs));
+  });
+  meta("aten::_ctc_loss_backward",
+       [](const Tensor&, const Tensor& logProbs, const Tensor&, IntArrayRef, IntArrayRef, const Tensor&, const Tensor&,
+          int64_t, bool) { return like(logProbs); });
   for (const char* op : {"aten::grid_sampler_2d", "aten::grid_sampler_3d"}) meta(op, &sampled);
   for (const char* op : {"aten::grid_sampler_2d_backward", "aten::grid_sampler_3d_backward"}) {
     meta(op, [](const Tensor&, const Tensor& input, const Tensor& grid, int64_t, int64_t, bool,

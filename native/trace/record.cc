@@ -3,6 +3,7 @@
 
 #include <ATen/FunctionalTensorWrapper.h>
 #include <ATen/core/enum_tag.h>
+#include <ATen/native/TypeProperties.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <memory>
@@ -67,6 +68,7 @@ const OpInfo& infoOf(const c10::OperatorHandle& op) {
 /** Whether a tagged operator's result has a static shape after all, seen from its arguments. */
 bool staticAfterAll(const OpInfo& info, const c10::FunctionSchema& schema, const Stack& stack) {
   const size_t first = stack.size() - schema.arguments().size();
+  if (info.name == "aten::_ctc_loss") return true;  // its lengths are lists; another overload has tensors
   if (info.name == "aten::repeat_interleave.Tensor") return !stack.back().isNone();
   if (schema.name() != "aten::index" && schema.name() != "aten::_unsafe_index") return false;
   for (const std::optional<at::Tensor>& i : stack[first + 1].toOptionalTensorList()) {
@@ -93,8 +95,30 @@ c10::IValue metaArg(const c10::IValue& a) {
   return a;
 }
 
-Arg recordedArg(Tracer& tracer, const c10::IValue& a) {
-  const auto id = [&](const at::Tensor& t) { return t.defined() ? tracer.operand(t) : -1; };
+bool isWrapped(const at::Tensor& t) { return t.defined() && t.unsafeGetTensorImpl()->is_wrapped_number(); }
+
+/** Wrapped numbers ("weak" scalars) are baked in a type that promotes as they did, for a value has no such flag.
+    Reduced precision keeps float32, as kernels do with their scalars. */
+std::optional<at::ScalarType> wrappedType(const Stack& stack, size_t first) {
+  bool wrapped = false, spread = false;
+  at::native::ResultTypeState state = {};
+  for (size_t i = first; i < stack.size(); ++i) {
+    if (!stack[i].isTensor() || !stack[i].toTensor().defined()) continue;
+    const at::Tensor& t = stack[i].toTensor();
+    wrapped = wrapped || isWrapped(t);
+    spread = spread || t.dim() > 0;
+    state = at::native::update_result_type_state(t, state);
+  }
+  if (!wrapped) return std::nullopt;
+  const at::ScalarType type = at::native::result_type(state);
+  return spread && at::isReducedFloatingType(type) ? at::kFloat : type;
+}
+
+Arg recordedArg(Tracer& tracer, const c10::IValue& a, std::optional<at::ScalarType> wrapped) {
+  const auto id = [&](const at::Tensor& t) {
+    if (!t.defined()) return int64_t{-1};
+    return wrapped && isWrapped(t) ? tracer.operand(t.to(*wrapped)) : tracer.operand(t);
+  };
   Arg arg;
   if (a.isTensor()) {
     arg.kind = Arg::Kind::Tensor;
@@ -155,7 +179,8 @@ void record(const c10::OperatorHandle& op, Stack* stack) {
   Node node;
   node.schema = &schema;
   node.op = info.name;
-  for (size_t i = first; i < stack->size(); ++i) node.args.push_back(recordedArg(*tracer, (*stack)[i]));
+  const std::optional<at::ScalarType> wrapped = wrappedType(*stack, first);
+  for (size_t i = first; i < stack->size(); ++i) node.args.push_back(recordedArg(*tracer, (*stack)[i], wrapped));
   if (info.offsetArg >= 0) {
     // Offsets count from the start of a storage that values do not have: make them relative to `self`.
     const int64_t own = (*stack)[first].toTensor().storage_offset();

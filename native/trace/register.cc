@@ -7,6 +7,7 @@
 #include <ATen/ops/_native_batch_norm_legit.h>
 #include <ATen/ops/native_batch_norm.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <c10/util/Exception.h>
 #include <torch/library.h>
 
 #include <memory>
@@ -73,6 +74,55 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> batchNorm(c10::DispatchKeySet key
   return {wrap(0), wrap(1), wrap(2)};
 }
 
+/** In-place operators on lists: libtorch's own functionalization refuses an empty list (adam without amsgrad). */
+void functionalizeLists(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  namespace fn = at::functionalization::impl;
+  const c10::FunctionSchema& schema = op.schema();
+  const std::string functional = schema.name().substr(0, schema.name().size() - 1);
+  static auto& dispatcher = c10::Dispatcher::singleton();
+  const auto pure = dispatcher.findSchemaOrThrow(functional.c_str(), schema.overload_name().c_str());
+  const size_t count = schema.arguments().size();
+  const torch::jit::Stack args(stack->end() - count, stack->end());
+  torch::jit::drop(*stack, count);
+  torch::jit::Stack bare;
+  for (const c10::IValue& a : args) {
+    if (a.isTensor()) {
+      fn::sync(a.toTensor());
+      bare.emplace_back(fn::from_functional_tensor(a.toTensor(), false));
+    } else if (a.isTensorList()) {
+      c10::List<at::Tensor> list;
+      for (const at::Tensor& t : a.toTensorList()) {
+        fn::sync(t);
+        list.push_back(fn::from_functional_tensor(t, false));
+      }
+      bare.emplace_back(std::move(list));
+    } else {
+      bare.push_back(a);
+    }
+  }
+  {
+    c10::impl::ExcludeDispatchKeyGuard skip(DispatchKey::Functionalize);
+    pure.callBoxed(&bare);
+  }
+  const auto put = [](const at::Tensor& t, const at::Tensor& value) {
+    TORCH_CHECK(fn::isFunctionalTensor(t), "a tensor outside the trace cannot be mutated inside it");
+    fn::replace_(t, value);
+    fn::commit_update(t);
+    fn::sync(t);
+  };
+  size_t out = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (schema.arguments()[i].alias_info() == nullptr || !schema.arguments()[i].alias_info()->isWrite()) continue;
+    const c10::IValue& now = bare.at(out++);
+    if (args[i].isTensor()) {
+      put(args[i].toTensor(), now.toTensor());
+      continue;
+    }
+    const auto before = args[i].toTensorVector(), after = now.toTensorVector();
+    for (size_t k = 0; k < before.size(); ++k) put(before[k], after[k]);
+  }
+}
+
 /** The copy between devices below functionalization: `dst` is fresh, so it may take on a new value. */
 at::Tensor copyFrom(const at::Tensor& self, const at::Tensor& dst, bool nonBlocking) {
   TraceTensor* target = traceTensor(dst);
@@ -136,6 +186,28 @@ void registerComposites(torch::Library& lib) {
   }
 }
 
+/** libtorch warns when a kernel is replaced; here that is meant. */
+struct Quiet final : c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+
+/** Fused optimizer steps: a functionalization of ours, and a Meta kernel, which their functional forms run on. */
+void registerFused() {
+  Quiet quiet;
+  c10::WarningUtils::WarningHandlerGuard silence(&quiet);
+  auto& lib = library("aten", DispatchKey::Meta);
+  auto& above = library("aten", DispatchKey::Functionalize);
+  auto& dispatcher = c10::Dispatcher::singleton();
+  for (const auto& name : dispatcher.getAllOpNames()) {
+    if (name.name.rfind("aten::_fused_", 0) != 0 && name.name.rfind("aten::_amp_", 0) != 0) continue;
+    const auto op = dispatcher.findOp(name);
+    if (!op || !op->hasSchema() || !op->schema().is_mutable() || !op->schema().returns().empty()) continue;
+    const std::string local = opName(op->schema()).substr(6);
+    if (!op->hasKernelForDispatchKey(DispatchKey::Meta)) lib.impl(local.c_str(), boxedKernel<&noOp>());
+    above.impl(local.c_str(), boxedKernel<&functionalizeLists>());
+  }
+}
+
 void registerAll() {
   // The dispatcher is the one thing that two copies of the addon share.
   const auto oneHotOp = c10::Dispatcher::singleton().findSchemaOrThrow("aten::one_hot", "");
@@ -164,7 +236,9 @@ void registerAll() {
                                       std::optional<at::Layout> layout, std::optional<at::Device> device,
                                       std::optional<bool> pin) { return at::zeros(size, dtype, layout, device, pin); });
   lib.impl("one_hot", &oneHot);
+  lib.impl("allclose", boxedKernel<&record>());  // refused there; its own kernel would mutate below functionalization
   registerComposites(lib);
+  registerFused();
   // one_hot is CompositeImplicit: above functionalization it would be taken apart before our kernel is asked.
   library("aten", DispatchKey::AutogradLazy).impl("one_hot", &oneHot);
   library("aten", DispatchKey::Functionalize).impl("native_batch_norm", &batchNorm);
