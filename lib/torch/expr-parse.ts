@@ -50,7 +50,7 @@ export const source = (strings: readonly string[]): string =>
 function tokens(strings: readonly string[]): Token[] {
   const found: Token[] = [];
   strings.forEach((text, chunk) => {
-    if (chunk > 0) found.push({ kind: 'hole', index: chunk - 1, text: '${…}' });
+    if (chunk > 0) found.push({ kind: 'hole', index: chunk - 1, text: `\${…}` });
     let at = 0;
     const take = (pattern: RegExp): string | undefined => {
       pattern.lastIndex = at;

@@ -1,5 +1,5 @@
 /** @file Prints a live tensor: reads its elements, only those at the edges where it is large, and formats them. */
-import { no_grad } from './grad-mode.js';
+import { no_grad } from './modes.js';
 import { type Element, formatTensor, printOptions } from './format.js';
 import { cat } from './generated/ops.js';
 import type { Tensor } from './tensor.js';

@@ -2,7 +2,7 @@
 
 import * as nn from './generated/nn.js';
 import * as torch from './generated/ops.js';
-import { no_grad } from './grad-mode.js';
+import { no_grad } from './modes.js';
 import { bad, define, reduceLoss, reductionCode, reductionName, sameShape } from './python-functional-common.js';
 import type { Tensor } from './python-types.js';
 

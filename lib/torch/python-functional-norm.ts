@@ -3,7 +3,7 @@
 import { avg_pool2d, avg_pool3d } from './generated/functional.js';
 import * as nn from './generated/nn.js';
 import * as torch from './generated/ops.js';
-import { no_grad } from './grad-mode.js';
+import { no_grad } from './modes.js';
 import { bad, define, product } from './python-functional-common.js';
 import { norm } from './python-norm.js';
 import type { Tensor } from './python-types.js';
