@@ -165,7 +165,8 @@ class Writer {
       const Napi::Number n = Napi::Number::New(env_, x);
       // Among Scalars 2.0 and 2 differ (promotion, full); JavaScript cannot tell them apart.
       const bool ambiguous = type->kind() == c10::TypeKind::NumberType && std::isfinite(x) && std::trunc(x) == x;
-      return ambiguous ? static_cast<Napi::Value>(single("float", n)) : n;
+      if (ambiguous) return single("float", n);
+      return n;
     }
     if (v.isComplexDouble()) return complex(v.toComplexDouble());
     if (v.isString()) return Napi::String::New(env_, v.toStringRef());
