@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -36,7 +37,9 @@ struct FfiExtension {
 
 const FfiExtension* findFfi(const PJRT_Api* api) {
   for (PJRT_Extension_Base* e = api->extension_start; e != nullptr; e = e->next) {
-    if (e->type != PJRT_Extension_Type_FFI) continue;
+    int type;  // not read as the enum: plugins newer than the header have types that are no value of it
+    std::memcpy(&type, &e->type, sizeof type);
+    if (type != PJRT_Extension_Type_FFI) continue;
     auto* ffi = reinterpret_cast<const FfiExtension*>(e);
     return e->struct_size >= sizeof(FfiExtension) && ffi->register_handler != nullptr ? ffi : nullptr;
   }
