@@ -145,7 +145,11 @@ function parameterLists({ parameters, variadic }, method) {
       ...positional.slice(0, first).map((p) => place(p, false)),
       `options: ${options([...positional.slice(first), ...keywords])}`,
     ]);
-  if (variadic) lists.push([`...${identifier(positional[0].name)}: number[]`]);
+  if (variadic) {
+    const name = identifier(positional[0].name);
+    lists.push([`...${name}: number[]`]);
+    if (keywords.length) lists.push([`...${name}: readonly [...${name}: number[], options: ${options(keywords)}]`]);
+  }
   return lists.map((list) => list.join(', '));
 }
 
