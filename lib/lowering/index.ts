@@ -11,6 +11,13 @@ import './scan.js';
 import './normalisation.js';
 import './loss.js';
 import './convolution.js';
+import './indexing.js';
+import './scatter.js';
+import './sort.js';
+import './pooling.js';
+import './linalg.js';
+import './attention.js';
+import './distance.js';
 
 export { type AtenCall, type Lowered, LoweringError, type LowerOptions, liveNodes, lower } from './lower.js';
 export { NoLowering, ruleNames } from './registry.js';
