@@ -71,13 +71,14 @@ std::string codeOf(const std::string& text) {
   return "BAD_ARGUMENT";
 }
 
+// Every message begins with the function that the user called.
+std::string prefixed(const char* where, const std::string& text) { return startsWith(text, where) ? text : std::string(where) + ": " + text; }
+
 // "CODE: text" carries its own code across layers that know only texts.
 void throwText(napi_env env, const char* where, std::string text) noexcept {
   const std::string code = codeOf(text);
   if (startsWith(text, (code + ": ").c_str())) text.erase(0, code.size() + 2);
-  if (where && *where && text.rfind(std::string(where) + ":", 0) != 0 && text.rfind(std::string(where) + "(", 0) != 0)
-    text = std::string(where) + ": " + text;
-  throwJs(env, code, text);
+  throwJs(env, code, prefixed(where, text));
 }
 
 }  // namespace
@@ -89,7 +90,7 @@ void translateException(napi_env env, const char* where) noexcept {
   } catch (const Napi::Error& error) {
     napi_throw(env, error.Value());
   } catch (const JsError& error) {
-    throwJs(env, error.code, error.what());
+    throwJs(env, error.code, prefixed(where, error.what()));
   } catch (const trace::Concretization& error) {
     throwConcretization(env, error);
   } catch (const c10::Error& error) {

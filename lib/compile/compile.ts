@@ -1,8 +1,8 @@
 /** @file compile(f): the callable that runs f as an XLA program, compiled once per signature. */
-import { prepareRules } from '../lowering/index.js';
+import { ruleNames } from '../lowering/index.js';
 import type { CompiledHandle, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
-import { native } from '../runtime/load.js';
+import { native, onLoad } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import { flatten, type Structure, structureKey, unflatten } from '../tree.js';
 import { type Built, build } from './build.js';
@@ -69,6 +69,9 @@ export interface Compiled<F extends (...args: never[]) => unknown> {
 
 /** Compilations of one function after which it is probably called wrongly. */
 const MANY = 8;
+
+// The recorder keeps whole what has a rule; everything else libtorch takes apart.
+onLoad((n) => n.setRules(ruleNames()));
 
 /** XLA's options for every program: see docs/PERFORMANCE.md. */
 const OPTIONS: Readonly<Record<string, boolean | number | string>> = {};
@@ -185,7 +188,6 @@ class Compilation<F extends (...args: never[]) => unknown> {
   }
 
   private trace(structure: Structure, leaves: readonly Tensor[]): { trace: Trace; results: Structure } {
-    prepareRules();
     const started = performance.now();
     let results: Structure = { kind: 'static', value: undefined };
     const trace = native().trace((twins) => {

@@ -1,5 +1,6 @@
 /** @file Turns a recorded graph into one StableHLO module: dead nodes dropped, each live one lowered by its rule or kept as an ATen call. */
 import type { Arg, Graph, Node, Value } from '../compile/graph.js';
+import { isIdentity, physicalOrder } from '../compile/layout.js';
 import { Builder } from '../stablehlo/builder.js';
 import { BuilderError, type Op, sameShape, typeText } from '../stablehlo/types.js';
 import { encodeCall, isValue } from './aten-call.js';
@@ -162,7 +163,11 @@ export function lower(graph: Graph, { results, fallback }: LowerOptions): Lowere
     lowering.bind(value, lowering.b.constant(data, value.shape, value.dtype));
   }
   for (const node of liveNodes(graph, results)) lowering.node(node);
-  const returned = results.map((v) => lowering.op(v));
+  // In memory order, so that the caller's tensors get eager's strides without a copy.
+  const returned = results.map((v) => {
+    const order = physicalOrder(v.shape, v.strides);
+    return order === undefined || isIdentity(order) ? lowering.op(v) : lowering.b.transpose(lowering.op(v), order);
+  });
   const types = returned.map((o) => o.type).join(', ');
   const end = returned.length === 0 ? 'return' : `return ${returned.map((o) => o.name).join(', ')} : ${types}`;
   const text = [

@@ -323,7 +323,7 @@ at::Scalar scalarFrom(Addon& addon, napi_env env, const JsArg& arg) {
 c10::IValue convert(const ArgPlan& plan, const JsArg& arg, Addon& addon, napi_env env) {
   if (arg.kind == Js::Omitted) return plan.hasDefault ? plan.defaultValue : c10::IValue();
   if (arg.kind == Js::None) return c10::IValue();
-  const char* what = plan.name.c_str();
+  const char* what = plan.name == "self" ? "input" : plan.name.c_str();
   switch (plan.kind) {
     case Kind::Tensor:
       if (arg.kind == Js::Tensor) return lifted(arg.tensor->get(what));

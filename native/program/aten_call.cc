@@ -1,8 +1,6 @@
-/** @file Parsing and running ATen calls on XLA's threads. */
+/** @file Running ATen calls on XLA's threads. */
 #include "aten_call.h"
 
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/core/ivalue.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
@@ -12,285 +10,40 @@
 #include <emmintrin.h>
 #endif
 
-#include <cerrno>
-#include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 #include <vector>
+
+#include "aten_call_text.h"
 
 namespace jorch::program {
 namespace {
 
 namespace ffi = xla::ffi;
 
-constexpr struct {
-  const char* name;
-  c10::ScalarType torch;
-  ffi::DataType xla;
-} kDtypes[] = {
-    {"float32", c10::ScalarType::Float, ffi::DataType::F32},      {"float64", c10::ScalarType::Double, ffi::DataType::F64},
-    {"float16", c10::ScalarType::Half, ffi::DataType::F16},       {"bfloat16", c10::ScalarType::BFloat16, ffi::DataType::BF16},
-    {"int8", c10::ScalarType::Char, ffi::DataType::S8},           {"int16", c10::ScalarType::Short, ffi::DataType::S16},
-    {"int32", c10::ScalarType::Int, ffi::DataType::S32},          {"int64", c10::ScalarType::Long, ffi::DataType::S64},
-    {"uint8", c10::ScalarType::Byte, ffi::DataType::U8},          {"uint16", c10::ScalarType::UInt16, ffi::DataType::U16},
-    {"uint32", c10::ScalarType::UInt32, ffi::DataType::U32},      {"uint64", c10::ScalarType::UInt64, ffi::DataType::U64},
-    {"bool", c10::ScalarType::Bool, ffi::DataType::PRED},         {"complex64", c10::ScalarType::ComplexFloat, ffi::DataType::C64},
-    {"complex128", c10::ScalarType::ComplexDouble, ffi::DataType::C128},
-};
-
 c10::ScalarType torchDtype(ffi::DataType type) {
-  for (const auto& d : kDtypes)
-    if (d.xla == type) return d.torch;
-  TORCH_CHECK(false, "jorch_aten: libtorch has no dtype for XLA's type ", static_cast<int>(type));
+  switch (type) {
+    case ffi::DataType::F32: return c10::ScalarType::Float;
+    case ffi::DataType::F64: return c10::ScalarType::Double;
+    case ffi::DataType::F16: return c10::ScalarType::Half;
+    case ffi::DataType::BF16: return c10::ScalarType::BFloat16;
+    case ffi::DataType::S8: return c10::ScalarType::Char;
+    case ffi::DataType::S16: return c10::ScalarType::Short;
+    case ffi::DataType::S32: return c10::ScalarType::Int;
+    case ffi::DataType::S64: return c10::ScalarType::Long;
+    case ffi::DataType::U8: return c10::ScalarType::Byte;
+    case ffi::DataType::U16: return c10::ScalarType::UInt16;
+    case ffi::DataType::U32: return c10::ScalarType::UInt32;
+    case ffi::DataType::U64: return c10::ScalarType::UInt64;
+    case ffi::DataType::PRED: return c10::ScalarType::Bool;
+    case ffi::DataType::C64: return c10::ScalarType::ComplexFloat;
+    case ffi::DataType::C128: return c10::ScalarType::ComplexDouble;
+    default: TORCH_CHECK(false, "jorch_aten: libtorch has no dtype for XLA's type ", static_cast<int>(type));
+  }
 }
-
-/** What one call attribute says, ready to run: `stack` holds every argument, tensors are filled in per call. */
-struct AtenCall {
-  enum class Operand { One, List, OptionalList };
-  struct Slot {
-    size_t argument;
-    Operand kind;
-    std::vector<bool> present;  // of a list: which elements take an operand
-  };
-  struct Out {
-    bool defined;
-    c10::ScalarType dtype;
-    std::vector<int64_t> sizes;
-  };
-
-  explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)) {}
-  c10::OperatorHandle op;
-  std::vector<c10::IValue> stack;
-  std::vector<Slot> slots;
-  std::vector<Out> outs;
-  size_t operands = 0;
-};
-
-/** Parses one call text. Positions in errors are by argument, which is what the writer of the text knows. */
-class Parser {
- public:
-  explicit Parser(std::string_view text) : text_(text) {}
-
-  std::shared_ptr<const AtenCall> parse() {
-    const size_t arrow = text_.rfind("->");
-    TORCH_CHECK(arrow != std::string_view::npos, "jorch_aten: no '->' in '", text_, "'");
-    std::vector<std::string_view> fields = split(text_.substr(0, arrow), '|');
-    const std::string_view name = fields.front();
-    fields.erase(fields.begin());
-    if (!fields.empty() && fields.back().empty()) fields.pop_back();
-
-    const size_t dot = name.find('.');
-    const auto op = c10::Dispatcher::singleton().findSchema(
-        {std::string(name.substr(0, dot)), dot == std::string_view::npos ? "" : std::string(name.substr(dot + 1))});
-    TORCH_CHECK(op.has_value(), "jorch_aten: libtorch has no operator ", name);
-
-    call_ = std::make_shared<AtenCall>(*op);
-    const auto& arguments = op->schema().arguments();
-    TORCH_CHECK(fields.size() == arguments.size(), "jorch_aten: ", name, " takes ", arguments.size(), " arguments, the call has ",
-                fields.size());
-    for (size_t i = 0; i < fields.size(); i++) {
-      field_ = fields[i];
-      argument_ = &arguments[i];
-      call_->stack.push_back(value(i));
-    }
-    const std::string_view results = text_.substr(arrow + 2);
-    if (!results.empty())
-      for (std::string_view out : split(results, ';')) call_->outs.push_back(parseOut(out));
-    return call_;
-  }
-
- private:
-  static std::vector<std::string_view> split(std::string_view text, char separator) {
-    std::vector<std::string_view> parts;
-    for (size_t at = 0;;) {
-      const size_t end = text.find(separator, at);
-      parts.push_back(text.substr(at, end == std::string_view::npos ? end : end - at));
-      if (end == std::string_view::npos) return parts;
-      at = end + 1;
-    }
-  }
-
-  template <class... Why>
-  [[noreturn]] void bad(const Why&... why) const {
-    TORCH_CHECK(false, "jorch_aten: ", call_->op.operator_name(), ", argument '", argument_->name(), "': ", why..., " in '", field_, "'");
-  }
-
-  int64_t toInt(std::string_view text) const {
-    const std::string s(text);
-    char* end = nullptr;
-    errno = 0;
-    const long long v = std::strtoll(s.c_str(), &end, 10);
-    if (s.empty() || *end != '\0' || errno == ERANGE) bad("not an integer: '", text, "'");
-    return v;
-  }
-  double toDouble(std::string_view text) const {
-    const std::string s(text);
-    char* end = nullptr;
-    const double v = std::strtod(s.c_str(), &end);  // takes inf, -inf and nan as well
-    if (s.empty() || *end != '\0') bad("not a number: '", text, "'");
-    return v;
-  }
-  std::vector<std::string_view> elements() const {
-    if (field_.size() < 3 || field_[1] != '[' || field_.back() != ']') bad("expected [a,b,…]");
-    const std::string_view inside = field_.substr(2, field_.size() - 3);
-    return inside.empty() ? std::vector<std::string_view>{} : split(inside, ',');
-  }
-  std::string decode(std::string_view text) const {
-    std::string out;
-    for (size_t i = 0; i < text.size(); i++) {
-      if (text[i] != '%') {
-        out.push_back(text[i]);
-        continue;
-      }
-      if (i + 2 >= text.size()) bad("cut percent escape");
-      out.push_back(static_cast<char>(std::strtol(std::string(text.substr(i + 1, 2)).c_str(), nullptr, 16)));
-      i += 2;
-    }
-    return out;
-  }
-
-  c10::TypePtr type() const {
-    c10::TypePtr t = argument_->real_type();
-    if (auto optional = t->cast<c10::OptionalType>()) t = optional->getElementType();
-    return t;
-  }
-  c10::TypeKind elementKind() const {
-    if (auto list = type()->cast<c10::ListType>()) return list->getElementType()->kind();
-    bad("a list for ", type()->str());
-  }
-
-  // The writer of the text may only know "a list of numbers", and an empty list has no type at all: the schema decides.
-  c10::IValue list(char letter) const {
-    const auto items = elements();
-    const c10::TypeKind kind = elementKind();
-    if (kind == c10::TypeKind::BoolType) {
-      c10::List<bool> out;
-      for (auto item : items) out.push_back(toInt(item) != 0);
-      return out;
-    }
-    if (kind == c10::TypeKind::FloatType) {
-      c10::List<double> out;
-      for (auto item : items) out.push_back(toDouble(item));
-      return out;
-    }
-    if (kind == c10::TypeKind::IntType || kind == c10::TypeKind::SymIntType) {
-      c10::List<int64_t> out;
-      for (auto item : items) out.push_back(toInt(item));
-      return out;
-    }
-    if (kind == c10::TypeKind::NumberType) {
-      c10::List<at::Scalar> out;
-      for (auto item : items) out.push_back(letter == 'F' ? at::Scalar(toDouble(item)) : at::Scalar(toInt(item)));
-      return out;
-    }
-    if (items.empty() && kind == c10::TypeKind::TensorType) return c10::List<at::Tensor>();
-    if (items.empty() && kind == c10::TypeKind::OptionalType) return c10::List<std::optional<at::Tensor>>();
-    bad("a list of numbers for ", type()->str());
-  }
-
-  c10::IValue memoryFormat(std::string_view name) const {
-    if (name == "contiguous_format") return static_cast<int64_t>(c10::MemoryFormat::Contiguous);
-    if (name == "preserve_format") return static_cast<int64_t>(c10::MemoryFormat::Preserve);
-    if (name == "channels_last") return static_cast<int64_t>(c10::MemoryFormat::ChannelsLast);
-    if (name == "channels_last_3d") return static_cast<int64_t>(c10::MemoryFormat::ChannelsLast3d);
-    bad("no memory format");
-  }
-
-  // Boxed calls spell "no tensor" in two ways, by whether the schema says Tensor? or Tensor.
-  c10::IValue none() const {
-    switch (argument_->type()->kind()) {
-      case c10::TypeKind::TensorType: return at::Tensor();
-      case c10::TypeKind::DeviceObjType: return c10::Device(c10::kCPU);
-      default: return c10::IValue();
-    }
-  }
-
-  c10::IValue tensor(size_t argument) {
-    const std::string_view rest = field_.substr(1);
-    if (rest == "?") return none();
-    AtenCall::Slot slot{argument, AtenCall::Operand::One, {}};
-    // A Tensor?[] with every element present looks like a Tensor[]: the schema tells them apart.
-    if (!rest.empty())
-      slot.kind = elementKind() == c10::TypeKind::OptionalType ? AtenCall::Operand::OptionalList : AtenCall::Operand::List;
-    if (rest.empty()) {
-      call_->operands++;
-    } else if (rest[0] == 'L') {
-      const int64_t count = toInt(rest.substr(1));
-      if (count < 0 || count > 1 << 20) bad("not a count of operands");
-      slot.present.assign(static_cast<size_t>(count), true);
-      call_->operands += static_cast<size_t>(count);
-    } else if (rest[0] == 'O') {
-      for (char c : rest.substr(1)) {
-        if (c != '1' && slot.kind == AtenCall::Operand::List) bad("an undefined tensor in a Tensor[]");
-        slot.present.push_back(c == '1');
-        call_->operands += c == '1';
-      }
-    } else {
-      bad("expected T, T?, TL<n> or TO<mask>");
-    }
-    call_->slots.push_back(std::move(slot));
-    return c10::IValue();
-  }
-
-  // Writers know a number, the schema knows of which type: `i1` may be meant for a bool or a float, `f2` for an int.
-  c10::IValue number(c10::TypeKind kind, std::string_view rest) const {
-    const char letter = field_[0];
-    switch (kind) {
-      case c10::TypeKind::BoolType: return toDouble(rest) != 0;
-      case c10::TypeKind::FloatType: return toDouble(rest);
-      case c10::TypeKind::NumberType:  // a Scalar: here the letter is the dtype category, and it matters
-        if (letter == 'b') return toInt(rest) != 0;
-        return letter == 'f' ? c10::IValue(toDouble(rest)) : c10::IValue(toInt(rest));
-      default: break;
-    }
-    if (letter != 'f') return toInt(rest);
-    const double value = toDouble(rest);
-    if (value != std::trunc(value) || std::abs(value) > 0x1p62) bad("not an integer: '", rest, "'");
-    return static_cast<int64_t>(value);
-  }
-
-  c10::IValue value(size_t argument) {
-    if (field_.empty()) bad("empty field");
-    const std::string_view rest = field_.substr(1);
-    const c10::TypeKind kind = type()->kind();
-    switch (field_[0]) {
-      case 'T': return tensor(argument);
-      case 'N': return none();
-      case 'b':
-      case 'i':
-      case 'f': return number(kind, rest);
-      case 'c': {
-        const auto parts = split(rest, ',');
-        if (parts.size() != 2) bad("expected c<re>,<im>");
-        return c10::IValue(c10::complex<double>(toDouble(parts[0]), toDouble(parts[1])));
-      }
-      case 'I':
-      case 'F':
-      case 'B': return list(field_[0]);
-      case 's': return decode(rest);
-      case 'd': return static_cast<int64_t>(dtypeByName(rest));
-      case 'm': return memoryFormat(rest);
-      default: bad("unknown kind of field");
-    }
-  }
-
-  static AtenCall::Out parseOut(std::string_view text) {
-    if (text == "-") return {false, c10::ScalarType::Undefined, {}};
-    const size_t open = text.find('['), close = text.find(']');
-    TORCH_CHECK(open != std::string_view::npos && close != std::string_view::npos && open < close, "jorch_aten: bad result '", text, "'");
-    AtenCall::Out out{true, dtypeByName(text.substr(0, open)), {}};
-    if (close > open + 1)
-      for (auto dim : split(text.substr(open + 1, close - open - 1), ',')) out.sizes.push_back(std::strtoll(std::string(dim).c_str(), nullptr, 10));
-    return out;
-  }
-
-  std::string_view text_, field_;
-  const c10::Argument* argument_ = nullptr;
-  std::shared_ptr<AtenCall> call_;
-};
 
 /** Calls are parsed once per process: programs repeat them on every run, and the text is all that identifies them. */
 std::shared_ptr<const AtenCall> lookup(std::string_view text) {
@@ -301,7 +54,7 @@ std::shared_ptr<const AtenCall> lookup(std::string_view text) {
   auto found = calls->find(key);
   if (found == calls->end()) {
     if (calls->size() >= 4096) calls->clear();  // a bound, not a policy: running calls hold their own reference
-    auto call = Parser(key).parse();
+    auto call = parseAtenCall(key);
     found = calls->emplace(std::move(key), std::move(call)).first;
   }
   return found->second;
@@ -442,12 +195,6 @@ std::string atenCallError(std::string_view message) {
   const size_t end = message.rfind(kEnd);
   if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) return {};
   return std::string(message.substr(begin + kBegin.size(), end - begin - kBegin.size()));
-}
-
-c10::ScalarType dtypeByName(std::string_view name) {
-  for (const auto& d : kDtypes)
-    if (name == d.name) return d.torch;
-  TORCH_CHECK(false, "jorch: no dtype is named '", name, "'");
 }
 
 }  // namespace jorch::program

@@ -271,11 +271,11 @@ ExecutableHolder executableFrom(napi_env env, const Napi::Value& value) {
 // optimizedProgram(executable) → { format, bytes }
 Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), guarded(info.Env(), "lower", [&]() -> napi_value {
-    const auto [bytes, format] = executableFrom(info.Env(), info[0])->optimizedProgram();
+    const auto [bytes, format] = executableFrom(info.Env(), info[0])->compiled().optimizedProgram();
     auto result = Napi::Object::New(info.Env());
     result.Set("format", format);
     result.Set("bytes", Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size()));
-    const auto memory = executableFrom(info.Env(), info[0])->memoryStats();
+    const auto memory = executableFrom(info.Env(), info[0])->compiled().memoryStats();
     auto stats = Napi::Object::New(info.Env());
     stats.Set("code", static_cast<double>(memory.code));
     stats.Set("arguments", static_cast<double>(memory.arguments));

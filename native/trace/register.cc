@@ -1,8 +1,5 @@
 /** @file Registers the trace device and its kernels, once per process. */
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/copy.h>
-#include <ATen/ops/eq.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/_native_batch_norm_legit.h>
 #include <ATen/ops/native_batch_norm.h>
@@ -13,6 +10,7 @@
 #include <memory>
 #include <mutex>
 
+#include "decompositions.h"
 #include "meta.h"
 #include "record.h"
 #include "trace_tensor.h"
@@ -33,13 +31,6 @@ struct TraceDeviceGuard final : c10::impl::DeviceGuardImplInterface {
   c10::Stream exchangeStream(c10::Stream) const override { return c10::Stream(c10::Stream::DEFAULT, getDevice()); }
   c10::DeviceIndex deviceCount() const noexcept override { return 1; }
 };
-
-/** libtorch's one_hot reads min and max to check its classes. */
-at::Tensor oneHot(const at::Tensor& self, int64_t classes) {
-  if (classes < 0) throw Concretization(Concretization::Kind::DynamicShape, "aten::one_hot");
-  TORCH_CHECK(self.scalar_type() == at::kLong, "one_hot is only applicable to index tensor of type LongTensor.");
-  return at::eq(self.unsqueeze(-1), at::arange(classes, self.options())).to(at::kLong);
-}
 
 /** native_batch_norm mutates its running statistics without saying so in its schema; its `legit` twin says it. */
 std::tuple<at::Tensor, at::Tensor, at::Tensor> batchNorm(c10::DispatchKeySet keys, const at::Tensor& input,
@@ -235,12 +226,10 @@ void registerAll() {
   lib.impl("_efficientzerotensor", [](at::IntArrayRef size, std::optional<at::ScalarType> dtype,
                                       std::optional<at::Layout> layout, std::optional<at::Device> device,
                                       std::optional<bool> pin) { return at::zeros(size, dtype, layout, device, pin); });
-  lib.impl("one_hot", &oneHot);
   lib.impl("allclose", boxedKernel<&record>());  // refused there; its own kernel would mutate below functionalization
   registerComposites(lib);
   registerFused();
-  // one_hot is CompositeImplicit: above functionalization it would be taken apart before our kernel is asked.
-  library("aten", DispatchKey::AutogradLazy).impl("one_hot", &oneHot);
+  registerDecompositions(library("aten", DispatchKey::AutogradLazy));
   library("aten", DispatchKey::Functionalize).impl("native_batch_norm", &batchNorm);
 }
 }  // namespace

@@ -106,7 +106,7 @@ at::Tensor Tracer::input(const at::Tensor& eager, bool requiresGrad) {
 }
 
 at::Tensor Tracer::lift(const at::Tensor& t) {
-  if (!t.defined()) return t;
+  if (!t.defined() || t.unsafeGetTensorImpl()->is_wrapped_number()) return t;  // a number is baked where it is used
   if (t.device().type() == c10::DeviceType::Lazy) {
     const TraceTensor* own = traceTensor(t);
     if (own == nullptr || own->serial == serial_) return t;  // nullptr: a functorch wrapper around one
@@ -175,6 +175,21 @@ int64_t Tracer::valueOf(const at::Tensor& t) {
   return own->id;
 }
 
+namespace {
+/** Whether two eager tensors can see each other's writes. */
+bool shareMemory(const at::Tensor& a, const at::Tensor& b) {
+  if (!a.has_storage() || !b.has_storage() || a.numel() == 0 || b.numel() == 0) return false;
+  if (!a.is_alias_of(b)) return false;
+  const auto end = [](const at::Tensor& t) {
+    int64_t last = t.storage_offset();
+    for (int64_t d = 0; d < t.dim(); ++d) last += (t.size(d) - 1) * t.stride(d);
+    return (last + 1) * t.itemsize();
+  };
+  const auto begin = [](const at::Tensor& t) { return t.storage_offset() * static_cast<int64_t>(t.itemsize()); };
+  return begin(a) < end(b) && begin(b) < end(a);
+}
+}  // namespace
+
 std::vector<Effect> Tracer::effects() {
   std::vector<Effect> all(captures_.size());
   for (size_t i = 0; i < captures_.size(); ++i) {  // by index: reading a value may capture another tensor
@@ -189,6 +204,15 @@ std::vector<Effect> Tracer::effects() {
     }
   }
   all.resize(captures_.size());
+  // Twins do not share memory: a write to one would have been missed by the other.
+  for (size_t i = 0; i < all.size(); ++i) {
+    for (size_t k = 0; all[i].mutated >= 0 && k < all.size(); ++k) {
+      TORCH_CHECK(k == i || !shareMemory(captures_[i].eager, captures_[k].eager),
+                  "compile: a tensor of shape ", captures_[i].eager.sizes(), " is changed in place while another tensor, "
+                  "of shape ", captures_[k].eager.sizes(), ", that the function uses shares its memory; pass one of "
+                  "them and take the view inside the function, or clone() one");
+    }
+  }
   return all;
 }
 

@@ -1,0 +1,51 @@
+/** @file The text of an ATen call inside a program, and what it means. */
+#pragma once
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/ivalue.h>
+#include <c10/core/ScalarType.h>
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace jorch::program {
+
+/** What one call attribute says, ready to run: `stack` holds every argument, tensors are filled in per call. */
+struct AtenCall {
+  enum class Operand { One, List, OptionalList };
+  struct Slot {
+    size_t argument;
+    Operand kind;
+    std::vector<bool> present;  // of a list: which elements take an operand
+  };
+  struct Out {
+    bool defined;
+    c10::ScalarType dtype;
+    std::vector<int64_t> sizes;
+  };
+
+  explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)) {}
+  c10::OperatorHandle op;
+  std::vector<c10::IValue> stack;
+  std::vector<Slot> slots;
+  std::vector<Out> outs;
+  size_t operands = 0;
+};
+
+/**
+ * Parses the text of a `call` attribute (written by lib/lowering/aten-call.ts):
+ *
+ *   aten::name.overload|FIELD|FIELD…|->OUT;OUT…      one FIELD per schema argument, one OUT per tensor result, lists flattened
+ *   FIELD  T next operand · T? undefined tensor · TL<n> list of the next n operands · TO<mask> Tensor?[], one 0 or 1 each · N None
+ *          b0|b1 · i<int> · f<double> · c<re>,<im> · I[1,2] · F[0.5] · B[1,0] · s<percent-encoded> · d<dtype> · m<memory format>
+ *   OUT    float32[4,4]{4,1} dtype, sizes and (ignored: results are row-major) strides · - for an undefined result
+ *
+ * Throws c10::Error that names the operator, the argument and the field.
+ */
+std::shared_ptr<const AtenCall> parseAtenCall(std::string_view text);
+
+/** torch's dtype by jorch's name for it (`float32`); throws c10::Error for a name that is none. */
+c10::ScalarType dtypeByName(std::string_view name);
+
+}  // namespace jorch::program

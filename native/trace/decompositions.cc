@@ -1,0 +1,55 @@
+/** @file Operators that libtorch's own kernels cannot trace, because these read data to check their arguments. */
+#include "decompositions.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/eq.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/result_type.h>
+
+#include "tracer.h"
+
+namespace jorch::trace {
+namespace {
+using at::Tensor;
+using Weights = std::optional<Tensor>;
+
+/** Eager refuses classes outside 0..classes-1; here they give a row of zeros. */
+Tensor oneHot(const Tensor& self, int64_t classes) {
+  if (classes < 0) throw Concretization(Concretization::Kind::DynamicShape, "aten::one_hot");
+  TORCH_CHECK(self.scalar_type() == at::kLong, "one_hot is only applicable to index tensor of type LongTensor.");
+  return at::eq(self.unsqueeze(-1), at::arange(classes, self.options())).to(at::kLong);
+}
+
+/** Eager warns when the degrees of freedom are not positive; the divisor is then zero here, too. */
+Tensor cov(const Tensor& self, int64_t correction, const Weights& fweights, const Weights& aweights) {
+  TORCH_CHECK(self.dim() <= 2, "cov(): expected input to have two or fewer dimensions but got an input with ",
+              self.dim(), " dimensions");
+  TORCH_CHECK(self.scalar_type() != at::kBool, "cov(): bool dtype is not supported for input");
+  const Tensor in = self.dim() < 2 ? self.view({1, -1}) : self;
+  const int64_t count = in.size(1);
+  const at::ScalarType type = at::result_type(in, at::Scalar(1.0));
+  const bool f = fweights && fweights->defined(), a = aweights && aweights->defined();
+  Tensor w;
+  if (f) w = *fweights;
+  if (a) w = f ? w * *aweights : *aweights;
+  const bool weighted = w.defined();
+  TORCH_CHECK(!weighted || (w.dim() == 1 && w.numel() == count),
+              "cov(): expected the weights to be one-dimensional with ", count, " elements");
+  const Tensor total = weighted ? w.sum() : at::full({}, count, in.options().dtype(type));
+  const Tensor mean = (weighted ? (in * w).sum(1) / total : in.mean(1, false, type)).unsqueeze(1);
+  Tensor divisor = total;
+  if (correction != 0) divisor = a ? total - correction * (w * *aweights).sum() / total : total - correction;
+  if (!weighted && count - correction <= 0) TORCH_WARN("cov(): degrees of freedom is <= 0");
+  const Tensor centred = in - mean;
+  const Tensor other = (weighted ? centred * w : centred).t().conj();
+  return (at::matmul(centred, other) / divisor.clamp_min(0)).squeeze();
+}
+}  // namespace
+
+void registerDecompositions(torch::Library& lib) {
+  lib.impl("one_hot", &oneHot);
+  lib.impl("cov", &cov);
+}
+
+}  // namespace jorch::trace
