@@ -12,7 +12,11 @@ import { fullName, isOut, parseSchema } from './schema.mjs';
 
 /** @param {string} root folder that holds `torch/` and `torchgen/` */
 export function readSources(root) {
-  const text = (...path) => readFileSync(join(root, ...path), 'utf8');
+  const text = (path) => {
+    const file = join(root, path);
+    if (!existsSync(file)) throw new Error(`generate: ${file} is missing; torch's wheel has it`);
+    return readFileSync(file, 'utf8');
+  };
   const generator = text('torchgen/packaged/autograd/gen_python_functions.py');
   const functions = readNativeFunctions(text('torchgen/packaged/ATen/native/native_functions.yaml'));
   return {
