@@ -70,7 +70,8 @@ const tsc = (project) => run(process.execPath, [join(root, 'node_modules', 'type
 const npmDependencies = () =>
   step('npm', digest([join(root, 'package-lock.json'), join(root, 'package.json')]), ['node_modules/typescript', 'node_modules/cmake-js'], () => {
     say('installing npm dependencies');
-    run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
+    // Not `npm ci`: it refuses a lock file without the other platforms' optional packages, which some registries do not carry.
+    run('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund']);
   });
 
 /** libtorch, the plugin and the headers; returns the folder of the parts. */
