@@ -15,7 +15,7 @@ export interface BfgsOptions {
   readonly c1?: number;
   readonly c2?: number;
   /** The inverse Hessian to start from, row-major; without it the identity, scaled after the first step by N&W (6.20). */
-  readonly hessInv0?: Float64Array;
+  readonly hess_inv0?: Float64Array;
 }
 
 /**
@@ -106,7 +106,7 @@ export function* bfgs(objective: Objective, x0: Float64Array, options: BfgsOptio
     xrtol = 0,
     c1 = 1e-4,
     c2 = 0.9,
-    hessInv0,
+    hess_inv0,
   } = options;
   const search = new LineSearch(objective, n);
   const H = new InverseHessian(n);
@@ -117,8 +117,8 @@ export function* bfgs(objective: Objective, x0: Float64Array, options: BfgsOptio
   let gnorm = norm(g, ord);
   let nit = 0;
   // Whether H is still the plain identity, which knows nothing of the problem's scale.
-  let fresh = hessInv0 === undefined;
-  if (hessInv0) H.setFull(hessInv0);
+  let fresh = hess_inv0 === undefined;
+  if (hess_inv0) H.setFull(hess_inv0);
   else H.setDiagonal(1);
 
   const d = new Float64Array(n);

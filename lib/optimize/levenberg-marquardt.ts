@@ -2,10 +2,11 @@
 import { multiply } from './dense.js';
 import { norm } from './vectors.js';
 
-/** The residuals at a point and their Jacobian, row-major m × n. Both may be memory that the next evaluation overwrites. */
+/** The residuals at a point. They may be memory that the next evaluation overwrites. */
 export interface Linearisation {
   readonly r: Float64Array;
-  readonly J: Float64Array;
+  /** Their Jacobian there, row-major m × n; asked for only where a step is accepted, and before the next evaluation. */
+  jacobian(): Float64Array;
 }
 
 export interface LmOptions {
@@ -36,6 +37,7 @@ export interface LmResult {
   readonly J: Float64Array;
   readonly grad: Float64Array;
   readonly nfev: number;
+  readonly njev: number;
   readonly nit: number;
   readonly status: number;
   readonly message: string;
@@ -153,7 +155,8 @@ export function* levenbergMarquardt(
   const first = linearise(x);
   const m = first.r.length;
   let r = first.r.slice();
-  let J = first.J.slice();
+  let J = first.jacobian().slice();
+  let njev = 1;
   let size = norm(r);
   let nfev = 1;
   let nit = 0;
@@ -179,7 +182,7 @@ export function* levenbergMarquardt(
   const scaled = (v: Float64Array) => norm(v.map((u, i) => u * D[i]!));
   let radius = 100 * (scaled(x) || 1);
   const end = (status: number): LmResult => {
-    return { x, cost: 0.5 * size * size, r, J, grad: g, nfev, nit, status, message: texts[status]! };
+    return { x, cost: 0.5 * size * size, r, J, grad: g, nfev, njev, nit, status, message: texts[status]! };
   };
   const finite = () => Number.isFinite(size) && J.every(Number.isFinite);
 
@@ -220,12 +223,14 @@ export function* levenbergMarquardt(
         radius = 2 * length;
         lambda *= 0.5;
       }
-      accepted = ratio > 1e-4 && next.J.every(Number.isFinite);
+      accepted = ratio > 1e-4;
       if (accepted) {
         x = trial;
         r = next.r.slice();
-        J = next.J.slice();
+        J = next.jacobian().slice();
+        njev++;
         size = sizeNew;
+        if (!finite()) return end(-1);
         g = gradient();
         lengths = columns();
         if (x_scale === 'jac') for (let j = 0; j < n; j++) D[j] = Math.max(D[j]!, lengths[j]!);

@@ -1,0 +1,170 @@
+/** @file minimize: SciPy's interface to the minimisers, over torch functions that are compiled together with their derivatives. */
+import { JorchError } from '../runtime/errors.js';
+import { frombuffer } from '../torch/data.js';
+import type { Tensor } from '../torch/tensor.js';
+import { type BoundsArgument, boxOf, checkKeys, checkMethod, checkOptions } from './check.js';
+import { type CallbackInfo, type DriveOptions, drive, driveAsync } from './drive.js';
+import { type Method, methods, type OptionsByMethod } from './methods.js';
+import { curvatureOf, differences, functionOf, hessianOf, type Jac, objectiveOf } from './objective.js';
+import { Parameters } from './parameters.js';
+import type { Core, CoreResult, Objective } from './types.js';
+
+export type { BoundsArgument, CallbackInfo, Jac, Method, OptionsByMethod };
+
+export interface MinimizeOptions<X, M extends Method = Method> {
+  /** Default: `BFGS`, and with bounds `L-BFGS-B`. */
+  readonly method?: M | undefined;
+  /** The gradient. Left out: exact, by autograd. `true`: `fun` returns [value, gradient]. A function of x. `'2-point'`, `'3-point'`: finite differences. */
+  readonly jac?: Jac<X> | undefined;
+  /** The Hessian, n × n over the elements in flat order. Left out: exact, by autograd, where the method needs it. */
+  readonly hess?: ((x: X) => Tensor) | undefined;
+  /** The Hessian times a vector, shaped like x (`Newton-CG`). */
+  readonly hessp?: ((x: X, p: X) => X) | undefined;
+  /** `L-BFGS-B` and `Nelder-Mead` only. */
+  readonly bounds?: BoundsArgument | undefined;
+  /** Sets the method's own tolerances, as SciPy's `tol` does. */
+  readonly tol?: number | undefined;
+  readonly options?: OptionsByMethod[M] | undefined;
+  readonly callback?: ((info: CallbackInfo<X>) => unknown) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** false: `fun` runs eagerly, operator by operator. */
+  readonly compile?: boolean | undefined;
+}
+
+/** SciPy's OptimizeResult. `x` and `jac` are shaped like x0. */
+export interface OptimizeResult<X> {
+  readonly x: X;
+  readonly fun: number;
+  /** The gradient at `x`; not there after Nelder-Mead. */
+  readonly jac?: X;
+  /** The last inverse Hessian, n × n in float64 (`BFGS`). */
+  readonly hess_inv?: Tensor;
+  readonly nit: number;
+  readonly nfev: number;
+  readonly njev: number;
+  readonly nhev: number;
+  readonly status: number;
+  readonly success: boolean;
+  readonly message: string;
+}
+
+const KEYS = ['method', 'jac', 'hess', 'hessp', 'bounds', 'tol', 'options', 'callback', 'signal', 'compile'];
+
+interface Run<X> {
+  readonly core: Core;
+  readonly driving: DriveOptions<X>;
+  finish(result: CoreResult): OptimizeResult<X>;
+}
+
+function prepare<X, M extends Method>(fun: (x: X) => unknown, x0: X, given: MinimizeOptions<X, M>): Run<X> {
+  if (typeof fun !== 'function')
+    throw new JorchError('BAD_ARGUMENT', `minimize: fun must be a function, got ${typeof fun}`);
+  checkKeys('minimize', given, KEYS, 'keyword');
+  const { bounds, jac, hess, hessp, tol, callback, signal, compile = true } = given;
+  const method: Method = given.method ?? (bounds === undefined ? 'BFGS' : 'L-BFGS-B');
+  checkMethod(method);
+  const entry = methods[method] as (typeof methods)['BFGS'];
+  const who = `minimize (${method})`;
+  if (bounds !== undefined && !entry.bounds)
+    throw new JorchError('BAD_ARGUMENT', `${who} cannot handle bounds: use L-BFGS-B or Nelder-Mead`);
+  for (const [name, value, order] of [
+    ['jac', jac, 1],
+    ['hess', hess, 2],
+    ['hessp', hessp, 2],
+  ] as const) {
+    if (value !== undefined && entry.derivatives < order)
+      throw new JorchError('BAD_ARGUMENT', `${who} does not use ${name}`);
+  }
+  if (hessp !== undefined && method !== 'Newton-CG')
+    throw new JorchError('BAD_ARGUMENT', `${who} does not use hessp: give hess, or nothing`);
+  const differenced = jac === '2-point' || jac === '3-point' ? jac : undefined;
+  if (jac !== undefined && typeof jac !== 'boolean' && typeof jac !== 'function' && !differenced) {
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${who}: jac must be true, a function, '2-point' or '3-point', got ${String(jac)}`,
+    );
+  }
+  const exact = differenced === undefined && jac !== true;
+  if (entry.derivatives === 2 && !exact && !hess && !hessp) {
+    throw new JorchError('BAD_ARGUMENT', `${who}: hess must be given with jac: ${JSON.stringify(jac)}`);
+  }
+  const parameters = new Parameters(x0, who);
+  const chosen = (given.options ?? {}) as Record<string, unknown>;
+  checkOptions(who, entry.options, chosen, parameters.n);
+  if (tol !== undefined && !(typeof tol === 'number' && tol >= 0))
+    throw new JorchError('BAD_ARGUMENT', `${who}: tol must be a number ≥ 0, got ${String(tol)}`);
+  const fromTol = tol === undefined ? {} : Object.fromEntries(entry.tol.map((name) => [name, tol]));
+  const { disp = false, eps, ...options } = { ...fromTol, ...chosen } as { disp?: boolean; eps?: number };
+
+  let counted: (Objective & { count: number }) | undefined;
+  const core = entry.start(
+    {
+      objective: () => {
+        if (!differenced) return objectiveOf(fun, parameters, jac, compile, who);
+        counted = differences(functionOf(fun, parameters, compile, who), differenced, eps);
+        return counted;
+      },
+      value: () => functionOf(fun, parameters, compile, who),
+      curvature: () => curvatureOf(fun, parameters, { hess, hessp }, compile, who),
+      hessian: () => hessianOf(fun, parameters, hess, compile, who),
+      box: bounds === undefined ? undefined : boxOf(bounds, parameters.n),
+    },
+    parameters.start,
+    options,
+  );
+  const finish = ({ x, fun, jac, hessInv, nfev, ...rest }: CoreResult): OptimizeResult<X> => {
+    const { n } = parameters;
+    const result = {
+      x: parameters.toTree(x),
+      fun,
+      ...(jac && { jac: parameters.toTree(jac) }),
+      ...(hessInv && { hess_inv: frombuffer(hessInv).reshape([n, n]) }),
+      ...rest,
+      nfev: counted?.count ?? nfev,
+      success: rest.status === 0,
+    };
+    if (disp) report(result);
+    return result;
+  };
+  return { core, driving: { callback, signal, disp, toTree: (x) => parameters.toTree(x) }, finish };
+}
+
+/** SciPy's summary, on standard output. */
+function report({ fun, nit, nfev, njev, nhev, message }: OptimizeResult<unknown>): void {
+  const counts = [`Current function value: ${fun}`, `Iterations: ${nit}`, `Function evaluations: ${nfev}`];
+  if (njev > 0) counts.push(`Gradient evaluations: ${njev}`);
+  if (nhev > 0) counts.push(`Hessian evaluations: ${nhev}`);
+  console.log([message, ...counts.map((c) => `         ${c}`)].join('\n'));
+}
+
+function minimizeNow<X, M extends Method = Method>(
+  fun: (x: X) => unknown,
+  x0: X,
+  options: MinimizeOptions<X, M> = {},
+): OptimizeResult<X> {
+  const { core, driving, finish } = prepare(fun, x0, options);
+  return finish(drive(core, driving));
+}
+
+async function minimizeAsync<X, M extends Method = Method>(
+  fun: (x: X) => unknown,
+  x0: X,
+  options: MinimizeOptions<X, M> = {},
+): Promise<OptimizeResult<X>> {
+  const { core, driving, finish } = prepare(fun, x0, options);
+  return finish(await driveAsync(core, driving));
+}
+
+/**
+ * Minimises a function of one tensor, or of a pytree of tensors, that returns one number; `fun` is compiled together with its gradient,
+ * and each step of a line search is one call of that program.
+ *
+ * Methods: `BFGS`, `L-BFGS-B` (bounds), `CG`, `Newton-CG`, `trust-exact`, `Nelder-Mead` (bounds, no gradient), with the options, result
+ * fields, status codes and messages of SciPy's. `minimize.async` gives the event loop a turn before every iteration.
+ * @param fun X → a tensor with one element.
+ * @param x0 floating tensors, any shape; the search runs in float64.
+ * @throws JorchError BAD_ARGUMENT for an x0 that is empty, not floating or not finite, an objective that is no single number, and unknown methods and options. The signal's reason when aborted.
+ * @see https://docs.scipy.org/doc/scipy/reference/generated/scipy.optimize.minimize.html
+ * @example const { x, fun, nit } = minimize(rosenbrock, torch.full([100], 2, { dtype: torch.float64 }), { method: 'BFGS' });
+ */
+export const minimize = Object.assign(minimizeNow, { async: minimizeAsync });
