@@ -1,6 +1,7 @@
 /** @file Operators that libtorch's own kernels cannot trace, because these read data to check their arguments. */
 #include "decompositions.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/eq.h>
 #include <ATen/ops/full.h>
