@@ -1,0 +1,57 @@
+/** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--limit SECONDS]`. */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { defaultFolder, hasCases } from './cases.js';
+import { failures, summarize, summaryLine, table } from './report.js';
+import { runFolder } from './run.js';
+import type { Unit } from './worker.js';
+
+const split = (text: string | undefined): string[] | undefined => text?.split(',').filter((part) => part !== '');
+
+const main = async (): Promise<number> => {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      ops: { type: 'string' },
+      json: { type: 'string' },
+      jobs: { type: 'string' },
+      modes: { type: 'string' },
+      limit: { type: 'string' },
+    },
+  });
+  const folder = positionals[0] ?? defaultFolder();
+  if (!hasCases(folder)) {
+    console.log(`opinfo: skipped, ${folder} has no cases`);
+    return 0;
+  }
+  const started = performance.now();
+  const results = await runFolder({
+    folder,
+    ops: split(values.ops),
+    modes: (split(values.modes) as Unit['mode'][] | undefined) ?? ['eager', 'compiled'],
+    jobs: Number(values.jobs ?? 2),
+    limitSeconds: Number(values.limit ?? 30),
+    onProgress: (done, total, file) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r${done}/${total} ${file.padEnd(50)}`);
+    },
+  });
+  const seconds = Math.round((performance.now() - started) / 1000);
+  const summary = summarize(results);
+  if (values.json)
+    writeFileSync(values.json, `${JSON.stringify({ folder, seconds, summary, samples: results }, null, 1)}\n`);
+  console.log(`${process.stderr.isTTY ? '\n' : ''}${table(results)}\n`);
+  const failed = failures(results);
+  if (failed) console.log(`Failures:\n${failed}\n`);
+  console.log(`${summaryLine(summary)}; ${seconds} s`);
+  return failed ? 1 : 0;
+};
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    console.error(error);
+    process.exitCode = 2;
+  },
+);
