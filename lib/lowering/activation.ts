@@ -54,8 +54,8 @@ pointwise('aten::logit_backward', ({ b, out }, { grad_output: g, self: x, eps })
   const c = (v: number) => b.fill(out, v);
   const slope = b.divide(g, b.multiply(x, b.subtract(c(1), x)));
   const [low, high] = [eps ?? 0, 1 - (eps ?? 0)];
-  const inside = b.and(b.compare('GE', x, c(low)), b.compare('LE', x, c(high)));
-  return b.select(inside, slope, eps === undefined ? c(NaN) : c(0));
+  const beyond = b.or(b.compare('LT', x, c(low)), b.compare('GT', x, c(high)));
+  return b.select(beyond, eps === undefined ? c(NaN) : c(0), slope);
 });
 const positive = (b: Builder, x: Op): Op => b.compare('GT', x, b.fill(x, 0));
 
@@ -72,7 +72,7 @@ pointwise(
     const low = is_result
       ? b.multiply(factor, b.add(x, c(num(alpha) * num(scale))))
       : b.multiply(factor, b.multiply(c(num(alpha) * num(scale)), b.exp(b.multiply(x, c(num(input_scale))))));
-    return b.select(b.compare('LE', x, c(0)), low, b.multiply(g, c(num(scale))));
+    return b.select(b.compare('GT', x, c(0)), b.multiply(g, c(num(scale))), low);
   },
 );
 pointwise('aten::leaky_relu', ({ b, out }, { self, negative_slope }) =>
@@ -91,21 +91,24 @@ pointwise('aten::threshold_backward', ({ b, out }, { grad_output, self, threshol
 pointwise('aten::hardtanh', ({ b, out }, { self, min_val, max_val }) =>
   b.clamp(b.fill(out, min_val), self, b.fill(out, max_val)),
 );
-const outside = (b: Builder, x: Op, low: number, high: number): Op =>
-  b.or(b.compare('LE', x, b.fill(x, low)), b.compare('GE', x, b.fill(x, high)));
+/** libtorch's vectorized kernels let no gradient through where `x` is NaN. */
+const within = (b: Builder, x: Op, low: number, high: number): Op =>
+  b.and(b.compare('GT', x, b.fill(x, low)), b.compare('LT', x, b.fill(x, high)));
+const beyond = (b: Builder, x: Op, bound: number): Op =>
+  b.or(b.compare('LT', x, b.fill(x, -bound)), b.compare('GT', x, b.fill(x, bound)));
 pointwise('aten::hardtanh_backward', ({ b, out }, { grad_output, self, min_val, max_val }) =>
-  b.select(outside(b, self, num(min_val), num(max_val)), b.fill(out, 0), grad_output),
+  b.select(within(b, self, num(min_val), num(max_val)), grad_output, b.fill(out, 0)),
 );
 const relu6 = (b: Builder, x: Op): Op => b.clamp(b.fill(x, 0), b.add(x, b.fill(x, 3)), b.fill(x, 6));
 pointwise('aten::hardsigmoid', ({ b, out }, { self }) => b.divide(relu6(b, self), b.fill(out, 6)));
 pointwise('aten::hardsigmoid_backward', ({ b, out }, { grad_output, self }) =>
-  b.select(outside(b, self, -3, 3), b.fill(out, 0), b.divide(grad_output, b.fill(out, 6))),
+  b.select(within(b, self, -3, 3), b.divide(grad_output, b.fill(out, 6)), b.fill(out, 0)),
 );
 pointwise('aten::hardswish', ({ b, out }, { self }) => b.divide(b.multiply(self, relu6(b, self)), b.fill(out, 6)));
 pointwise('aten::hardswish_backward', ({ b, out }, { grad_output: g, self: x }) => {
   const c = (v: number) => b.fill(out, v);
   const inner = b.multiply(g, b.add(b.divide(x, c(3)), c(0.5)));
-  return b.select(b.compare('LE', x, c(-3)), c(0), b.select(b.compare('GE', x, c(3)), g, inner));
+  return b.select(b.compare('LE', x, c(-3)), c(0), b.select(b.compare('LT', x, c(3)), inner, g));
 });
 pointwise('aten::hardshrink', ({ b, out }, { self, lambd }) => {
   const inside = b.and(b.compare('GE', self, b.fill(out, -num(lambd))), b.compare('LE', self, b.fill(out, num(lambd))));
@@ -117,11 +120,7 @@ for (const [name, grad] of [
 ] as const) {
   pointwise(name, ({ b, out }, args) => {
     const { self, lambd, [grad]: g } = args as Record<typeof grad, Op> & typeof args;
-    const inside = b.and(
-      b.compare('GE', self, b.fill(out, -num(lambd))),
-      b.compare('LE', self, b.fill(out, num(lambd))),
-    );
-    return b.select(inside, b.fill(out, 0), g);
+    return b.select(beyond(b, self, num(lambd)), g, b.fill(out, 0));
   });
 }
 /** NaN stays NaN. */

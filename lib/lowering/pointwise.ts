@@ -32,7 +32,6 @@ renames({
   'aten::asinh': 'chlo.asinh',
   'aten::acosh': 'chlo.acosh',
   'aten::atanh': 'chlo.atanh',
-  'aten::nextafter': 'chlo.next_after',
   'aten::bitwise_and.Tensor': 'stablehlo.and',
   'aten::bitwise_or.Tensor': 'stablehlo.or',
   'aten::bitwise_xor.Tensor': 'stablehlo.xor',
@@ -107,6 +106,12 @@ pointwise('aten::remainder.Scalar', ({ b, out }, { self, other }) => remainder(b
 pointwise('aten::remainder.Scalar_Tensor', ({ b, out }, { self, other }) => remainder(b, b.fill(out, self), other));
 pointwise('aten::fmod.Scalar', ({ b, out }, { self, other }) => b.remainder(self, b.fill(out, other)));
 
+/** XLA looks at six bits of an integer exponent: larger ones are taken apart. */
+function wholePower(b: Builder, x: Op, e: Op): Op {
+  const low = b.power(x, b.and(e, b.fill(e, 63)));
+  const high = b.power(b.power(x, b.fill(x, 64)), b.shiftRight(e, b.fill(e, 6)));
+  return b.multiply(low, high);
+}
 /** Integers to a negative power are 1/x truncated: 1 and -1 stay, others vanish. */
 export function power(b: Builder, x: Op, y: Op): Op {
   if (isFloating(x.dtype)) return b.power(x, y);
@@ -116,7 +121,7 @@ export function power(b: Builder, x: Op, y: Op): Op {
   }
   if (x.dtype === 'bool') return b.or(x, b.not(y));
   const negative = b.compare('LT', y, b.fill(y, 0));
-  const p = b.power(x, b.maximum(y, b.fill(y, 0)));
+  const p = wholePower(b, x, b.maximum(y, b.fill(y, 0)));
   const one = b.fill(x, 1);
   const odd = b.compare('NE', b.and(y, one), b.fill(x, 0));
   const minus = b.select(odd, b.fill(x, -1), one);
@@ -221,6 +226,11 @@ pointwise('aten::addcmul', ({ b, out }, { self, tensor1, tensor2, value }) =>
 );
 pointwise('aten::addcdiv', ({ b, out }, { self, tensor1, tensor2, value }) =>
   b.add(self, b.multiply(b.fill(out, value), b.divide(tensor1, tensor2))),
+);
+
+/** Neighbours are those of the dtype itself: nothing may be widened. */
+rule('aten::nextafter', ({ b, out }, { self, other }) =>
+  b.binary('chlo.next_after', spread(b, self, out), spread(b, other, out)),
 );
 
 const BITS = { float64: 'int64', float32: 'int32', float16: 'int16', bfloat16: 'int16' } as const;
@@ -354,10 +364,10 @@ function gcd(b: Builder, x: Op, y: Op): Op {
 }
 pointwise('aten::gcd', ({ b }, { self, other }) => gcd(b, self, other));
 pointwise('aten::lcm', ({ b, out }, { self, other }) => {
-  const g = gcd(b, self, other);
-  const zero = b.compare('EQ', g, b.fill(out, 0));
-  const safe = b.select(zero, b.fill(out, 1), g);
-  return b.abs(b.multiply(b.divide(self, safe), other));
+  const [x, y] = [b.convert(self, 'int64'), b.convert(other, 'int64')];
+  const g = gcd(b, x, y);
+  const safe = b.select(b.compare('EQ', g, b.fill(g, 0)), b.fill(g, 1), g);
+  return b.convert(b.abs(b.multiply(b.divide(x, safe), y)), out.dtype);
 });
 
 /** Negative numbers have the angle π, NaN stays. */
