@@ -57,6 +57,20 @@ Buffer Buffer::fromHost(const Client& client, const void* data, PJRT_Buffer_Type
   return buffer;
 }
 
+Buffer Buffer::view(const Client& client, void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank) {
+  checkElementCount("Buffer::view", dims, rank);
+  auto args = make<PJRT_Client_CreateViewOfDeviceBuffer_Args>();
+  args.client = client.get();
+  args.device_buffer_ptr = data;
+  args.element_type = type;
+  args.dims = dims;
+  args.num_dims = rank;
+  args.device = client.device();
+  args.on_delete_callback = [](void*, void*) {};  // optional by the header, called unconditionally by the CPU plugin
+  call(client.api(), args);
+  return Buffer(client.api(), args.buffer);
+}
+
 void* Buffer::pointer() const {
   auto args = make<PJRT_Buffer_UnsafePointer_Args>();
   args.buffer = buffer_;

@@ -52,6 +52,12 @@ class Buffer {
   static Buffer fromHost(const Client& client, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank,
                          PJRT_HostBufferSemantics semantics);
 
+  /**
+   * The memory at `data` itself, on the client's device: nothing is copied or owned, and it must outlive every execution that is
+   * given the buffer. On CPU `data` must be aligned to 64 bytes, which compiled code relies on. Throws TooLarge.
+   */
+  static Buffer view(const Client& client, void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank);
+
   explicit operator bool() const noexcept { return buffer_ != nullptr; }
   PJRT_Buffer* get() const noexcept { return buffer_; }
   void reset() noexcept;

@@ -158,26 +158,29 @@ PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments
     if (result->spec->dtype == spec.dtype && result->spec->sizes == spec.sizes) return result->buffer.get();
   }
 
-  const bool cacheable = held.ownsSlots() && plain == &tensor && zeroCopyAligned(data);
+  pjrt::Client& client = executable_->client();
+  // Compiled code relies on the alignment of its arguments; XLA copies what does not have it. That copy is stale in the next call.
+  if (!zeroCopyAligned(data)) {
+    held.buffers.push_back(pjrt::Buffer::fromHost(client, data, inputTypes_[index], spec.sizes.data(), spec.sizes.size(),
+                                                  PJRT_HostBufferSemantics_kImmutableOnlyDuringCall));
+    return held.buffers.back().get();
+  }
+
+  const bool cacheable = held.ownsSlots() && plain == &tensor;
   if (cacheable) {
     Slot& slot = slots_[index];
     if (slot.latest.data == data) return slot.latest.buffer.get();
     std::swap(slot.latest, slot.previous);
     if (slot.latest.data == data) return slot.latest.buffer.get();
   }
-
-  // Only an aligned pointer is taken as it is; everything else XLA copies, and there is no need to keep that alive for longer.
-  pjrt::Buffer buffer = pjrt::Buffer::fromHost(
-      executable_->client(), data, inputTypes_[index], spec.sizes.data(), spec.sizes.size(),
-      zeroCopyAligned(data) ? PJRT_HostBufferSemantics_kImmutableZeroCopy : PJRT_HostBufferSemantics_kImmutableOnlyDuringCall);
-
-  // A buffer that is not this very memory is a copy of it, and would be stale in the next call.
-  if (cacheable && buffer.pointer() == data) {
-    slots_[index].latest = Wrapped{data, std::move(buffer)};
-    return slots_[index].latest.buffer.get();
+  // Programs only read their arguments: no parameter is donated.
+  pjrt::Buffer buffer = pjrt::Buffer::view(client, const_cast<void*>(data), inputTypes_[index], spec.sizes.data(), spec.sizes.size());
+  if (!cacheable) {
+    held.buffers.push_back(std::move(buffer));
+    return held.buffers.back().get();
   }
-  held.buffers.push_back(std::move(buffer));
-  return held.buffers.back().get();
+  slots_[index].latest = Wrapped{data, std::move(buffer)};
+  return slots_[index].latest.buffer.get();
 }
 
 at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
