@@ -1,6 +1,7 @@
 /** @file The public surface: `import * as torch from 'jorch'` reads like Python's torch. */
 export * as autograd from './autograd.js';
 export { type Compiled, type CompileOptions, type CompileStats, compile, type Explanation, type LoweredProgram } from './compile/compile.js';
+export * from './optimize/index.js';
 export { type ErrorCode, isJorchError, JorchError } from './runtime/errors.js';
 export { type Runtime, runtime } from './runtime/info.js';
 export { frombuffer, type NestedData, type NestedList, type TensorOptions, tensor } from './torch/data.js';

@@ -1,6 +1,9 @@
 /** @file Functions and methods over ATen operators; each looks its operator up at its first call, so that importing loads nothing. */
 import type { OpFunction } from '../native.js';
-import { native } from '../runtime/load.js';
+import { native, onLoad } from '../runtime/load.js';
+import { OVERLOADS } from './generated/resolution.js';
+
+onLoad((n) => n.setOverloadOrder(OVERLOADS));
 
 /** A function over all overloads of `packet` (`'aten::sin'`), or over one of them. */
 export const op = (packet: string, overload?: string): OpFunction => {

@@ -7,10 +7,11 @@ import { native, onLoad } from '../runtime/load.js';
 import { type NestedList, tolist, toTypedArray } from './data.js';
 import { type Device, device } from './device.js';
 import { type DType, ITEM_BYTES, isComplex, isFloating } from './dtype.js';
-import { formatTensor } from './format.js';
+import { describeTensor } from './format-tensor.js';
 import { ATTRIBUTES, METHODS, type TensorAttributes, type TensorMethods } from './generated/tensor-methods.js';
 import { at, type Index, setAt } from './indexing.js';
 import { PYTHON_METHODS, type PythonMethods } from './python-methods.js';
+import type { MemoryFormat } from './python-types.js';
 import { method } from './runtime-ops.js';
 import type { Scalar } from './scalar.js';
 
@@ -70,6 +71,11 @@ export interface TensorCore {
   /** Python's `x[...] = value`, in place. */
   setAt(indices: readonly Index[] | Index, value: Tensor | number | boolean | bigint | Scalar): this;
 
+  /** This tensor in another dtype, on another device, or both; itself when it is there already. */
+  to(dtype: DType, non_blocking?: boolean, copy?: boolean): Tensor;
+  to(device: string | Device, dtype?: DType): Tensor;
+  to(other: Tensor): Tensor;
+  to(options: { dtype?: DType | undefined; device?: string | Device | undefined; non_blocking?: boolean | undefined; copy?: boolean | undefined; memory_format?: MemoryFormat | undefined }): Tensor;
   cpu(): Tensor;
   cuda(index?: number): Tensor;
 
@@ -196,7 +202,7 @@ const atDim = (values: readonly number[], dim: number, what: string): number => 
 const describe = (t: Tensor): string => {
   if (t.disposed) return '[disposed Tensor]';
   if ((t as unknown as { isTraced: boolean }).isTraced || native().isTracing()) return `Tensor(shape=[${t.shape.join(', ')}], dtype=${t.dtype}, traced)`;
-  return formatTensor(t);
+  return describeTensor(t, { defaultDtype: native().defaultDtype() });
 };
 
 const install = ({ Tensor }: Native): void => {
