@@ -13,16 +13,19 @@ export interface Cases extends CaseFile {
 
 const NO_CASES = new Set(['manifest.json', 'greedy.json']);
 
-/** The cases beside the checkout, which are not part of the repository. */
-export const defaultFolder = (): string => {
+/** The checkout, wherever tsc put this file. */
+export const repositoryRoot = (): string => {
   let root = __dirname;
   while (!existsSync(join(root, 'package.json'))) {
     const parent = dirname(root);
     if (parent === root) throw new Error(`no package.json above ${__dirname}`);
     root = parent;
   }
-  return resolve(root, '..', 'shared', 'opinfo');
+  return root;
 };
+
+/** The cases beside the checkout, which are not part of the repository. */
+export const defaultFolder = (): string => resolve(repositoryRoot(), '..', 'shared', 'opinfo');
 
 /** Whether a folder has cases at all. */
 export const hasCases = (folder: string): boolean => existsSync(folder) && caseFiles(folder).length > 0;

@@ -110,7 +110,7 @@ const runTogether = (cases: Cases, indices: readonly number[], withGradients: bo
   const traced: Traced[] = samples.map(() => ({}));
   const program = torch.compile(
     (batch: Arguments[]): Results[] =>
-      batch.map((args, k) => traceSample(samples[k]!, args, (traced[k] = {}), withGradients)),
+      batch.map((args, k) => traceSample(samples[k]!, args, traced[k]!, withGradients)),
     { name: cases.op },
   );
   try {

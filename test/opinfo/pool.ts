@@ -34,7 +34,8 @@ class Worker {
   private child: ChildProcess | undefined;
 
   run(unit: Unit, limitSeconds: number): Promise<Outcome> {
-    const child = (this.child ??= this.start());
+    this.child ??= this.start();
+    const child = this.child;
     return new Promise((resolve) => {
       let timedOut = false;
       const timer = setTimeout(() => {

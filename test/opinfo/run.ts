@@ -47,7 +47,9 @@ export const runFolder = async (options: RunOptions): Promise<SampleResult[]> =>
     const rows = cases.samples.map((s) =>
       ids && !ids.has(`${file}/${s.id}`) ? undefined : emptyResult(file, cases.op, s.id, s.dtype),
     );
-    rows.forEach((row, i) => row && (cases.samples[i]!.grad || cases.samples[i]!.grad_error) && withGradient.add(row));
+    rows.forEach((row, i) => {
+      if (row && (cases.samples[i]!.grad || cases.samples[i]!.grad_error)) withGradient.add(row);
+    });
     results.set(file, rows);
     const chosen = rows.flatMap((row, i) => (row ? [i] : []));
     for (const mode of modes)

@@ -19,16 +19,26 @@ const DEFAULTS: Partial<Record<DType, Tolerance>> = {
 };
 
 interface Wider extends Partial<Tolerance> {
+  /** All where left out. */
+  readonly dtypes?: readonly DType[];
   readonly reason: string;
 }
 
-/** Operator (as the case file names it) → wider bounds. Every row needs a reason that a reader can check. */
-export const WIDER: Readonly<Record<string, Wider>> = {};
+/** Case file's operator → wider bounds. Every row needs a reason that a reader can check. */
+export const WIDER: Readonly<Record<string, Wider>> = {
+  pca_lowrank: {
+    dtypes: ['complex64'],
+    atol: 1.2e-3,
+    reason:
+      'Complex samples carry no ref64. In complex128, complex64.function.2 shows that the stored gradient is itself 2.8e-4 off (a backward through four QRs and an SVD); 4 times that, as the README advises for float32.',
+  },
+};
 
 /** The bounds for one comparison. */
 export const toleranceFor = (op: string, dtype: DType): Tolerance => {
   const base = DEFAULTS[dtype];
   if (!base) return EXACT;
-  const { rtol = 0, atol = 0 } = WIDER[op] ?? {};
-  return { rtol: Math.max(base.rtol, rtol), atol: Math.max(base.atol, atol) };
+  const wider = WIDER[op];
+  if (!wider || (wider.dtypes && !wider.dtypes.includes(dtype))) return base;
+  return { rtol: Math.max(base.rtol, wider.rtol ?? 0), atol: Math.max(base.atol, wider.atol ?? 0) };
 };
