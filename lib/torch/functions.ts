@@ -3,11 +3,14 @@ import * as aten from './generated/ops.js';
 import type { Num, Tensor } from './python-types.js';
 import { Scalar } from './scalar.js';
 
-export * from './generated/ops.js';
 export * as fft from './generated/fft.js';
 export * as linalg from './generated/linalg.js';
+export * from './generated/ops.js';
 export * as special from './generated/special.js';
+export * as nn from './namespaces/nn.js';
+export * as signal from './namespaces/signal.js';
 export {
+  _segment_reduce,
   atleast_1d,
   atleast_2d,
   atleast_3d,
@@ -33,20 +36,23 @@ export {
   unravel_index,
 } from './python.js';
 export * as masked from './python-masked.js';
-export * as nn from './namespaces/nn.js';
-export * as signal from './namespaces/signal.js';
 
 /** JavaScript's 1 is 1.0 where no tensor decides the dtype; bigints and booleans keep theirs. */
 const floating = (value: unknown): unknown => (typeof value === 'number' ? Scalar.float(value) : value);
 
 /** A tensor of `size` filled with `fill_value`. A number gives the default dtype (float32), a bigint int64, a boolean bool. @see https://docs.pytorch.org/docs/stable/generated/torch.full.html */
 export const full: typeof aten.full = ((size: unknown, fillValue: unknown, ...rest: unknown[]) =>
-  (aten.full as (...args: unknown[]) => Tensor)(typeof size === 'number' ? [size] : size, floating(fillValue), ...rest)) as typeof aten.full;
+  (aten.full as (...args: unknown[]) => Tensor)(
+    typeof size === 'number' ? [size] : size,
+    floating(fillValue),
+    ...rest,
+  )) as typeof aten.full;
 
 /** `input` where `condition` is true, else `other`. Two numbers give the default dtype. @see https://docs.pytorch.org/docs/stable/generated/torch.where.html */
 export const where: typeof aten.where = ((condition: unknown, ...rest: unknown[]) => {
   const [input, other, ...options] = rest;
-  const plain = (v: unknown): v is Num => typeof v === 'number' || typeof v === 'bigint' || typeof v === 'boolean' || v instanceof Scalar;
+  const plain = (v: unknown): v is Num =>
+    typeof v === 'number' || typeof v === 'bigint' || typeof v === 'boolean' || v instanceof Scalar;
   const args = plain(input) && plain(other) ? [floating(input), floating(other), ...options] : rest;
   return (aten.where as (...args: unknown[]) => unknown)(condition, ...args);
 }) as typeof aten.where;

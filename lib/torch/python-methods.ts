@@ -1,8 +1,10 @@
 /** @file Methods that Python's Tensor has beside ATen's: casts, what python.ts overrides, and the operator methods (`__radd__`). One table, installed on the class. */
 import { type DType, ITEM_BYTES } from './dtype.js';
 import * as torch from './generated/ops.js';
+import { FACTORY_METHODS } from './generated/tensor-methods.js';
 import * as python from './python.js';
 import { bindArguments } from './python-call.js';
+import { factoryMethod } from './python-factory.js';
 import type { Num, Options, Results, Tensor } from './python-types.js';
 import { isTensor } from './tensor.js';
 
@@ -273,6 +275,7 @@ const methods: Record<string, Implementation> = {
   },
 };
 
+for (const name of FACTORY_METHODS) methods[name] = factoryMethod(`aten::${name}`);
 for (const [name, dtype] of Object.entries(CASTS)) {
   methods[name] = function (this: Tensor) {
     return this.to(dtype);

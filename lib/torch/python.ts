@@ -386,6 +386,9 @@ export const pca_lowrank = pyfn<{ A: Tensor; q: number | null; center: boolean; 
   },
 ) as PcaLowrank;
 
+/** Python's torch has segment_reduce under this name too. */
+export const _segment_reduce = torch.segment_reduce;
+
 /** Whether a value is a tensor. https://docs.pytorch.org/docs/stable/generated/torch.is_tensor.html */
 export const is_tensor = (obj: unknown): obj is Tensor => isTensor(obj);
 /** Number of elements. https://docs.pytorch.org/docs/stable/generated/torch.numel.html */

@@ -1,7 +1,7 @@
 /** @file Renders the generated TypeScript files and writes those that changed. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { overloadOrder } from './bindings.mjs';
+import { makesTensor, overloadOrder } from './bindings.mjs';
 import { readPythonModule } from './python.mjs';
 import { fullName } from './schema.mjs';
 import { declare } from './types.mjs';
@@ -98,13 +98,16 @@ function namespacesOf({ functions, modules }, { aliases, functionStubs }) {
 function members(space, version) {
   const lines = [
     HEAD(space.what, version),
+    ...(space.members.some((m) => m.signatures.some(makesTensor))
+      ? ["import { factory } from '../python-factory.js';"]
+      : []),
     "import { op } from '../runtime-ops.js';",
     `import type { ${space.interface} as F } from './functions.js';`,
     '',
   ];
-  for (const { name, packet, link } of space.members) {
+  for (const { name, packet, signatures, link } of space.members) {
     if (link) lines.push(`/** {@link ${link}} */`);
-    const bound = `op('aten::${packet}') as F['${name}']`;
+    const bound = `${signatures.some(makesTensor) ? 'factory' : 'op'}('aten::${packet}') as F['${name}']`;
     if (RESERVED.has(name)) lines.push(`const ${name}_: F['${name}'] = ${bound};`, `export { ${name}_ as ${name} };`);
     else lines.push(`export const ${name}: F['${name}'] = ${bound};`);
   }
@@ -152,6 +155,10 @@ function methods({ methods }, sources) {
   parts.push(
     '}\n',
     `export const METHODS: readonly (keyof TensorMethods)[] = '${names.map(([name]) => name).join(' ')}'.split(' ') as (keyof TensorMethods)[];\n`,
+  );
+  const makers = names.filter(([, signatures]) => signatures.some(makesTensor)).map(([name]) => name);
+  parts.push(
+    `/** Those that make a tensor, and so take \`requires_grad\`. */\nexport const FACTORY_METHODS: readonly string[] = ${JSON.stringify(makers)};\n`,
   );
   parts.push(
     '/** Attribute to operator packet. */',
