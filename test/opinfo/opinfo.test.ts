@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { caseFiles, defaultFolder, hasCases, repositoryRoot } from './cases.js';
 import { summarize, summaryLine } from './report.js';
 import type { SampleResult } from './result.js';
-import { runFolder } from './run.js';
+import { runFolder } from './folder.js';
 
 /** One or two operators of every family of rules; what is not in the folder is left out. */
 const SLICE = [

@@ -1,76 +1,57 @@
-/** @file One run over a folder: units out, results in. */
-import { caseFiles, readCases, readManifest } from './cases.js';
-import { runUnits } from './pool.js';
-import { emptyResult, type Finding, type SampleResult } from './result.js';
+/** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--limit SECONDS]`. */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { defaultFolder, hasCases } from './cases.js';
+import { failures, summarize, summaryLine, table } from './report.js';
+import { runFolder } from './folder.js';
 import type { Unit } from './worker.js';
 
-export interface RunOptions {
-  readonly folder: string;
-  /** Case files or operators to run; all where undefined. */
-  readonly ops?: readonly string[] | undefined;
-  /** Which samples of those; all where undefined. */
-  readonly ids?: ReadonlySet<string> | undefined;
-  readonly modes?: readonly Unit['mode'][];
-  readonly jobs?: number;
-  readonly limitSeconds?: number;
-  readonly onProgress?: (done: number, total: number, file: string) => void;
-}
+const split = (text: string | undefined): string[] | undefined => text?.split(',').filter((part) => part !== '');
 
-/** Samples in one program: more share XLA's fixed cost of a compilation, fewer are quicker to split when one fails. */
-const BATCH = 32;
-
-const chunks = (samples: readonly number[], size: number): number[][] =>
-  Array.from({ length: Math.ceil(samples.length / size) }, (_, i) => samples.slice(i * size, (i + 1) * size));
-
-const merge = (result: SampleResult, unit: Unit, finding: Finding): void => {
-  result.messages.push(...finding.messages);
-  result.expanded ||= finding.expanded;
-  if (unit.mode === 'eager') result.eager = finding.status;
-  else {
-    result.compiled = finding.status;
-    // A crash tells nothing of the gradient: where the sample has one, it did not come.
-    result.gradient = finding.gradient;
-    result.atenCalls = finding.atenCalls;
-  }
-};
-
-/** Runs the samples; one result each, in the order of the files. */
-export const runFolder = async (options: RunOptions): Promise<SampleResult[]> => {
-  const { folder, ops, ids, modes = ['eager', 'compiled'], jobs = 2, limitSeconds = 30, onProgress } = options;
-  const manifest = readManifest(folder);
-  const results = new Map<string, (SampleResult | undefined)[]>();
-  const units: Unit[] = [];
-  const withGradient = new Set<SampleResult>();
-  for (const file of caseFiles(folder)) {
-    const cases = readCases(folder, file, manifest, false);
-    if (ops && !ops.includes(file) && !ops.includes(cases.op)) continue;
-    const rows = cases.samples.map((s) =>
-      ids && !ids.has(`${file}/${s.id}`) ? undefined : emptyResult(file, cases.op, s.id, s.dtype),
-    );
-    rows.forEach((row, i) => {
-      if (row && (cases.samples[i]!.grad || cases.samples[i]!.grad_error)) withGradient.add(row);
-    });
-    results.set(file, rows);
-    const chosen = rows.flatMap((row, i) => (row ? [i] : []));
-    for (const mode of modes)
-      for (const samples of mode === 'eager' && chosen.length > 0 ? [chosen] : chunks(chosen, BATCH))
-        units.push({ folder, file, mode, samples });
-  }
-  const total = units.reduce((n, u) => n + u.samples.length, 0);
-  let done = 0;
-  await runUnits(units, {
-    jobs,
-    limitSeconds,
-    onFindings: (unit, findings) => {
-      for (const finding of findings) {
-        const row = results.get(unit.file)![finding.sample]!;
-        merge(row, unit, finding);
-        if (unit.mode === 'compiled' && row.compiled === 'fail' && row.gradient === 'none' && withGradient.has(row))
-          row.gradient = 'fail';
-      }
-      done += findings.length;
-      onProgress?.(done, total, unit.file);
+const main = async (): Promise<number> => {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      ops: { type: 'string' },
+      json: { type: 'string' },
+      jobs: { type: 'string' },
+      modes: { type: 'string' },
+      limit: { type: 'string' },
     },
   });
-  return [...results.values()].flat().filter((row) => row !== undefined);
+  const folder = positionals[0] ?? defaultFolder();
+  if (!hasCases(folder)) {
+    console.log(`opinfo: skipped, ${folder} has no cases`);
+    return 0;
+  }
+  const started = performance.now();
+  const results = await runFolder({
+    folder,
+    ops: split(values.ops),
+    modes: (split(values.modes) as Unit['mode'][] | undefined) ?? ['eager', 'compiled'],
+    jobs: Number(values.jobs ?? 2),
+    limitSeconds: Number(values.limit ?? 30),
+    onProgress: (done, total, file) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r${done}/${total} ${file.padEnd(50)}`);
+    },
+  });
+  const seconds = Math.round((performance.now() - started) / 1000);
+  const summary = summarize(results);
+  if (values.json)
+    writeFileSync(values.json, `${JSON.stringify({ folder, seconds, summary, samples: results }, null, 1)}\n`);
+  console.log(`${process.stderr.isTTY ? '\n' : ''}${table(results)}\n`);
+  const failed = failures(results);
+  if (failed) console.log(`Failures:\n${failed}\n`);
+  console.log(`${summaryLine(summary)}; ${seconds} s`);
+  return failed ? 1 : 0;
 };
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    console.error(error);
+    process.exitCode = 2;
+  },
+);
