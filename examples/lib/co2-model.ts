@@ -35,15 +35,25 @@ export function negativeLogLikelihood({ t, y }: Series): (p: Tensor) => Tensor {
   const eye = torch.eye(t.length, { dtype: torch.float64 });
   const constant = 0.5 * t.length * Math.log(2 * Math.PI);
 
-  /** a² exp(-d² / 2l²) */
-  const smooth = (a: Tensor, l: Tensor) => squared.div(l.square().mul(-2)).exp().mul(a.square());
+  /** c / e² of a hyper-parameter known by its logarithm. */
+  const over = (c: number, log: Tensor) => log.mul(-2).exp().mul(c);
+  /** log a² - d² / 2l²; amplitudes are added to exponents, which are logarithms already. */
+  const smooth = (a: Tensor, l: Tensor) => squared.mul(over(0.5, l)).neg().add(a.mul(2));
 
   return (p) => {
-    const [a1, l1, a2, l2, s2, a3, l3, shape, a4, l4, noise] = p.exp().unbind(0) as unknown as Eleven;
-    const trend = smooth(a1, l1);
-    const season = smooth(a2, l2).mul(sine.mul(-2).div(s2.square()).exp());
-    const medium = squared.div(shape.mul(l3.square()).mul(2)).add(1).pow(shape.neg()).mul(a3.square());
-    const K = trend.add(season).add(medium).add(smooth(a4, l4)).add(eye.mul(noise.square()));
+    const [a1, l1, a2, l2, s2, a3, l3, shape, a4, l4, noise] = p.unbind(0) as unknown as Eleven;
+    const trend = smooth(a1, l1).exp();
+    const season = smooth(a2, l2)
+      .sub(sine.mul(over(2, s2)))
+      .exp();
+    const power = squared.mul(over(0.5, l3).div(shape.exp())).add(1).log().mul(shape.exp());
+    const medium = a3.mul(2).sub(power).exp();
+    const correlated = smooth(a4, l4).exp();
+    const K = trend
+      .add(season)
+      .add(medium)
+      .add(correlated)
+      .add(eye.mul(noise.mul(2).exp()));
     const L = torch.linalg.cholesky(K);
     const z = torch.linalg.solve_triangular(L, values, { upper: false });
     return z.square().sum().mul(0.5).add(L.diagonal().log().sum()).add(constant);
