@@ -18,6 +18,11 @@ import './pooling.js';
 import './linalg.js';
 import './attention.js';
 import './distance.js';
+import './fft.js';
+import './pad.js';
+import './resize.js';
+import './special.js';
+import './polynomial.js';
 
 export { type AtenCall, type Lowered, LoweringError, type LowerOptions, liveNodes, lower } from './lower.js';
 export { NoLowering, ruleNames } from './registry.js';
