@@ -101,7 +101,7 @@ rule('aten::linalg_lu_solve', ({ b, out }, { LU, pivots, B, left, adjoint }) => 
   const p = b.broadcast(pivots, [...batch, pivots.shape.at(-1)!]);
   return luSolve(b, batchTo(b, LU, batch), p, batchTo(b, B, batch), left, adjoint);
 });
-/** libtorch factors the transpose of a real row-major matrix, and its backward counts on that. */
+/** For determinants libtorch factors the transpose of a real row-major matrix, and its backward counts on that. */
 function usesTranspose(node: Node): boolean {
   const a = node.args.A as Value;
   const rowed = rowMajor(a.shape).every((s, d) => a.shape[d] === 1 || s === a.strides[d]);
@@ -109,16 +109,15 @@ function usesTranspose(node: Node): boolean {
 }
 const factored = ({ b, node }: RuleContext, a: Op) => factorLu(b, usesTranspose(node) ? mT(b, a) : a);
 
-rule('aten::_linalg_solve_ex', (ctx, { A, B, left }) => {
-  const { b, out, node } = ctx;
-  const { lu, pivots, info } = factored(ctx, A);
+rule('aten::_linalg_solve_ex', ({ b, out }, { A, B, left }) => {
+  const { lu, pivots, info } = factorLu(b, A);
   // A vector on the right has one dimension less than the matrix, and batches must agree.
   const isVector =
     B.shape.length === 1 || (A.shape.length - 1 === B.shape.length && sameShape(B.shape, A.shape.slice(0, -1)));
   const rhs = isVector ? b.unsqueeze(B, B.shape.length) : B;
   const batch = isVector ? out.shape.slice(0, -1) : out.shape.slice(0, -2);
   const p = b.broadcast(pivots, [...batch, pivots.shape.at(-1)!]);
-  const x = luSolve(b, batchTo(b, lu, batch), p, batchTo(b, rhs, batch), left, usesTranspose(node));
+  const x = luSolve(b, batchTo(b, lu, batch), p, batchTo(b, rhs, batch), left, false);
   return [b.reshape(x, out.shape), lu, pivots, info];
 });
 rule('aten::linalg_inv_ex', ({ b, out }, { A }) => {
