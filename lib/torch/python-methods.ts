@@ -1,18 +1,19 @@
 /** @file Methods that Python's Tensor has beside ATen's: casts, what python.ts overrides, and the operator methods (`__radd__`). One table, installed on the class. */
+import { JorchError } from '../runtime/errors.js';
+import { type NestedData, tensor } from './data.js';
 import { type DType, ITEM_BYTES } from './dtype.js';
 import * as torch from './generated/ops.js';
 import { FACTORY_METHODS } from './generated/tensor-methods.js';
+import type { Index } from './indexing.js';
+import type { Flags, Sorted, Where } from './python.js';
 import * as python from './python.js';
 import { bindArguments } from './python-call.js';
 import { factoryMethod } from './python-factory.js';
-import type { Num, Options, Results, Tensor } from './python-types.js';
+import type { MemoryFormat, Num, Options, Results, Tensor } from './python-types.js';
 import { isTensor } from './tensor.js';
 
 type Dim = number | readonly number[] | null | undefined;
 type Other = Tensor | Num;
-
-/** A function as a method: its first parameter is `this`. */
-type Method<F> = F extends (input: Tensor, ...rest: infer R) => infer T ? (...rest: R) => T : never;
 
 export interface PythonMethods {
   /** Tensors of the dtype that the name says; `this` itself where it has that dtype. */
@@ -68,32 +69,19 @@ export interface PythonMethods {
   ): Tensor;
   /** https://docs.pytorch.org/docs/stable/generated/torch.unique.html */
   unique(sorted?: boolean | undefined): Tensor;
+  unique(options: Options<Sorted & Where & Flags<false, false>>): Tensor;
+  unique(options: Options<Sorted & Where & Flags<true, false>>): Results<[output: Tensor, inverse: Tensor]>;
+  unique(options: Options<Sorted & Where & Flags<false, true>>): Results<[output: Tensor, counts: Tensor]>;
   unique(
-    options: Options<{
-      sorted?: boolean | undefined;
-      dim?: number | null | undefined;
-      return_inverse?: false | undefined;
-      return_counts?: false | undefined;
-    }>,
-  ): Tensor;
-  unique(
-    options: Options<{
-      sorted?: boolean | undefined;
-      dim?: number | null | undefined;
-      return_inverse: true;
-      return_counts: true;
-    }>,
+    options: Options<Sorted & Where & Flags<true, true>>,
   ): Results<[output: Tensor, inverse: Tensor, counts: Tensor]>;
-  unique(
-    options: Options<{
-      sorted?: boolean | undefined;
-      dim?: number | null | undefined;
-      return_inverse?: boolean;
-      return_counts?: boolean;
-    }>,
-  ): Results<[output: Tensor, inverseOrCounts: Tensor]>;
   /** https://docs.pytorch.org/docs/stable/generated/torch.unique_consecutive.html */
-  unique_consecutive: Method<typeof python.unique_consecutive>;
+  unique_consecutive(options?: Options<Where & Flags<false, false>>): Tensor;
+  unique_consecutive(options: Options<Where & Flags<true, false>>): Results<[output: Tensor, inverse: Tensor]>;
+  unique_consecutive(options: Options<Where & Flags<false, true>>): Results<[output: Tensor, counts: Tensor]>;
+  unique_consecutive(
+    options: Options<Where & Flags<true, true>>,
+  ): Results<[output: Tensor, inverse: Tensor, counts: Tensor]>;
   /** https://docs.pytorch.org/docs/stable/generated/torch.nonzero.html */
   nonzero(options?: Options<{ as_tuple?: false | undefined }>): Tensor;
   nonzero(options: Options<{ as_tuple: true }>): Tensor[];
@@ -104,6 +92,25 @@ export interface PythonMethods {
   ): Results<[LU: Tensor, pivots: Tensor, infos: Tensor]>;
   /** Dense coordinates format. */
   to_sparse_coo(): Tensor;
+  /** Whether the elements lie in memory without gaps, in row-major order or the order given. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.is_contiguous.html */
+  is_contiguous(options?: Options<{ memory_format?: MemoryFormat | undefined }>): boolean;
+  /** A tensor of this one's dtype and device. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.new_tensor.html */
+  new_tensor(
+    data: NestedData,
+    options?: Options<{ dtype?: DType | undefined; requires_grad?: boolean | undefined }>,
+  ): Tensor;
+  /** Index of the CUDA device; -1 on the CPU. */
+  get_device(): number;
+
+  /** Python's `x[index]`; an array is a tuple of subscripts. */
+  __getitem__(index: Index | readonly Index[]): Tensor;
+  __setitem__(index: Index | readonly Index[], value: Other): void;
+  __len__(): number;
+  __contains__(element: Other): boolean;
+  /** The one element as a truth value or a number. */
+  __bool__(): boolean;
+  __int__(): number;
+  __float__(): number;
 
   __abs__(): Tensor;
   __neg__(): Tensor;
@@ -273,7 +280,73 @@ const methods: Record<string, Implementation> = {
   to_sparse_coo() {
     return this.to_sparse();
   },
+  is_contiguous(...args) {
+    const { memory_format } = bindArguments('is_contiguous', ['*', ['memory_format', 'contiguous_format']], args);
+    return contiguous(this, memory_format as MemoryFormat);
+  },
+  new_tensor(...args) {
+    const { data, dtype, requires_grad } = bindArguments(
+      'new_tensor',
+      [['data'], '*', ['dtype', null], ['requires_grad', false]],
+      args,
+    );
+    return tensor(data as NestedData, {
+      dtype: (dtype ?? this.dtype) as DType,
+      device: this.device,
+      requires_grad: requires_grad as boolean,
+    });
+  },
+  get_device() {
+    return this.device.type === 'cpu' ? -1 : (this.device.index ?? 0);
+  },
+  __getitem__(index) {
+    return this.at(...(Array.isArray(index) ? (index as Index[]) : [index as Index]));
+  },
+  __setitem__(index, value) {
+    this.setAt(Array.isArray(index) ? (index as Index[]) : [index as Index], value as Other);
+  },
+  __len__() {
+    const [size] = this.shape;
+    if (size === undefined) throw new JorchError('BAD_ARGUMENT', 'len() of a 0-d tensor');
+    return size;
+  },
+  __contains__(element) {
+    return Boolean(
+      this.eq(element as Other)
+        .any()
+        .item(),
+    );
+  },
+  __bool__() {
+    return Boolean(this.item());
+  },
+  __int__() {
+    return Math.trunc(Number(this.item()));
+  },
+  __float__() {
+    return Number(this.item());
+  },
 };
+
+/** The order in which dimensions run in memory, slowest first. */
+const ORDERS: Readonly<Partial<Record<MemoryFormat, readonly number[]>>> = {
+  channels_last: [0, 2, 3, 1],
+  channels_last_3d: [0, 2, 3, 4, 1],
+};
+
+function contiguous({ shape, strides }: Tensor, format: MemoryFormat): boolean {
+  const order = ORDERS[format] ?? shape.map((_, i) => i);
+  if (order.length !== shape.length) return false;
+  if (shape.includes(0 as never)) return true;
+  let expected = 1;
+  return [...order].reverse().every((dim) => {
+    const size = shape[dim] as number;
+    if (size === 1) return true;
+    const fits = strides[dim] === expected;
+    expected *= size;
+    return fits;
+  });
+}
 
 for (const name of FACTORY_METHODS) methods[name] = factoryMethod(`aten::${name}`);
 for (const [name, dtype] of Object.entries(CASTS)) {

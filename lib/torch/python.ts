@@ -208,37 +208,32 @@ export const chain_matmul = (
   return options?.out ? torch.chain_matmul(matrices, { out: options.out }) : torch.chain_matmul(matrices);
 };
 
-type Flags<Inverse extends boolean, Counts extends boolean> = (Inverse extends true
+/** Which of the further results are asked for. */
+export type Flags<Inverse extends boolean, Counts extends boolean> = (Inverse extends true
   ? { return_inverse: true }
   : { return_inverse?: false | undefined }) &
   (Counts extends true ? { return_counts: true } : { return_counts?: false | undefined });
-type Where = { sorted?: boolean | undefined; dim?: number | null | undefined };
+export type Sorted = { sorted?: boolean | undefined };
+export type Where = { dim?: number | null | undefined };
 /** Distinct elements, or slices along `dim`; with their inverse and their counts where asked for. https://docs.pytorch.org/docs/stable/generated/torch.unique.html */
 export interface Unique {
   (input: Tensor, sorted?: boolean | undefined): Tensor;
-  (input: Tensor, options: Options<Where & Flags<false, false>>): Tensor;
+  (input: Tensor, options: Options<Sorted & Where & Flags<false, false>>): Tensor;
+  (input: Tensor, options: Options<Sorted & Where & Flags<true, false>>): Results<[output: Tensor, inverse: Tensor]>;
+  (input: Tensor, options: Options<Sorted & Where & Flags<false, true>>): Results<[output: Tensor, counts: Tensor]>;
+  (
+    input: Tensor,
+    options: Options<Sorted & Where & Flags<true, true>>,
+  ): Results<[output: Tensor, inverse: Tensor, counts: Tensor]>;
+}
+/** The same for runs of equal elements. https://docs.pytorch.org/docs/stable/generated/torch.unique_consecutive.html */
+export interface UniqueConsecutive {
+  (input: Tensor, options?: Options<Where & Flags<false, false>>): Tensor;
   (input: Tensor, options: Options<Where & Flags<true, false>>): Results<[output: Tensor, inverse: Tensor]>;
   (input: Tensor, options: Options<Where & Flags<false, true>>): Results<[output: Tensor, counts: Tensor]>;
   (
     input: Tensor,
     options: Options<Where & Flags<true, true>>,
-  ): Results<[output: Tensor, inverse: Tensor, counts: Tensor]>;
-}
-/** The same for runs of equal elements. https://docs.pytorch.org/docs/stable/generated/torch.unique_consecutive.html */
-export interface UniqueConsecutive {
-  (input: Tensor): Tensor;
-  (input: Tensor, options: Options<Omit<Where, 'sorted'> & Flags<false, false>>): Tensor;
-  (
-    input: Tensor,
-    options: Options<Omit<Where, 'sorted'> & Flags<true, false>>,
-  ): Results<[output: Tensor, inverse: Tensor]>;
-  (
-    input: Tensor,
-    options: Options<Omit<Where, 'sorted'> & Flags<false, true>>,
-  ): Results<[output: Tensor, counts: Tensor]>;
-  (
-    input: Tensor,
-    options: Options<Omit<Where, 'sorted'> & Flags<true, true>>,
   ): Results<[output: Tensor, inverse: Tensor, counts: Tensor]>;
 }
 interface Distinct {
