@@ -1,6 +1,7 @@
 /** @file From a trace to a runnable program: which values the program returns, the lowering, XLA's compilation, the plan of the call. */
 import type { Capture, EntrySpec, Executable, Place, TensorSpec, Trace } from '../native.js';
 import { type Lowered, LoweringError, lower } from '../lowering/index.js';
+import type { Optimize } from '../lowering/prefer.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -36,9 +37,17 @@ class Results {
 /** Rows of dense memory as eager would have them; anything else (expanded, overlapping) comes back row-major. */
 const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({ shape, dtype, strides: physicalOrder(shape, strides) ? strides : [] });
 
-const lowerGraph = (graph: Graph, results: readonly Value[], fallback: 'aten' | 'error'): Lowered => {
+/** How a graph becomes a program. */
+export interface BuildOptions {
+  readonly fallback: 'aten' | 'error';
+  readonly optimize: Optimize;
+  /** XLA's own options, by name. */
+  readonly xla: Readonly<Record<string, boolean | number | string>>;
+}
+
+const lowerGraph = (graph: Graph, results: readonly Value[], { fallback, optimize }: BuildOptions): Lowered => {
   try {
-    return lower(graph, { results, fallback });
+    return lower(graph, { results, fallback, optimize });
   } catch (error) {
     if (error instanceof LoweringError) throw new JorchError('NO_RULE', error.message, { cause: error });
     throw error;
@@ -61,7 +70,7 @@ const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Te
  * Lowers and compiles a trace.
  * @throws JorchError NO_RULE (an operator needs an ATen call and `fallback` forbids it), COMPILE_FAILED, TOO_LARGE.
  */
-export const build = (trace: Trace, fallback: 'aten' | 'error', options: Readonly<Record<string, boolean | number | string>>): Built => {
+export const build = (trace: Trace, options: BuildOptions): Built => {
   const { graph, captures } = trace;
   const results = new Results(graph);
   const { places, captured } = placesOf(captures);
@@ -76,9 +85,9 @@ export const build = (trace: Trace, fallback: 'aten' | 'error', options: Readonl
   const clearedGrads = captures.flatMap(({ gradCleared }, k) => (gradCleared ? [places[k]!] : []));
   const byInput = new Map(captures.map(({ input }, k) => [input, places[k]!]));
   const started = performance.now();
-  const lowered = lowerGraph(graph, results.values, fallback);
+  const lowered = lowerGraph(graph, results.values, options);
   const compiling = performance.now();
-  const executable = native().compileProgram(located().cpuPlugin, lowered.text, options);
+  const executable = native().compileProgram(located().cpuPlugin, lowered.text, options.xla);
   return {
     graph,
     lowered,

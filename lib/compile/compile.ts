@@ -1,5 +1,6 @@
 /** @file compile(f): the callable that runs f as an XLA program, compiled once per signature. */
 import { ruleNames } from '../lowering/index.js';
+import type { Optimize } from '../lowering/prefer.js';
 import type { CompiledHandle, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native, onLoad } from '../runtime/load.js';
@@ -16,6 +17,8 @@ export interface CompileOptions {
   static?: readonly number[];
   /** What to do with an operator that has no lowering: run libtorch's kernel inside the program (`aten`), or refuse (`error`). Default `aten`. */
   fallback?: 'aten' | 'error';
+  /** Whether heavy operators run as libtorch's kernels inside the program: where that was measured to be faster (`auto`, the default), never (`xla`), always (`aten`). */
+  optimize?: Optimize;
   /** Programs kept at most, the least recently used are dropped; and from the 9th compilation on: `warn` once, or throw. Default `{ limit: 64, policy: 'warn' }`. */
   maxCompiles?: { limit?: number; policy?: 'warn' | 'error' };
 }
@@ -74,7 +77,7 @@ const MANY = 8;
 onLoad((n) => n.setRules(ruleNames()));
 
 /** XLA's options for every program: see docs/PERFORMANCE.md. */
-const OPTIONS: Readonly<Record<string, boolean | number | string>> = {};
+const XLA_OPTIONS: Readonly<Record<string, boolean | number | string>> = {};
 
 interface Entry {
   readonly built: Built;
@@ -171,7 +174,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
     const reason = explainMiss([...this.entries.values()].map((e) => e.signature), signature);
     this.complain(reason);
     const { trace, results } = this.trace(structure, leaves);
-    const built = build(trace, this.options.fallback ?? 'aten', OPTIONS);
+    const built = build(trace, { fallback: this.options.fallback ?? 'aten', optimize: this.options.optimize ?? 'auto', xla: XLA_OPTIONS });
     const id = this.nextId++;
     const entry: Entry = { built, signature, structure: results };
     this.handle!.add(this.take(args).structure, leaves, { ...built.spec, id, shape: shapeOf(results) });
@@ -248,7 +251,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
 }
 
 const checkOptions = (options: CompileOptions): void => {
-  const known = ['name', 'static', 'fallback', 'maxCompiles'];
+  const known = ['name', 'static', 'fallback', 'optimize', 'maxCompiles'];
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) throw new JorchError('BAD_ARGUMENT', `compile: unknown option '${key}'; there are: ${known.join(', ')}`);
   }

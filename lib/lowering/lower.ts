@@ -4,6 +4,7 @@ import { isIdentity, physicalOrder } from '../compile/layout.js';
 import { Builder } from '../stablehlo/builder.js';
 import { BuilderError, type Op, sameShape, typeText } from '../stablehlo/types.js';
 import { encodeCall, isValue } from './aten-call.js';
+import { type Optimize, prefersAten } from './prefer.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
 
 export interface LowerOptions {
@@ -11,6 +12,8 @@ export interface LowerOptions {
   readonly results: readonly Value[];
   /** What to do with a node that has no lowering: run libtorch's kernel inside the program, or refuse. */
   readonly fallback: 'aten' | 'error';
+  /** Which operators run as libtorch's kernels although they have a lowering. Default `xla`: none. */
+  readonly optimize?: Optimize;
 }
 /** A node that runs as an ATen call, and why. */
 export interface AtenCall {
@@ -62,7 +65,10 @@ class Lowering {
   readonly lowered = new Set<string>();
   private readonly ops = new Map<number, Op>();
 
-  constructor(private readonly fallback: LowerOptions['fallback']) {}
+  constructor(
+    private readonly fallback: LowerOptions['fallback'],
+    private readonly optimize: Optimize,
+  ) {}
 
   bind(v: Value, op: Op): void {
     this.ops.set(v.id, op);
@@ -99,6 +105,7 @@ class Lowering {
   private byRule(node: Node): string | undefined {
     const lowerNode = findRule(node.op);
     if (lowerNode === undefined) return 'no lowering rule';
+    if (this.fallback === 'aten' && prefersAten(node.op, this.optimize)) return "libtorch's kernel is faster";
     const outs = flat(node.outs);
     const types = outs.map((v) => v ?? undefined);
     const ctx: RuleContext = { b: this.b, out: types[0]!, outs: types, node };
@@ -152,8 +159,8 @@ class Lowering {
  * Lowers `graph` to the text of a module `@jorch`.
  * @throws LoweringError when a rule's result does not fit libtorch's, or a node has none and `fallback` is `'error'`.
  */
-export function lower(graph: Graph, { results, fallback }: LowerOptions): Lowered {
-  const lowering = new Lowering(fallback);
+export function lower(graph: Graph, { results, fallback, optimize = 'xla' }: LowerOptions): Lowered {
+  const lowering = new Lowering(fallback, optimize);
   const params = graph.inputs.map((v, i) => {
     const op: Op = { name: `%arg${i}`, shape: v.shape, dtype: v.dtype, type: typeText(v.shape, v.dtype) };
     lowering.bind(v, op);

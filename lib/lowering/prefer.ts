@@ -1,0 +1,34 @@
+/** @file Which operators run faster as libtorch's own kernel than as XLA's code for the same, on the CPU. */
+
+/** `auto`: what was measured to be faster; `xla`: the lowering wherever there is one; `aten`: libtorch's kernels for all heavy operators. */
+export type Optimize = 'auto' | 'xla' | 'aten';
+
+// XLA's CPU backend expands factorisations into loops of small kernels: Cholesky of a 100×100 float64 matrix takes
+// 100 times as long as LAPACK's (figures in docs/PERFORMANCE.md). A call of libtorch's kernel costs 2 µs.
+const FACTORISATIONS: readonly string[] = [
+  'aten::linalg_cholesky_ex',
+  'aten::cholesky',
+  'aten::cholesky_inverse',
+  'aten::cholesky_solve',
+  'aten::linalg_solve_triangular',
+  'aten::triangular_solve',
+  'aten::linalg_lu',
+  'aten::linalg_lu_factor_ex',
+  'aten::linalg_lu_solve',
+  'aten::_linalg_solve_ex',
+  'aten::_linalg_det',
+  'aten::_linalg_slogdet',
+  'aten::linalg_inv_ex',
+  'aten::linalg_qr',
+  'aten::geqrf',
+  'aten::linalg_householder_product',
+  'aten::_linalg_eigh',
+  'aten::_linalg_svd',
+];
+
+const PRODUCTS: readonly string[] = ['aten::convolution', 'aten::convolution_backward', 'aten::mm', 'aten::bmm', 'aten::addmm', 'aten::baddbmm'];
+
+const chosen: Readonly<Record<Optimize, ReadonlySet<string>>> = { auto: new Set(FACTORISATIONS), xla: new Set(), aten: new Set([...FACTORISATIONS, ...PRODUCTS]) };
+
+/** Whether `op` should run as an ATen call on the CPU although it has a lowering. */
+export const prefersAten = (op: string, optimize: Optimize): boolean => chosen[optimize].has(op);
