@@ -7,6 +7,8 @@ import { gradients, type Ran, refusedGradients, runProgram } from './program.js'
 import { describeError, type Finding, type Status } from './result.js';
 import { makeInput, makeTensor } from './values.js';
 
+export type Optimize = NonNullable<torch.CompileOptions['optimize']>;
+
 /** One sample's arguments to the program. */
 interface Arguments {
   readonly inputs: torch.Tensor[];
@@ -105,13 +107,18 @@ const judgeGradient = (
 };
 
 /** Compiles and runs the samples as one program. @throws what the compilation or the run throws, for the caller to look for the culprit. */
-const runTogether = (cases: Cases, indices: readonly number[], withGradients: boolean): Finding[] => {
+const runTogether = (
+  cases: Cases,
+  indices: readonly number[],
+  optimize: Optimize,
+  withGradients: boolean,
+): Finding[] => {
   const samples = indices.map((i) => cases.samples[i]!);
   const traced: Traced[] = samples.map(() => ({}));
   const program = torch.compile(
     (batch: Arguments[]): Results[] =>
       batch.map((args, k) => traceSample(samples[k]!, args, traced[k]!, withGradients)),
-    { name: cases.op },
+    { name: cases.op, optimize },
   );
   try {
     const batch = samples.map((sample) => argumentsOf(cases, sample));
@@ -136,13 +143,13 @@ const runTogether = (cases: Cases, indices: readonly number[], withGradients: bo
 };
 
 /** One sample whose program with gradients cannot be compiled or run: perhaps the outputs alone can. */
-const runAlone = (cases: Cases, index: number, error: unknown): Finding => {
+const runAlone = (cases: Cases, index: number, optimize: Optimize, error: unknown): Finding => {
   const sample = cases.samples[index]!;
   const gradient: Status = sample.grad || sample.grad_error ? 'fail' : 'none';
   const failed = { sample: index, gradient, atenCalls: [], expanded: false };
   if (gradient === 'none') return { ...failed, status: 'fail', messages: [`compiled: ${describeError(error)}`] };
   try {
-    const [forward] = runTogether(cases, [index], false);
+    const [forward] = runTogether(cases, [index], optimize, false);
     return {
       ...forward!,
       gradient,
@@ -157,11 +164,11 @@ const runAlone = (cases: Cases, index: number, error: unknown): Finding => {
 };
 
 /** Findings for samples of one operator, compiled. @throws when several samples fail together. */
-export const runCompiled = (cases: Cases, indices: readonly number[]): Finding[] => {
+export const runCompiled = (cases: Cases, indices: readonly number[], optimize: Optimize): Finding[] => {
   try {
-    return runTogether(cases, indices, true);
+    return runTogether(cases, indices, optimize, true);
   } catch (error) {
     if (indices.length > 1) throw error;
-    return [runAlone(cases, indices[0]!, error)];
+    return [runAlone(cases, indices[0]!, optimize, error)];
   }
 };

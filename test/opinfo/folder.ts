@@ -11,6 +11,8 @@ export interface RunOptions {
   /** Which samples of those; all where undefined. */
   readonly ids?: ReadonlySet<string> | undefined;
   readonly modes?: readonly Unit['mode'][];
+  /** compile's option. `xla` (the default here): every operator that has a lowering is lowered, so every lowering is tested. */
+  readonly optimize?: Unit['optimize'];
   readonly jobs?: number;
   readonly limitSeconds?: number;
   readonly onProgress?: (done: number, total: number, file: string) => void;
@@ -36,7 +38,16 @@ const merge = (result: SampleResult, unit: Unit, finding: Finding): void => {
 
 /** Runs the samples; one result each, in the order of the files. */
 export const runFolder = async (options: RunOptions): Promise<SampleResult[]> => {
-  const { folder, ops, ids, modes = ['eager', 'compiled'], jobs = 2, limitSeconds = 30, onProgress } = options;
+  const {
+    folder,
+    ops,
+    ids,
+    modes = ['eager', 'compiled'],
+    optimize = 'xla',
+    jobs = 2,
+    limitSeconds = 30,
+    onProgress,
+  } = options;
   const manifest = readManifest(folder);
   const results = new Map<string, (SampleResult | undefined)[]>();
   const units: Unit[] = [];
@@ -54,7 +65,7 @@ export const runFolder = async (options: RunOptions): Promise<SampleResult[]> =>
     const chosen = rows.flatMap((row, i) => (row ? [i] : []));
     for (const mode of modes)
       for (const samples of mode === 'eager' && chosen.length > 0 ? [chosen] : chunks(chosen, BATCH))
-        units.push({ folder, file, mode, samples });
+        units.push({ folder, file, mode, samples, optimize });
   }
   const total = units.reduce((n, u) => n + u.samples.length, 0);
   let done = 0;

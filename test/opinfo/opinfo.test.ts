@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { caseFiles, defaultFolder, hasCases, repositoryRoot } from './cases.js';
+import { runFolder } from './folder.js';
 import { summarize, summaryLine } from './report.js';
 import type { SampleResult } from './result.js';
-import { runFolder } from './folder.js';
 
 /** One or two operators of every family of rules; what is not in the folder is left out. */
 const SLICE = [

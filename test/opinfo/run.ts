@@ -1,9 +1,9 @@
-/** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--limit SECONDS]`. */
+/** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--optimize xla|auto|aten] [--limit SECONDS]`. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { defaultFolder, hasCases } from './cases.js';
-import { failures, summarize, summaryLine, table } from './report.js';
 import { runFolder } from './folder.js';
+import { failures, summarize, summaryLine, table } from './report.js';
 import type { Unit } from './worker.js';
 
 const split = (text: string | undefined): string[] | undefined => text?.split(',').filter((part) => part !== '');
@@ -16,6 +16,7 @@ const main = async (): Promise<number> => {
       json: { type: 'string' },
       jobs: { type: 'string' },
       modes: { type: 'string' },
+      optimize: { type: 'string' },
       limit: { type: 'string' },
     },
   });
@@ -29,6 +30,7 @@ const main = async (): Promise<number> => {
     folder,
     ops: split(values.ops),
     modes: (split(values.modes) as Unit['mode'][] | undefined) ?? ['eager', 'compiled'],
+    optimize: (values.optimize as Unit['optimize'] | undefined) ?? 'xla',
     jobs: Number(values.jobs ?? 2),
     limitSeconds: Number(values.limit ?? 30),
     onProgress: (done, total, file) => {

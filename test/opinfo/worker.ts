@@ -1,7 +1,7 @@
 /** @file The process that runs samples; a crash in native code ends it, not the run. */
 import * as torch from '../../lib/index.js';
 import { type Cases, readCases, readManifest } from './cases.js';
-import { runCompiled } from './compiled.js';
+import { type Optimize, runCompiled } from './compiled.js';
 import { runEager } from './eager.js';
 import type { ManifestEntry } from './format.js';
 import { describeError, type Finding } from './result.js';
@@ -12,6 +12,7 @@ export interface Unit {
   readonly file: string;
   readonly mode: 'eager' | 'compiled';
   readonly samples: readonly number[];
+  readonly optimize: Optimize;
 }
 
 /** `error`: the samples fail together, and which of them is to blame is not known yet. */
@@ -32,7 +33,9 @@ const run = (unit: Unit): Reply => {
     // scope frees the tensors of the unit; findings are plain objects.
     return torch.scope(() => ({
       findings:
-        unit.mode === 'eager' ? unit.samples.map((i) => runEager(loaded, i)) : runCompiled(loaded, unit.samples),
+        unit.mode === 'eager'
+          ? unit.samples.map((i) => runEager(loaded, i))
+          : runCompiled(loaded, unit.samples, unit.optimize),
     }));
   } catch (error) {
     return { error: describeError(error) };
