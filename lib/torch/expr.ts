@@ -1,5 +1,6 @@
 /** @file Formulas in Python's notation: expr`sin(${x}) + exp(2 * ${x}) @ ${w}`, parsed once per place in the source. */
 import { JorchError } from '../runtime/errors.js';
+import { DTYPES } from './dtype.js';
 import { type Constant, constantOp, constantUnary, float, isConstant, plain } from './expr-numbers.js';
 import { parse, type Subscript, source, type Tree } from './expr-parse.js';
 import { nearest } from './python-call.js';
@@ -100,6 +101,7 @@ class Evaluator {
     const { names } = this.scope;
     if (Object.hasOwn(names, name)) return names[name];
     if (Object.hasOwn(NUMBERS, name)) return NUMBERS[name];
+    if ((DTYPES as readonly string[]).includes(name)) return name;
     if (name === 'torch') return names;
     const near = nearest(name, Object.keys(names));
     return this.fail(
