@@ -7,6 +7,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/result_type.h>
+#include <ATen/ops/tensor.h>
 
 #include "tracer.h"
 
@@ -46,9 +47,33 @@ Tensor cov(const Tensor& self, int64_t correction, const Weights& fweights, cons
   const Tensor other = (weighted ? centred * w : centred).t().conj();
   return (at::matmul(centred, other) / divisor.clamp_min(0)).squeeze();
 }
+/** libtorch selects with a mask of a size it knows; the chosen rows are known as well. */
+Tensor combinations(const Tensor& self, int64_t r, bool withReplacement) {
+  TORCH_CHECK(self.dim() == 1, "Expect a 1D vector, but got shape ", self.sizes());
+  TORCH_CHECK(r >= 0, "Expect a non-negative number, but got ", r);
+  const int64_t n = self.numel();
+  std::vector<int64_t> rows, pick(r, 0);
+  for (int64_t k = 0; k < r && !withReplacement; ++k) pick[k] = k;
+  for (bool more = r > 0 && n > 0 && (withReplacement || r <= n); more;) {
+    rows.insert(rows.end(), pick.begin(), pick.end());
+    int64_t k = r - 1;
+    while (k >= 0 && pick[k] == (withReplacement ? n - 1 : n - r + k)) --k;
+    more = k >= 0;
+    for (int64_t from = k, next = more ? pick[k] + 1 : 0; more && k < r; ++k) {
+      pick[k] = withReplacement ? next : next + k - from;
+    }
+  }
+  const int64_t count = r == 0 ? 0 : static_cast<int64_t>(rows.size()) / r;
+  Tracer* tracer = current();
+  if (tracer == nullptr) throw Concretization(Concretization::Kind::LeakedTrace, "aten::combinations");
+  if (count == 0) return r == 0 ? self.new_empty({0}) : self.slice(0, 0, 0).unsqueeze(1).expand({0, r});
+  const Tensor index = tracer->constant(at::tensor(rows, at::kLong));
+  return self.index_select(0, index).view({count, r});
+}
 }  // namespace
 
 void registerDecompositions(torch::Library& lib) {
+  lib.impl("combinations", &combinations);
   lib.impl("one_hot", &oneHot);
   lib.impl("cov", &cov);
 }

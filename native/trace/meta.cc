@@ -156,6 +156,15 @@ at::ScalarType floatOf(at::ScalarType dtype) {
 
 void addMeta(const std::string& op, c10::KernelFunction fn) { shapeFunctions()[op] = std::move(fn); }
 
+void inferWithoutMeta(const c10::OperatorHandle& op, const std::string& name, Stack* stack) {
+  const auto own = shapeFunctions().find(name);
+  if (own != shapeFunctions().end()) {
+    own->second.callBoxed(op, c10::DispatchKeySet(c10::DispatchKey::Meta), stack);
+  } else {
+    inferOnCpu(op, name, stack);
+  }
+}
+
 void inferMeta(const c10::OperatorHandle& op, const std::string& name, Stack* stack) {
   // Meta tensors are not functional, but factories inside Meta kernels must not be treated as ours either.
   c10::impl::ExcludeDispatchKeyGuard plain(c10::DispatchKeySet(c10::DispatchKey::Functionalize));

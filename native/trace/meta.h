@@ -15,6 +15,9 @@ namespace jorch::trace {
     small tensors, the operator's CPU kernel on filled twins. Throws c10::Error where eager would (shapes, dtypes). */
 void inferMeta(const c10::OperatorHandle& op, const std::string& name, torch::jit::Stack* stack);
 
+/** The same without libtorch's Meta kernel, for operators that have one only through the out= form that asks. */
+void inferWithoutMeta(const c10::OperatorHandle& op, const std::string& name, torch::jit::Stack* stack);
+
 /** The Meta twin of a tensor: sizes, strides, offset, dtype and the wrapped-number flag (type promotion needs it). */
 at::Tensor toMeta(const at::Tensor& t);
 

@@ -47,6 +47,20 @@ void addIndexingMeta() {
   meta("aten::embedding_dense_backward", [](const Tensor& grad, const Tensor&, int64_t weights, int64_t, bool) {
     return dense({weights, grad.size(-1)}, grad);
   });
+  for (const char* op : {"aten::_embedding_bag", "aten::_embedding_bag_forward_only"}) {
+    meta(op, [](const Tensor& weight, const Tensor& indices, const Tensor& offsets, bool, int64_t mode, bool,
+                const std::optional<Tensor>&, bool includeLast, int64_t) {
+      TORCH_CHECK(weight.dim() == 2, "embedding_bag: expected a 2D weight, got ", weight.sizes());
+      const int64_t bags = offsets.size(0) - (includeLast ? 1 : 0);
+      const at::ScalarType type = offsets.scalar_type();
+      constexpr int64_t kMax = 2;
+      // What the CPU kernel keeps for the backward; sums of float weights need no map of indices to bags.
+      const bool mapped = mode != 0 || weight.scalar_type() != at::kFloat;
+      return std::make_tuple(dense({bags, weight.size(1)}, weight),
+                             mapped ? dense(indices.sizes(), type) : dense({0}, type), dense({bags}, type),
+                             mode == kMax ? dense({bags, weight.size(1)}, type) : dense({bags}, type));
+    });
+  }
   meta("aten::searchsorted.Tensor",
        [](const Tensor& sorted, const Tensor& self, bool int32, bool, std::optional<c10::string_view>,
           const std::optional<Tensor>&) {

@@ -72,6 +72,34 @@ void addLinalgMeta() {
   });
   meta("aten::_cholesky_solve_helper",
        [](const Tensor& self, const Tensor&, bool) { return columns(self.sizes(), self.scalar_type()); });
+  meta("aten::linalg_pinv.atol_rtol_tensor", [](const Tensor& self, const std::optional<Tensor>&,
+                                                const std::optional<Tensor>&, bool) {
+    TORCH_CHECK(self.dim() >= 2, "linalg.pinv: The input tensor A must have at least 2 dimensions.");
+    return dense(batched(without(self.sizes(), 2), {self.size(-1), self.size(-2)}), self);
+  });
+  // The drivers differ in what they report; an empty tensor stands for "not computed".
+  meta("aten::linalg_lstsq", [](const Tensor& a, const Tensor& b, std::optional<double>,
+                                std::optional<c10::string_view> driver) {
+    TORCH_CHECK(a.dim() >= 2 && b.dim() >= 1, "torch.linalg.lstsq: input must have at least 2 dimensions and other 1");
+    const std::string how(driver.value_or("gelsy"));
+    const int64_t rows = a.size(-2), columnCount = a.size(-1);
+    const std::vector<int64_t> aBatch = without(a.sizes(), 2);
+    const bool vector = b.dim() == 1 || (b.dim() == a.dim() - 1 && b.sizes().equals(a.sizes().slice(0, a.dim() - 1)));
+    TORCH_CHECK(b.size(vector ? -1 : -2) == rows, "torch.linalg.lstsq: input.size(-2) should match other.size(",
+                vector ? -1 : -2, ")");
+    const auto batch = at::infer_size(aBatch, without(b.sizes(), vector ? 1 : 2));
+    const at::ScalarType real = realOf(a.scalar_type());
+    const Tensor solution = vector ? dense(batched(batch, {columnCount}), a)
+                                   : columns(batched(batch, {columnCount, b.size(-1)}), a.scalar_type());
+    const bool residuals = rows > columnCount && how != "gelsy";
+    std::vector<int64_t> residualSizes = batch;
+    if (!vector) residualSizes.push_back(b.size(-1));
+    return std::make_tuple(solution, residuals ? dense(residualSizes, real) : dense({0}, real),
+                           how == "gels" ? dense({0}, at::kLong) : dense(aBatch, at::kLong),
+                           how == "gelsd" || how == "gelss"
+                               ? dense(batched(aBatch, {std::min(rows, columnCount)}), real)
+                               : dense({0}, real));
+  });
   meta("aten::addbmm", [](const Tensor& self, const Tensor& a, const Tensor& b, const at::Scalar&, const at::Scalar&) {
     TORCH_CHECK(a.dim() == 3 && b.dim() == 3 && a.size(0) == b.size(0) && a.size(2) == b.size(1),
                 "addbmm: incompatible batches of matrices ", a.sizes(), " and ", b.sizes());

@@ -54,6 +54,20 @@ void addNnMeta() {
   meta("aten::mse_loss_backward", [](const Tensor& grad, const Tensor& self, const Tensor& target, int64_t) {
     return broadcast(self, target, grad, self.scalar_type());
   });
+  for (const char* op : {"aten::huber_loss_backward", "aten::smooth_l1_loss_backward"}) {
+    meta(op, [](const Tensor& grad, const Tensor& self, const Tensor& target, int64_t, double) {
+      return broadcast(self, target, grad, self.scalar_type());
+    });
+  }
+  meta("aten::multi_margin_loss", [](const Tensor& self, const Tensor& target, const at::Scalar&, const at::Scalar&,
+                                     const Maybe&, int64_t reduction) {
+    TORCH_CHECK(self.dim() <= 2 && self.numel() != 0, "Expected non-empty vector or matrix with optional 0-dim batch "
+                "size, but got: ", self.sizes());
+    return reduced(dense(target.sizes(), self), reduction);
+  });
+  meta("aten::multi_margin_loss_backward",
+       [](const Tensor&, const Tensor& self, const Tensor&, const at::Scalar&, const at::Scalar&, const Maybe&,
+          int64_t) { return dense(self.sizes(), self); });
   meta("aten::nll_loss2d_forward",
        [](const Tensor& self, const Tensor& target, const Maybe&, int64_t reduction, int64_t) {
          TORCH_CHECK(self.dim() == 4 && target.dim() == 3, "nll_loss2d: expected 4D input and 3D target, got ",

@@ -40,6 +40,28 @@ void addPointwiseMeta() {
     wrapped.unsafeGetTensorImpl()->set_wrapped_number(true);
     return at::remainder(toMeta(wrapped), other);
   });
+  // Their CompositeExplicit kernels end in an out= form without a Meta kernel.
+  for (const char* op : {"aten::logical_and", "aten::logical_or", "aten::logical_xor"}) {
+    meta(op, [](const Tensor& self, const Tensor& other) { return broadcast(self, other, at::kBool); });
+  }
+  meta("aten::abs", [](const Tensor& self) { return like(self, realOf(self.scalar_type())); });
+  meta("aten::nan_to_num", [](const Tensor& self, std::optional<double>, std::optional<double>,
+                              std::optional<double>) { return like(self); });
+  for (const char* op : {"aten::complex", "aten::polar"}) {
+    meta(op, [](const Tensor& a, const Tensor& b) {
+      TORCH_CHECK(a.scalar_type() == b.scalar_type() && a.is_floating_point(),
+                  "Expected both inputs to be Half, Float or Double tensors of one type but got ", a.scalar_type(),
+                  " and ", b.scalar_type());
+      return broadcast(a, b, complexOf(a.scalar_type()));
+    });
+  }
+  meta("aten::frexp.Tensor", [](const Tensor& self) {
+    TORCH_CHECK(self.is_floating_point(), "torch.frexp() only supports floating-point dtypes");
+    return std::make_tuple(like(self), like(self, at::kInt));
+  });
+  meta("aten::conj_physical", [](const Tensor& self) { return like(self); });
+  meta("aten::mvlgamma", [](const Tensor& self, int64_t) { return like(self, floatOf(self.scalar_type())); });
+  meta("aten::logical_not", [](const Tensor& self) { return like(self, at::kBool); });
   const auto left = [](const Tensor& self, const Tensor& other) { return at::bitwise_left_shift(self, other); };
   const auto right = [](const Tensor& self, const Tensor& other) { return at::bitwise_right_shift(self, other); };
   const auto shiftBy = [](const Tensor& self, const Scalar&) { return like(self); };

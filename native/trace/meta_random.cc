@@ -16,6 +16,17 @@ void addRandomMeta() {
   });
   meta("aten::_dirichlet_grad",
        [](const Tensor& x, const Tensor&, const Tensor&) { return dense(x.sizes(), x); });
+  const auto permutation = [](int64_t n, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
+                              std::optional<at::Device>, std::optional<bool>) {
+    TORCH_CHECK(n >= 0, "n must be non-negative, got", n);
+    return dense({n}, dtype.value_or(at::kLong));
+  };
+  meta("aten::randperm", permutation);
+  meta("aten::randperm.generator",
+       [permutation](int64_t n, Rng, std::optional<at::ScalarType> dtype, std::optional<at::Layout> layout,
+                     std::optional<at::Device> device, std::optional<bool> pin) {
+         return permutation(n, dtype, layout, device, pin);
+       });
   meta("aten::multinomial", [](const Tensor& self, int64_t samples, bool replacement, Rng) {
     TORCH_CHECK(self.dim() == 1 || self.dim() == 2, "prob_dist must be 1 or 2 dim");
     TORCH_CHECK(samples > 0, "cannot sample n_sample <= 0 samples");

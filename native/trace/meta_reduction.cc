@@ -1,4 +1,5 @@
 /** @file Shape functions of reductions and scans that libtorch has no Meta kernel for. */
+#include <ATen/WrapDimUtils.h>
 #include <ATen/ops/max.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/sum.h>
@@ -68,6 +69,12 @@ void addReductionMeta() {
     });
   }
   meta("aten::_logcumsumexp", [](const Tensor& self, int64_t) { return like(self); });
+  for (const char* op : {"aten::cummax", "aten::cummin"}) {
+    meta(op, [](const Tensor& self, int64_t dim) {
+      at::maybe_wrap_dim(dim, self.dim());
+      return std::make_tuple(dense(self.sizes(), self), dense(self.sizes(), at::kLong));
+    });
+  }
   meta("aten::histc", [](const Tensor& self, int64_t bins, const Scalar&, const Scalar&) {
     TORCH_CHECK(bins > 0, "bins must be > 0");
     return dense({bins}, self);

@@ -28,8 +28,11 @@ std::shared_ptr<const Rules> rules() { return std::atomic_load(&theRules); }
 // whose parts are another backend's (convolution); views in disguise, which functionalize_op_helper crashes on.
 const Rules kAlwaysWhole = {
     "aten::clone",        "aten::_to_copy",     "aten::copy",          "aten::lift_fresh_copy",
-    "aten::convolution",  "aten::convolution_backward",
-    "aten::_unsafe_view", "aten::unsafe_split.Tensor", "aten::unsafe_split_with_sizes"};
+    "aten::convolution",  "aten::convolution_backward", "aten::linalg_lstsq",
+    "aten::_unsafe_view", "aten::unsafe_split.Tensor", "aten::unsafe_split_with_sizes",
+    // Taken apart, these lose the permuted strides of an operand with gaps (a functional wrapper hides them).
+    "aten::empty_like",   "aten::zeros_like",   "aten::ones_like",     "aten::full_like",
+    "aten::rand_like",    "aten::randn_like"};
 
 /** What is looked up once per operator and thread, because a call costs only a few microseconds. */
 struct OpInfo {
@@ -51,7 +54,7 @@ const OpInfo& infoOf(const c10::OperatorHandle& op) {
   auto info = std::make_unique<OpInfo>();
   info->name = opName(schema);
   for (const auto& a : schema.arguments()) info->takesTensor = info->takesTensor || holdsTensor(*a.type());
-  info->dynamicShape = op.hasTag(at::Tag::dynamic_output_shape);
+  info->dynamicShape = op.hasTag(at::Tag::dynamic_output_shape) || info->name == "aten::_unique";  // it lacks the tag
   info->needsData = op.hasTag(at::Tag::data_dependent_output) && !info->dynamicShape;
   for (const auto& r : schema.returns()) info->needsData = info->needsData || !holdsTensor(*r.type());
   info->whole = !info->takesTensor || kAlwaysWhole.count(info->name) != 0 || op.hasTag(at::Tag::generated) ||
@@ -68,7 +71,8 @@ const OpInfo& infoOf(const c10::OperatorHandle& op) {
 /** Whether a tagged operator's result has a static shape after all, seen from its arguments. */
 bool staticAfterAll(const OpInfo& info, const c10::FunctionSchema& schema, const Stack& stack) {
   const size_t first = stack.size() - schema.arguments().size();
-  if (info.name == "aten::_ctc_loss") return true;  // its lengths are lists; another overload has tensors
+  if (info.name == "aten::_ctc_loss") return true;      // its lengths are lists; another overload has tensors
+  if (info.name == "aten::linalg_lstsq") return true;   // but for rank-deficient input, whose residuals are empty
   if (info.name == "aten::repeat_interleave.Tensor") return !stack.back().isNone();
   if (schema.name() != "aten::index" && schema.name() != "aten::_unsafe_index") return false;
   for (const std::optional<at::Tensor>& i : stack[first + 1].toOptionalTensorList()) {

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 
 #include "decompositions.h"
 #include "meta.h"
@@ -182,6 +183,72 @@ struct Quiet final : c10::WarningHandler {
   void process(const c10::Warning&) override {}
 };
 
+std::vector<c10::OperatorHandle> overloadsOf(const std::string& name) {
+  static const auto all = [] {
+    std::unordered_map<std::string, std::vector<c10::OperatorHandle>> found;
+    auto& dispatcher = c10::Dispatcher::singleton();
+    for (const auto& n : dispatcher.getAllOpNames()) {
+      const auto op = dispatcher.findOp(n);
+      if (op && op->hasSchema()) found[n.name].push_back(*op);
+    }
+    return found;
+  }();
+  const auto it = all.find(name);
+  return it == all.end() ? std::vector<c10::OperatorHandle>() : it->second;
+}
+
+/** out= on Meta by the shapes of the functional form. Functionalization tries an in-place operator on Meta twins first,
+    and many an in-place kernel ends in an out= form that libtorch gave no Meta kernel. */
+void outOnMeta(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const c10::FunctionSchema& schema = op.schema();
+  const auto isOut = [](const c10::Argument& a) { return a.alias_info() != nullptr && a.alias_info()->isWrite(); };
+  std::optional<c10::OperatorHandle> pure;
+  for (const c10::OperatorHandle& other : overloadsOf(schema.name())) {
+    const auto& theirs = other.schema().arguments();
+    if (other.schema().is_mutable()) continue;
+    size_t k = 0;
+    bool fits = true;
+    for (const c10::Argument& a : schema.arguments()) {
+      if (isOut(a)) continue;
+      fits = fits && k < theirs.size() && theirs[k].name() == a.name() && *theirs[k].type() == *a.type();
+      ++k;
+    }
+    if (fits && k == theirs.size()) pure = other;
+  }
+  TORCH_CHECK_NOT_IMPLEMENTED(pure.has_value(), opName(schema), " has no Meta kernel");
+  const size_t count = schema.arguments().size();
+  torch::jit::Stack inputs, outs;
+  for (size_t i = 0; i < count; ++i) {
+    (isOut(schema.arguments()[i]) ? outs : inputs).push_back((*stack)[stack->size() - count + i]);
+  }
+  torch::jit::drop(*stack, count);
+  inferWithoutMeta(*pure, opName(pure->schema()), &inputs);
+  for (size_t i = 0; i < outs.size() && outs[i].isTensor() && inputs[i].isTensor(); ++i) {
+    const at::Tensor& out = outs[i].toTensor();
+    const at::Tensor& like = inputs[i].toTensor();
+    if (!out.sizes().equals(like.sizes())) out.resize_(like.sizes()).as_strided_(like.sizes(), like.strides());
+  }
+  for (size_t i = 0; i < schema.returns().size(); ++i) stack->push_back(outs[i]);
+}
+
+void registerOutMeta() {
+  auto& lib = library("aten", DispatchKey::Meta);
+  auto& dispatcher = c10::Dispatcher::singleton();
+  for (const auto& name : dispatcher.getAllOpNames()) {
+    const auto op = dispatcher.findOp(name);
+    if (name.name.rfind("aten::", 0) != 0 || !op || !op->hasSchema()) continue;
+    const c10::FunctionSchema& schema = op->schema();
+    if (schema.arguments().empty() || !schema.arguments().back().is_out() || !returnsTensors(schema)) continue;
+    if (op->hasKernelForDispatchKey(DispatchKey::Meta) ||
+        op->hasKernelForDispatchKey(DispatchKey::CompositeExplicitAutograd) ||
+        op->hasKernelForDispatchKey(DispatchKey::CompositeExplicitAutogradNonFunctional) ||
+        op->hasKernelForDispatchKey(DispatchKey::CompositeImplicitAutograd)) {
+      continue;
+    }
+    lib.impl(opName(schema).substr(6).c_str(), boxedKernel<&outOnMeta>());
+  }
+}
+
 /** Fused optimizer steps: a functionalization of ours, and a Meta kernel, which their functional forms run on. */
 void registerFused() {
   Quiet quiet;
@@ -228,6 +295,7 @@ void registerAll() {
                                       std::optional<bool> pin) { return at::zeros(size, dtype, layout, device, pin); });
   lib.impl("allclose", boxedKernel<&record>());  // refused there; its own kernel would mutate below functionalization
   registerComposites(lib);
+  registerOutMeta();
   registerFused();
   registerDecompositions(library("aten", DispatchKey::AutogradLazy));
   library("aten", DispatchKey::Functionalize).impl("native_batch_norm", &batchNorm);
