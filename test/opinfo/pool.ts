@@ -5,6 +5,8 @@ import type { Finding } from './result.js';
 import type { Reply, Unit } from './worker.js';
 
 export interface PoolOptions {
+  /** The script of a child process; default: worker.js. */
+  readonly script?: string;
   /** Processes at a time. */
   readonly jobs: number;
   /** Seconds for one sample; a unit of several has up to four times as much. */
@@ -32,6 +34,8 @@ const halves = (unit: Unit): Unit[] => {
 /** One child process at a time, replaced when it dies. */
 class Worker {
   private child: ChildProcess | undefined;
+
+  constructor(private readonly script: string) {}
 
   run(unit: Unit, limitSeconds: number): Promise<Outcome> {
     this.child ??= this.start();
@@ -64,7 +68,7 @@ class Worker {
   private start(): ChildProcess {
     // What a dying process writes is noise beside the finding; JORCH_OPINFO_STDERR shows it.
     const stderr = process.env.JORCH_OPINFO_STDERR ? 'inherit' : 'ignore';
-    return fork(join(__dirname, 'worker.js'), { stdio: ['ignore', 'ignore', stderr, 'ipc'] });
+    return fork(this.script, { stdio: ['ignore', 'ignore', stderr, 'ipc'] });
   }
 
   stop(): void {
@@ -75,11 +79,11 @@ class Worker {
 /** Runs all units; findings arrive through `onFindings`, each sample exactly once. */
 export const runUnits = async (
   units: readonly Unit[],
-  { jobs, limitSeconds, onFindings }: PoolOptions,
+  { jobs, limitSeconds, onFindings, script = join(__dirname, 'worker.js') }: PoolOptions,
 ): Promise<void> => {
   const queue = [...units].reverse();
   const work = async (): Promise<void> => {
-    const worker = new Worker();
+    const worker = new Worker(script);
     for (let unit = queue.pop(); unit; unit = queue.pop()) {
       const outcome = await worker.run(unit, limitSeconds * Math.min(unit.samples.length, 4));
       if ('findings' in outcome) onFindings(unit, outcome.findings);
