@@ -23,6 +23,15 @@ import './pad.js';
 import './resize.js';
 import './special.js';
 import './polynomial.js';
+import './decompositions.js';
 
-export { type AtenCall, type Lowered, LoweringError, type LowerOptions, liveNodes, lower } from './lower.js';
+export {
+  type AtenCall,
+  type Lowered,
+  LoweringError,
+  type LowerOptions,
+  liveInputs,
+  liveNodes,
+  lower,
+} from './lower.js';
 export { NoLowering, ruleNames } from './registry.js';

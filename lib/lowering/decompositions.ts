@@ -1,0 +1,143 @@
+/** @file QR, symmetric eigenvalues and singular values, with the matrix exponential. Signs and phases are free, as in LAPACK's answers. */
+import type { Builder } from '../stablehlo/builder.js';
+import { numel, type Op, range } from '../stablehlo/types.js';
+import { realOf } from '../torch/dtype.js';
+import { sumOver } from './common.js';
+import { eye, mH } from './linalg.js';
+import { batchMatmul } from './matmul.js';
+import { tril, triu } from './rearrange.js';
+import { NoLowering, rule } from './registry.js';
+import { jacobiSvd } from './svd.js';
+import { diagonal } from './view.js';
+
+/** LAPACK's packed reflectors and their factors. */
+function geqrf(b: Builder, a: Op): readonly [Op, Op] {
+  const [m, n] = a.shape.slice(-2) as [number, number];
+  const taus = { shape: [...a.shape.slice(0, -2), Math.min(m, n)], dtype: a.dtype };
+  if (numel(a.shape) === 0) return [a, b.fill(taus, 0)];
+  const [packed, tau] = b.customCall('Qr', [a], [a, taus]);
+  return [packed!, tau!];
+}
+/** Multiplies `c` by the reflectors in `v` (unit lower trapezoidal), the last one first, or in reverse for the adjoint. */
+function applyReflectors(b: Builder, v: Op, tau: Op, c: Op, adjoint: boolean): Op {
+  const k = tau.shape.at(-1)!;
+  const lead = v.shape.slice(0, -2);
+  const batch = numel(lead);
+  const flat = (x: Op, rank: number) => b.reshape(x, [batch, ...x.shape.slice(x.shape.length - rank)]);
+  const m = v.shape.at(-2)!;
+  if (k === 0 || numel(c.shape) === 0) return c;
+  const [y] = b.forLoop(k, [flat(c, 2), flat(v, 2), flat(tau, 1)], (i, [x, w, t]) => {
+    const at = adjoint ? i : b.subtract(b.scalar(k - 1, 'int64'), i);
+    const zero = b.scalar(0, 'int64');
+    const column = b.reshape(b.dynamicSlice(w!, [zero, zero, at], [batch, m, 1]), [batch, m]);
+    const row = b.iota([batch, m], 1, 'int64');
+    const here = b.broadcast(at, [batch, m]);
+    const below = b.select(b.compare('GT', row, here), column, b.fill(column, 0));
+    const reflector = b.select(b.compare('EQ', row, here), b.fill(column, 1), below);
+    const factor = b.reshape(b.dynamicSlice(t!, [zero, at], [batch, 1]), [batch]);
+    const dots = b.dot(b.conj(reflector), x!, { batch: [[0], [0]], contract: [[1], [1]] });
+    const scaled = b.multiply(dots, b.broadcastInDim(adjoint ? b.conj(factor) : factor, dots.shape, [0]));
+    const outer = b.multiply(b.broadcastInDim(reflector, x!.shape, [0, 1]), b.broadcastInDim(scaled, x!.shape, [0, 2]));
+    return [b.subtract(x!, outer), w!, t!];
+  });
+  return b.reshape(y!, c.shape);
+}
+/** The first `columns` columns of the product of the reflectors. */
+function householder(b: Builder, v: Op, tau: Op, columns: number): Op {
+  const m = v.shape.at(-2)!;
+  const basis = b.sliceDim(eye(b, v.shape.slice(0, -2), m, v.dtype), v.shape.length - 1, 0, columns);
+  return applyReflectors(b, v, tau, basis, false);
+}
+rule('aten::geqrf', ({ b }, { self }) => geqrf(b, self));
+rule('aten::linalg_householder_product', ({ b, out }, { input, tau }) => {
+  return householder(b, input, tau, out.shape.at(-1)!);
+});
+rule('aten::ormqr', ({ b }, { self, input2, input3, left, transpose }) => {
+  if (left) return applyReflectors(b, self, input2, input3, transpose);
+  return mH(b, applyReflectors(b, self, input2, mH(b, input3), !transpose));
+});
+rule('aten::linalg_qr', ({ b, outs }, { A, mode }) => {
+  const [packed, tau] = geqrf(b, A);
+  const rank = A.shape.length;
+  const r = triu(b, b.sliceDim(packed, rank - 2, 0, outs[1]!.shape.at(-2)!));
+  if (mode === 'r') return [b.fill(outs[0]!, 0), r];
+  return [householder(b, packed, tau, outs[0]!.shape.at(-1)!), r];
+});
+
+/** XLA stops at about the square root of float64's precision: one step of perturbation theory squares the error away. */
+function refine(b: Builder, a: Op, v: Op, w: Op): Op {
+  if (w.dtype !== 'float64') return v;
+  const rest = batchMatmul(b, mH(b, v), batchMatmul(b, a, v));
+  const last = rest.shape.length - 1;
+  const lead = range(last - 1);
+  const gap = b.subtract(
+    b.broadcastInDim(w, rest.shape, [...lead, last]),
+    b.broadcastInDim(w, rest.shape, [...lead, last - 1]),
+  );
+  const apart = b.compare('LT', b.abs(rest), b.multiply(b.abs(gap), b.fill(gap, 0.1)));
+  const safe = b.select(apart, gap, b.fill(gap, 1));
+  const turn = b.select(apart, b.divide(rest, b.convert(safe, rest.dtype)), b.fill(rest, 0));
+  return b.add(v, batchMatmul(b, v, turn));
+}
+/** Only the named triangle is read; eigenvalues ascend. */
+rule('aten::_linalg_eigh', ({ b, outs }, { A, UPLO, compute_v }) => {
+  if (numel(A.shape) === 0) return outs.map((o) => b.fill(o!, 0));
+  const lower = UPLO.toUpperCase() === 'L' ? A : mH(b, A);
+  const strict = tril(b, lower, -1);
+  const full = b.add(tril(b, lower), mH(b, strict));
+  const [vectors, w] = b.customCall('Eigh', [full], [A, outs[0]!], 'backend_config = "1,1,100,1e-7"');
+  return [w!, compute_v ? refine(b, full, vectors!, w!) : b.fill(outs[1]!, 0)];
+});
+
+/** Completes the first columns of U to an orthonormal basis of `columns`; null columns are replaced. */
+function completeBasis(b: Builder, u: Op, columns: number): Op {
+  const [packed, tau] = geqrf(b, u);
+  const q = householder(b, packed, tau, columns);
+  const r = diagonal(b, packed, 0, -2, -1);
+  const last = q.shape.length - 1;
+  const size = b.abs(r);
+  const null_ = b.compare('EQ', size, b.fill(size, 0));
+  const signs = b.select(null_, b.fill(r, 1), b.divide(r, b.convert(b.select(null_, b.fill(size, 1), size), r.dtype)));
+  const all = b.padDim(signs, last - 1, b.scalar(1, r.dtype), 0, columns - r.shape.at(-1)!);
+  return b.multiply(q, b.broadcastInDim(all, q.shape, [...range(last - 1), last]));
+}
+rule('aten::_linalg_svd', ({ b, outs }, { A, full_matrices, compute_uv }) => {
+  const [m, n] = A.shape.slice(-2) as [number, number];
+  if (numel(A.shape) === 0) {
+    if (full_matrices && compute_uv && m !== n) throw new NoLowering('full bases of an empty matrix');
+    return outs.map((o) => b.fill(o!, 0));
+  }
+  const tall = m >= n;
+  const { u, s, v } = jacobiSvd(b, tall ? A : mH(b, A));
+  if (!compute_uv) return [b.fill(outs[0]!, 0), s, b.fill(outs[2]!, 0)];
+  const left = completeBasis(b, u, full_matrices ? Math.max(m, n) : Math.min(m, n));
+  return tall ? [left, s, mH(b, v)] : [v, s, mH(b, left)];
+});
+
+/** Taylor's series of degree 18 after halving until the norm is below 1, then squared back; the halvings are counted at run time. */
+rule('aten::linalg_matrix_exp', ({ b }, { self }) => {
+  const n = self.shape.at(-1)!;
+  if (numel(self.shape) === 0 || n === 0) return self;
+  const batch = numel(self.shape.slice(0, -2));
+  const a = b.reshape(self, [batch, n, n]);
+  const norm = b.reduce(sumOver(b, b.abs(a), [1]), b.scalar(0, realOf(a.dtype)), 'maximum', [1]);
+  const half = b.divide(b.log(b.maximum(norm, b.fill(norm, 1))), b.fill(norm, Math.LN2));
+  const count = b.ceil(half);
+  const scale = b.convert(b.power(b.fill(norm, 2), b.negate(count)), a.dtype);
+  const x = b.multiply(a, b.broadcastInDim(scale, a.shape, [0]));
+  const one = eye(b, [batch], n, a.dtype);
+  const series = range(18)
+    .map((k) => 18 - k)
+    .reduce((y, k) => b.add(one, b.divide(batchMatmul(b, x, y), b.fill(x, k))), one);
+  const [, , result] = b.while(
+    [b.scalar(0, count.dtype), count, series],
+    ([i, c]) => b.compare('LT', i!, b.reduce(c!, b.scalar(0, c!.dtype), 'maximum', [0])),
+    ([i, c, y]) => {
+      const active = b.compare('LT', b.broadcast(i!, c!.shape), c!);
+      const squared = batchMatmul(b, y!, y!);
+      const chosen = b.select(b.broadcastInDim(active, y!.shape, [0]), squared, y!);
+      return [b.add(i!, b.scalar(1, i!.dtype)), c!, chosen];
+    },
+  );
+  return b.reshape(result!, self.shape);
+});
