@@ -1,6 +1,7 @@
 /** @file Runs units of samples in child processes: crashes and endless loops are found down to the one sample. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
+import { watchLimit } from './limit.js';
 import type { Finding } from './result.js';
 import type { Reply, Unit } from './worker.js';
 
@@ -9,7 +10,7 @@ export interface PoolOptions {
   readonly script?: string;
   /** Processes at a time. */
   readonly jobs: number;
-  /** Seconds for one sample; a unit of several has up to four times as much. */
+  /** Seconds of processor time for one sample; a unit of several has up to four times as much. */
   readonly limitSeconds: number;
   readonly onFindings: (unit: Unit, findings: readonly Finding[]) => void;
 }
@@ -42,12 +43,12 @@ class Worker {
     const child = this.child;
     return new Promise((resolve) => {
       let timedOut = false;
-      const timer = setTimeout(() => {
+      const stopWatching = watchLimit(child.pid!, limitSeconds, () => {
         timedOut = true;
         child.kill('SIGKILL');
-      }, limitSeconds * 1000);
+      });
       const finish = (outcome: Outcome): void => {
-        clearTimeout(timer);
+        stopWatching();
         child.off('message', onMessage).off('exit', onExit);
         resolve(outcome);
       };
@@ -56,7 +57,7 @@ class Worker {
         this.child = undefined;
         finish({
           died: timedOut
-            ? `no result within ${limitSeconds} s`
+            ? `no result within ${limitSeconds} s of processor time`
             : `the process ended with ${signal ?? `exit code ${code}`}`,
         });
       };
