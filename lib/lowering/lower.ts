@@ -10,6 +10,8 @@ import { findRule, NoLowering, type RuleContext } from './registry.js';
 export interface LowerOptions {
   /** What the program returns, in order. */
   readonly results: readonly Value[];
+  /** The program's parameters, in order; default: the graph's inputs. Values computed in the graph may be among them. */
+  readonly inputs?: readonly Value[];
   /** What to do with a node that has no lowering: run libtorch's kernel inside the program, or refuse. */
   readonly fallback: 'aten' | 'error';
   /** Which operators run as libtorch's kernels although they have a lowering. Default `xla`: none. */
@@ -22,7 +24,7 @@ export interface AtenCall {
   readonly line?: string;
 }
 export interface Lowered {
-  /** The module's text; `@main` takes the graph's inputs in order. */
+  /** The module's text; `@main` takes `inputs` in order. */
   readonly text: string;
   readonly calls: readonly AtenCall[];
   /** Overloads that became StableHLO. */
@@ -45,16 +47,30 @@ function valuesIn(arg: Arg, visit: (v: Value) => void): void {
   else if (isValue(arg)) visit(arg);
 }
 
-/** The nodes that the results need, in order. */
-export function liveNodes(graph: Graph, results: readonly Value[]): Node[] {
-  const needed = new Set(results.map((v) => v.id));
+/** The nodes that the results need, in order. What `given` holds is there already. */
+export function liveNodes(graph: Graph, results: readonly Value[], given: readonly Value[] = graph.inputs): Node[] {
+  const there = new Set(given.map((v) => v.id));
+  const needed = new Set<number>();
+  const need = (v: Value): void => {
+    if (!there.has(v.id)) needed.add(v.id);
+  };
+  results.forEach(need);
   const live: Node[] = [];
   for (const node of [...graph.nodes].reverse()) {
     if (!flat(node.outs).some((v) => v !== null && needed.has(v.id))) continue;
     live.push(node);
-    for (const arg of Object.values(node.args)) valuesIn(arg, (v) => needed.add(v.id));
+    for (const arg of Object.values(node.args)) valuesIn(arg, need);
   }
   return live.reverse();
+}
+
+/** The inputs of the graph that the results need. */
+export function liveInputs(graph: Graph, results: readonly Value[]): Value[] {
+  const used = new Set(results.map((v) => v.id));
+  for (const node of liveNodes(graph, results)) {
+    for (const arg of Object.values(node.args)) valuesIn(arg, (v) => used.add(v.id));
+  }
+  return graph.inputs.filter((v) => used.has(v.id));
 }
 
 const where = (node: Node): string => (node.line === undefined ? '' : ` (called at ${node.line})`);
@@ -159,9 +175,12 @@ class Lowering {
  * Lowers `graph` to the text of a module `@jorch`.
  * @throws LoweringError when a rule's result does not fit libtorch's, or a node has none and `fallback` is `'error'`.
  */
-export function lower(graph: Graph, { results, fallback, optimize = 'xla' }: LowerOptions): Lowered {
+export function lower(
+  graph: Graph,
+  { results, inputs = graph.inputs, fallback, optimize = 'xla' }: LowerOptions,
+): Lowered {
   const lowering = new Lowering(fallback, optimize);
-  const params = graph.inputs.map((v, i) => {
+  const params = inputs.map((v, i) => {
     const op: Op = { name: `%arg${i}`, shape: v.shape, dtype: v.dtype, type: typeText(v.shape, v.dtype) };
     lowering.bind(v, op);
     return `${op.name}: ${op.type}`;
@@ -169,7 +188,7 @@ export function lower(graph: Graph, { results, fallback, optimize = 'xla' }: Low
   for (const { value, data } of graph.constants) {
     lowering.bind(value, lowering.b.constant(data, value.shape, value.dtype));
   }
-  for (const node of liveNodes(graph, results)) lowering.node(node);
+  for (const node of liveNodes(graph, results, inputs)) lowering.node(node);
   // In memory order, so that the caller's tensors get eager's strides without a copy.
   const returned = results.map((v) => {
     const order = physicalOrder(v.shape, v.strides);

@@ -26,9 +26,20 @@ const FACTORISATIONS: readonly string[] = [
   'aten::_linalg_svd',
 ];
 
-const PRODUCTS: readonly string[] = ['aten::convolution', 'aten::convolution_backward', 'aten::mm', 'aten::bmm', 'aten::addmm', 'aten::baddbmm'];
+const PRODUCTS: readonly string[] = [
+  'aten::convolution',
+  'aten::convolution_backward',
+  'aten::mm',
+  'aten::bmm',
+  'aten::addmm',
+  'aten::baddbmm',
+];
 
-const chosen: Readonly<Record<Optimize, ReadonlySet<string>>> = { auto: new Set(FACTORISATIONS), xla: new Set(), aten: new Set([...FACTORISATIONS, ...PRODUCTS]) };
+const chosen: Readonly<Record<Optimize, ReadonlySet<string>>> = {
+  auto: new Set(FACTORISATIONS),
+  xla: new Set(),
+  aten: new Set([...FACTORISATIONS, ...PRODUCTS]),
+};
 
 /** Whether `op` should run as an ATen call on the CPU although it has a lowering. */
 export const prefersAten = (op: string, optimize: Optimize): boolean => chosen[optimize].has(op);
