@@ -8,6 +8,9 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/result_type.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/WrapDimMinimal.h>
 
 #include "tracer.h"
 
@@ -70,9 +73,28 @@ Tensor combinations(const Tensor& self, int64_t r, bool withReplacement) {
   const Tensor index = tracer->constant(at::tensor(rows, at::kLong));
   return self.index_select(0, index).view({count, r});
 }
+/** libtorch's derivative by `value` asks for the distinct indices, whose number only the data can tell. */
+Tensor indexFill(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& value) {
+  TORCH_CHECK(value.dim() == 0, "index_fill_ only supports a 0-dimensional value tensor, but got tensor with ",
+              value.dim(), " dimension(s).");
+  TORCH_CHECK(index.dim() <= 1 && index.scalar_type() == at::kLong,
+              "index_fill_(): Expected a vector of int64 for index.");
+  if (self.dim() == 0) return indexFill(self.unsqueeze(0), dim, index, value).squeeze(0);
+  const int64_t at = c10::maybe_wrap_dim(dim, self.dim());
+  std::vector<int64_t> sizes(self.dim(), 1);
+  sizes[at] = self.size(at);
+  const Tensor hit = at::zeros({self.size(at)}, index.options().dtype(at::kBool)).index_fill(0, index, true);
+  return at::where(hit.view(sizes), value.to(self.scalar_type()), self);
+}
+
+Tensor& indexFill_(Tensor& self, int64_t dim, const Tensor& index, const Tensor& value) {
+  return self.copy_(indexFill(self, dim, index, value));
+}
 }  // namespace
 
 void registerDecompositions(torch::Library& lib) {
+  lib.impl("index_fill.int_Tensor", &indexFill);
+  lib.impl("index_fill_.int_Tensor", &indexFill_);
   lib.impl("combinations", &combinations);
   lib.impl("one_hot", &oneHot);
   lib.impl("cov", &cov);

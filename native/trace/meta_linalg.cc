@@ -89,12 +89,12 @@ void addLinalgMeta() {
                 vector ? -1 : -2, ")");
     const auto batch = at::infer_size(aBatch, without(b.sizes(), vector ? 1 : 2));
     const at::ScalarType real = realOf(a.scalar_type());
-    const Tensor solution = vector ? dense(batched(batch, {columnCount}), a)
-                                   : columns(batched(batch, {columnCount, b.size(-1)}), a.scalar_type());
+    const int64_t sides = vector ? 1 : b.size(-1);
+    Tensor solution = columns(batched(batch, {std::max(rows, columnCount), sides}), a.scalar_type());
+    solution = solution.narrow(-2, 0, columnCount);  // LAPACK solves in place of the right-hand side
+    if (vector) solution = solution.squeeze(-1);
     const bool residuals = rows > columnCount && how != "gelsy";
-    std::vector<int64_t> residualSizes = batch;
-    if (!vector) residualSizes.push_back(b.size(-1));
-    return std::make_tuple(solution, residuals ? dense(residualSizes, real) : dense({0}, real),
+    return std::make_tuple(solution, residuals ? dense(batched(batch, {sides}), real) : dense({0}, real),
                            how == "gels" ? dense({0}, at::kLong) : dense(aBatch, at::kLong),
                            how == "gelsd" || how == "gelss"
                                ? dense(batched(aBatch, {std::min(rows, columnCount)}), real)

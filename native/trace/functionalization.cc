@@ -1,0 +1,122 @@
+/** @file Functionalization of operators that libtorch's own functionalization gets wrong. */
+#include "functionalization.h"
+
+#include <ATen/FunctionalTensorWrapper.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/_native_batch_norm_legit.h>
+#include <c10/util/Exception.h>
+
+#include "record.h"
+
+namespace jorch::trace {
+namespace {
+using c10::DispatchKey;
+
+/** native_batch_norm mutates its running statistics without saying so in its schema; its `legit` twin says it. */
+std::tuple<at::Tensor, at::Tensor, at::Tensor> batchNorm(c10::DispatchKeySet keys, const at::Tensor& input,
+                                                         const std::optional<at::Tensor>& weight,
+                                                         const std::optional<at::Tensor>& bias,
+                                                         const std::optional<at::Tensor>& mean,
+                                                         const std::optional<at::Tensor>& var, bool training,
+                                                         double momentum, double eps) {
+  const bool stats = mean && mean->defined() && var && var->defined();
+  if (training && stats) {
+    at::Tensor m = *mean, v = *var;
+    return at::_native_batch_norm_legit(input, weight, bias, m, v, training, momentum, eps);
+  }
+  if (training) return at::_native_batch_norm_legit(input, weight, bias, training, momentum, eps);
+  torch::jit::Stack stack;
+  torch::jit::push(stack, input, weight, bias, mean, var, training, momentum, eps);
+  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("aten::native_batch_norm", "");
+  for (c10::IValue& v : stack) {
+    if (!v.isTensor()) continue;
+    at::functionalization::impl::sync(v.toTensor());
+    v = at::functionalization::impl::from_functional_tensor(v.toTensor(), false);
+  }
+  {
+    at::functionalization::impl::FunctionalizationReapplyViewsGuard views(true);
+    c10::impl::ExcludeDispatchKeyGuard skip(DispatchKey::Functionalize);
+    op.callBoxed(&stack);
+  }
+  const auto wrap = [&](size_t i) {
+    const at::Tensor& t = stack[i].toTensor();
+    return t.defined() ? at::functionalization::impl::to_functional_tensor(t) : t;
+  };
+  return {wrap(0), wrap(1), wrap(2)};
+}
+
+/** In-place operators on lists: libtorch's own functionalization refuses an empty list (adam without amsgrad). */
+void functionalizeLists(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  namespace fn = at::functionalization::impl;
+  const c10::FunctionSchema& schema = op.schema();
+  const std::string functional = schema.name().substr(0, schema.name().size() - 1);
+  static auto& dispatcher = c10::Dispatcher::singleton();
+  const auto pure = dispatcher.findSchemaOrThrow(functional.c_str(), schema.overload_name().c_str());
+  const size_t count = schema.arguments().size();
+  const torch::jit::Stack args(stack->end() - count, stack->end());
+  torch::jit::drop(*stack, count);
+  torch::jit::Stack bare;
+  for (const c10::IValue& a : args) {
+    if (a.isTensor()) {
+      fn::sync(a.toTensor());
+      bare.emplace_back(fn::from_functional_tensor(a.toTensor(), false));
+    } else if (a.isTensorList()) {
+      c10::List<at::Tensor> list;
+      for (const at::Tensor& t : a.toTensorList()) {
+        fn::sync(t);
+        list.push_back(fn::from_functional_tensor(t, false));
+      }
+      bare.emplace_back(std::move(list));
+    } else {
+      bare.push_back(a);
+    }
+  }
+  {
+    c10::impl::ExcludeDispatchKeyGuard skip(DispatchKey::Functionalize);
+    pure.callBoxed(&bare);
+  }
+  const auto put = [](const at::Tensor& t, const at::Tensor& value) {
+    TORCH_CHECK(fn::isFunctionalTensor(t), "a tensor outside the trace cannot be mutated inside it");
+    fn::replace_(t, value);
+    fn::commit_update(t);
+    fn::sync(t);
+  };
+  size_t out = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (schema.arguments()[i].alias_info() == nullptr || !schema.arguments()[i].alias_info()->isWrite()) continue;
+    const c10::IValue& now = bare.at(out++);
+    if (args[i].isTensor()) {
+      put(args[i].toTensor(), now.toTensor());
+      continue;
+    }
+    const auto before = args[i].toTensorVector(), after = now.toTensorVector();
+    for (size_t k = 0; k < before.size(); ++k) put(before[k], after[k]);
+  }
+}
+
+/** libtorch warns when a kernel is replaced; here that is meant. */
+struct Quiet final : c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+
+bool isFusedStep(const c10::OperatorHandle& op) {
+  const std::string& name = op.schema().name();
+  return (name.rfind("aten::_fused_", 0) == 0 || name.rfind("aten::_amp_", 0) == 0) && op.schema().is_mutable() &&
+         op.schema().returns().empty();
+}
+}  // namespace
+
+void registerFunctionalization(torch::Library& lib) {
+  lib.impl("native_batch_norm", &batchNorm);
+  Quiet quiet;
+  c10::WarningUtils::WarningHandlerGuard silence(&quiet);
+  auto& dispatcher = c10::Dispatcher::singleton();
+  for (const auto& name : dispatcher.getAllOpNames()) {
+    const auto op = dispatcher.findOp(name);
+    if (!op || !op->hasSchema() || !isFusedStep(*op)) continue;
+    lib.impl(opName(op->schema()).substr(6).c_str(),
+             torch::CppFunction::makeFromBoxedFunction<&functionalizeLists>());
+  }
+}
+
+}  // namespace jorch::trace
