@@ -1,8 +1,9 @@
 /**
  * @file Fits a Gaussian process to 45 years of monthly CO2 at Mauna Loa by maximum likelihood: the same function, the same BFGS,
- * first eagerly on libtorch, then compiled by XLA. Writes the convergence to fit.svg, or to the path given.
+ * first eagerly on libtorch, then compiled by XLA. Writes the convergence to examples/fit.svg, or to the path given.
  */
 import { writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import type { OptimizeResult, Tensor } from '../lib/index.js';
 import * as torch from '../lib/index.js';
 import { loadCo2 } from './lib/co2.js';
@@ -59,7 +60,7 @@ const [eager, compiled] = runs as [Run, Run];
 console.log(`\ncompiled is ${(eager.seconds / compiled.seconds).toFixed(1)} times faster`);
 for (const { label, result } of runs) if (!result.success) console.log(`${label}: ${result.message}`);
 
-const path = process.argv[2] ?? 'fit.svg';
+const path = process.argv[2] ?? relative('', join(__dirname, '../../examples/fit.svg'));
 const svg = torch.linePlot(
   runs.map(({ label, at, norms }) => ({ label, x: at, y: norms })),
   { title: 'Gaussian process on Mauna Loa CO2: BFGS', xLabel: 'seconds', yLabel: 'largest component of the gradient' },

@@ -14,7 +14,7 @@ export type { BoundsArgument, CallbackInfo, Jac, Method, OptionsByMethod };
 export interface MinimizeOptions<X, M extends Method = Method> {
   /** Default: `BFGS`, and with bounds `L-BFGS-B`. */
   readonly method?: M | undefined;
-  /** The gradient. Left out: exact, by autograd. `true`: `fun` returns [value, gradient]. A function of x. `'2-point'`, `'3-point'`: finite differences. */
+  /** The gradient. Left out: exact, by autograd. `true`: `fun` returns [value, gradient] (if it is a compiled function it is called as it is: compile once, minimise often). A function of x. `'2-point'`, `'3-point'`: finite differences. */
   readonly jac?: Jac<X> | undefined;
   /** The Hessian, n × n over the elements in flat order. Left out: exact, by autograd, where the method needs it. */
   readonly hess?: ((x: X) => Tensor) | undefined;

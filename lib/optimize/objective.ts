@@ -16,21 +16,24 @@ export type Jac<X> = boolean | '2-point' | '3-point' | ((x: X) => X);
 
 const isTensor = (value: unknown): value is Tensor => native().isTensor(value);
 
-/** The value of an objective as a 0-d float64 tensor. */
-function scalar(value: unknown, who: string): Tensor {
-  if (!isTensor(value))
+/** The value of an objective, checked to be one number. */
+function oneNumber(value: unknown, who: string): Tensor {
+  if (!isTensor(value)) {
     throw new JorchError(
       'BAD_ARGUMENT',
       `${who}: fun must return a tensor, got ${value === null ? 'null' : typeof value}`,
     );
-  if (value.numel() !== 1) {
-    throw new JorchError(
-      'BAD_ARGUMENT',
-      `${who}: fun must return one number, got shape [${value.shape.join(', ')}]: sum it, or use least_squares`,
-    );
   }
-  return value.to('float64').reshape([]);
+  if (value.numel() === 1) return value;
+  const shape = `[${value.shape.join(', ')}]`;
+  throw new JorchError(
+    'BAD_ARGUMENT',
+    `${who}: fun must return one number, got shape ${shape}: sum it, or use least_squares`,
+  );
 }
+
+/** The same as a 0-d float64 tensor. */
+const scalar = (value: unknown, who: string): Tensor => oneNumber(value, who).to('float64').reshape([]);
 
 /** A leaf of its own with the values of `x`, for autograd to stop at. */
 const leaf = (x: Tensor): Tensor => x.detach().requires_grad_(true);
@@ -64,6 +67,24 @@ function onArrays(f: Flat, lengths: readonly number[]): (...args: Float64Array[]
   };
 }
 
+/** What `fun` returned for `jac: true`. */
+function pairOf(pair: unknown, who: string): readonly [unknown, unknown] {
+  if (Array.isArray(pair) && pair.length === 2) return pair as [unknown, unknown];
+  throw new JorchError('BAD_ARGUMENT', `${who}: with jac: true, fun must return [value, gradient]`);
+}
+
+/** A function that gives value and gradient by itself, called as it is: no operator runs besides its own. */
+function direct<X>(fun: (x: X) => unknown, parameters: Parameters<X>, who: string): Objective {
+  const buffer = new Float64Array(parameters.n);
+  const shared = frombuffer(buffer);
+  const tree = parameters.rebuild(shared);
+  return (x) => {
+    buffer.set(x);
+    const [value, g] = pairOf(fun(parameters.viewable ? tree : parameters.rebuild(shared)), who);
+    return { f: oneNumber(value, who).item(), g: parameters.read(g, `${who}: the gradient`) };
+  };
+}
+
 /** Value and gradient of `fun` together: one program when compiled. */
 export function objectiveOf<X>(
   fun: (x: X) => unknown,
@@ -72,12 +93,12 @@ export function objectiveOf<X>(
   wanted: boolean,
   who: string,
 ): Objective {
+  // A function that is compiled already is not compiled into another program.
+  if (jac === true && (!wanted || 'lower' in fun)) return direct(fun, parameters, who);
   const both: Flat = (x) => {
     if (jac === true) {
-      const pair = fun(parameters.rebuild(x));
-      if (!Array.isArray(pair) || pair.length !== 2)
-        throw new JorchError('BAD_ARGUMENT', `${who}: with jac: true, fun must return [value, gradient]`);
-      return [scalar(pair[0], who).detach(), parameters.flat(pair[1], `${who}: the gradient`).detach()];
+      const [value, g] = pairOf(fun(parameters.rebuild(x)), who);
+      return [scalar(value, who).detach(), parameters.flat(g, `${who}: the gradient`).detach()];
     }
     if (typeof jac === 'function') {
       const tree = parameters.rebuild(x);

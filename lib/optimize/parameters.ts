@@ -24,6 +24,8 @@ export class Parameters<X> {
   private readonly leaves: readonly Leaf[];
   /** Whether the flat vector is `x0` itself, so that nothing needs cutting. */
   private readonly plain: boolean;
+  /** Whether `rebuild` gives views only: a tree that is made once follows the flat vector's memory. */
+  readonly viewable: boolean;
 
   /** @throws JorchError BAD_ARGUMENT where `x0` holds no tensor, no element, a tensor that is not floating, or a value that is not finite. */
   constructor(x0: X, who: string) {
@@ -59,6 +61,7 @@ export class Parameters<X> {
     const bad = this.start.findIndex((v) => !Number.isFinite(v));
     if (bad >= 0)
       throw new JorchError('BAD_ARGUMENT', `${who}: x0 must be finite; element ${bad} is ${this.start[bad]}`);
+    this.viewable = this.leaves.every(({ dtype }) => dtype === 'float64');
     const [only] = this.leaves;
     this.plain = flat.structure.kind === 'tensor' && only!.dtype === 'float64' && only!.shape.length === 1;
   }
@@ -81,19 +84,27 @@ export class Parameters<X> {
 
   /** A pytree shaped like `x0` as one flat float64 tensor. @throws JorchError BAD_ARGUMENT where its shapes differ. */
   flat(tree: unknown, who: string): Tensor {
-    const { leaves } = flatten(tree);
-    const fits = leaves.length === this.leaves.length && leaves.every((t, i) => t.numel() === this.leaves[i]!.length);
-    if (!fits) {
-      const shapes = (list: readonly { readonly shape: readonly number[] }[]) =>
-        list.map((l) => `[${l.shape.join(', ')}]`).join(', ');
-      const got = leaves.length === 0 ? 'no tensors' : shapes(leaves);
-      throw new JorchError(
-        'BAD_ARGUMENT',
-        `${who} must be shaped like x0: expected ${shapes(this.leaves)}, got ${got}`,
-      );
-    }
-    const parts = leaves.map((t) => t.to('float64').reshape([-1]));
+    const parts = this.matching(tree, who).map((t) => t.to('float64').reshape([-1]));
     return parts.length === 1 ? parts[0]! : concatenate(parts);
+  }
+
+  /** The same as numbers, without an operator. */
+  read(tree: unknown, who: string): Float64Array {
+    const values = new Float64Array(this.n);
+    this.matching(tree, who).forEach((t, i) => {
+      values.set((isFloating(t.dtype) ? t : t.to('float64')).toTypedArray() as Float64Array, this.leaves[i]!.start);
+    });
+    return values;
+  }
+
+  private matching(tree: unknown, who: string): readonly Tensor[] {
+    const { leaves } = flatten(tree);
+    if (leaves.length === this.leaves.length && leaves.every((t, i) => t.numel() === this.leaves[i]!.length))
+      return leaves;
+    const shapes = (list: readonly { readonly shape: readonly number[] }[]) =>
+      list.map((l) => `[${l.shape.join(', ')}]`).join(', ');
+    const got = leaves.length === 0 ? 'no tensors' : shapes(leaves);
+    throw new JorchError('BAD_ARGUMENT', `${who} must be shaped like x0: expected ${shapes(this.leaves)}, got ${got}`);
   }
 }
 

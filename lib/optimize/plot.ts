@@ -56,7 +56,9 @@ export function linePlot(series: readonly Series[], options: PlotOptions = {}): 
     ),
   );
   const points = lines.flat();
-  const [x0, x1] = range(points.map(([x]) => x));
+  const [xLow, x1] = range(points.map(([x]) => x));
+  // Seconds and iterations count from zero, unless the line begins far from it.
+  const x0 = xLow >= 0 && xLow <= 0.3 * x1 ? 0 : xLow;
   const [yLow, yHigh] = range(points.map(([, y]) => y));
   const [y0, y1] = logY
     ? [Math.floor(yLow), Math.ceil(yHigh)]
