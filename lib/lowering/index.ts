@@ -24,6 +24,10 @@ import './resize.js';
 import './special.js';
 import './polynomial.js';
 import './decompositions.js';
+import './grid-sample.js';
+import './embedding-bag.js';
+import './incomplete-gamma.js';
+import './histogram.js';
 
 export {
   type AtenCall,

@@ -5,6 +5,7 @@ import { softplus } from './activation.js';
 import { num, opmath, reduceLoss, spread, sumOver } from './common.js';
 import { gatherDim } from './gather.js';
 import { type RuleName, rule } from './registry.js';
+import { scan } from './scan.js';
 
 type Pair = { readonly self: Op; readonly target: Op; readonly reduction: number };
 /** Both operands in the compute dtype, broadcast to one shape. */
@@ -179,4 +180,42 @@ rule('aten::multi_margin_loss_backward', ({ b, out }, { grad_output, self, targe
       ? spread(b, grad_output, x)
       : b.broadcastInDim(b.convert(grad_output, x.dtype), x.shape, [0]);
   return b.convert(b.reshape(b.multiply(b.divide(slope, b.fill(slope, n)), g), out.shape), out.dtype);
+});
+
+/** Labels count up to the first negative one; every class that is no label is compared with every label. */
+function multilabel(b: Builder, self: Op, target: Op) {
+  const c = self.shape.length === 0 ? 1 : self.shape.at(-1)!;
+  const n = numel(self.shape) / c;
+  const x = b.reshape(b.convert(self, opmath(self.dtype)), [n, c]);
+  const t = b.reshape(b.convert(target, 'int64'), [n, c]);
+  const negative = b.convert(b.compare('LT', t, b.fill(t, 0)), 'int64');
+  const [ended] = scan(b, [negative], 1, [0], ([p], [q]) => [b.maximum(p!, q!)]);
+  const valid = b.compare('EQ', ended!, b.fill(ended!, 0));
+  const cube = [n, c, c];
+  const label = (v: Op) => b.broadcastInDim(v, cube, [0, 1]);
+  const other = (v: Op) => b.broadcastInDim(v, cube, [0, 2]);
+  const same = b.and(label(valid), b.compare('EQ', label(t), b.iota(cube, 2, 'int64')));
+  const isTarget = b.reduce(same, b.scalar(false, 'bool'), 'or', [1]);
+  const own = gatherDim(b, x, 1, b.select(valid, t, b.fill(t, 0)));
+  const z = b.add(b.subtract(b.fill({ shape: cube, dtype: x.dtype }, 1), label(own)), other(x));
+  const active = b.and(b.and(label(valid), b.not(other(isTarget))), b.compare('GT', z, b.fill(z, 0)));
+  return { x, t, z, active, isTarget, same, c, n };
+}
+rule('aten::multilabel_margin_loss_forward', ({ b, outs }, { self, target, reduction }) => {
+  const { z, active, isTarget, c } = multilabel(b, self, target);
+  const total = sumOver(b, b.select(active, z, b.fill(z, 0)), [1, 2]);
+  const loss = reduceLoss(b, b.divide(total, b.fill(total, c)), reduction);
+  const marks = b.convert(b.reshape(isTarget, outs[1]!.shape), outs[1]!.dtype);
+  return [b.convert(b.reshape(loss, outs[0]!.shape), outs[0]!.dtype), marks];
+});
+rule('aten::multilabel_margin_loss_backward', ({ b, out }, { grad_output, self, target, reduction }) => {
+  const { x, active, same, c, n } = multilabel(b, self, target);
+  const hits = b.convert(active, x.dtype);
+  const perLabel = b.broadcastInDim(sumOver(b, hits, [2]), active.shape, [0, 1]);
+  const lost = sumOver(b, b.select(same, perLabel, b.fill(perLabel, 0)), [1]);
+  const slope = b.subtract(sumOver(b, hits, [1]), lost);
+  const scaled = b.divide(slope, b.fill(slope, c * (reduction === 1 ? n : 1)));
+  const g = b.convert(grad_output, x.dtype);
+  const over = g.shape.length === 0 ? spread(b, g, x) : b.broadcastInDim(g, x.shape, [0]);
+  return b.convert(b.reshape(b.multiply(scaled, over), out.shape), out.dtype);
 });

@@ -389,3 +389,7 @@ rule('aten::polar', ({ b, out }, { abs, angle }) => {
   const [r, t] = [spread(b, abs, part), spread(b, angle, part)];
   return b.complex(b.multiply(r, b.cosine(t)), b.multiply(r, b.sine(t)));
 });
+
+pointwise('aten::native_dropout_backward', ({ b, out }, { grad_output, mask, scale }) =>
+  b.multiply(b.multiply(grad_output, mask), b.fill(out, scale)),
+);

@@ -1,9 +1,10 @@
 /** @file Rearranging whole tensors: cat, repeat, flip, roll, triangles, padding with a constant, windows, pixel shuffles. */
+import type { Value } from '../compile/graph.js';
 import type { Builder } from '../stablehlo/builder.js';
-import { numel, type Op, range, replaceAt } from '../stablehlo/types.js';
+import { numel, type Op, range, replaceAt, rowMajor } from '../stablehlo/types.js';
 import { expandList, wrapDim } from './common.js';
 import { scatterDim, takeRows } from './gather.js';
-import { rule, rules } from './registry.js';
+import { NoLowering, rule, rules } from './registry.js';
 
 /** A 1-d tensor without elements joins anything: torch's legacy. */
 rule('aten::cat', ({ b, out }, { tensors, dim }) => {
@@ -214,4 +215,14 @@ rule('aten::col2im', ({ b, out }, { self, output_size, kernel_size, dilation, pa
   );
   const cut = p.map((v) => -v);
   return b.reshape(b.pad(image, b.scalar(0, self.dtype), [0, 0, ...cut], [0, 0, ...cut]), out.shape);
+});
+
+/** Keeps the elements in memory order; what is new is zero here, undefined in torch. */
+rules(['aten::resize', 'aten::resize_as'], ({ b, out, node }, { self }) => {
+  const { shape, strides } = node.args.self as Value;
+  if (rowMajor(shape).some((s, d) => shape[d] !== 1 && s !== strides[d]))
+    throw new NoLowering('resize of a strided tensor');
+  const [have, need] = [numel(self.shape), numel(out.shape)];
+  const flat = b.reshape(self, [have]);
+  return b.reshape(b.padDim(flat, 0, b.scalar(0, self.dtype), 0, need - have), out.shape);
 });
