@@ -79,7 +79,9 @@ Napi::Value FromBuffer(const Napi::CallbackInfo& info) {
 Napi::Value ToBytes(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), guarded(info.Env(), "toTypedArray", [&]() -> napi_value {
     const at::Tensor source = readable(wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "the tensor").tensor(), "toTypedArray");
-    const at::Tensor plain = source.detach().cpu().resolve_conj().resolve_neg().contiguous();
+    // Gradients of zero (sgn's, say) are tensors without memory until they are cloned.
+    const at::Tensor held = source._is_zerotensor() ? source.clone() : source;
+    const at::Tensor plain = held.detach().cpu().resolve_conj().resolve_neg().contiguous();
     void* data = nullptr;
     napi_value buffer;
     check(info.Env(), napi_create_arraybuffer(info.Env(), plain.nbytes(), &data, &buffer));
