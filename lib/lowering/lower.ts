@@ -121,7 +121,7 @@ class Lowering {
   private byRule(node: Node): string | undefined {
     const lowerNode = findRule(node.op);
     if (lowerNode === undefined) return 'no lowering rule';
-    if (this.fallback === 'aten' && prefersAten(node.op, this.optimize)) return "libtorch's kernel is faster";
+    if (this.fallback === 'aten' && prefersAten(node, this.optimize)) return "libtorch's kernel is faster";
     const outs = flat(node.outs);
     const types = outs.map((v) => v ?? undefined);
     const ctx: RuleContext = { b: this.b, out: types[0]!, outs: types, node };

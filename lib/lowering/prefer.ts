@@ -1,5 +1,8 @@
 /** @file Which operators run faster as libtorch's own kernel than as XLA's code for the same, on the CPU. */
 
+import type { Node, Value } from '../compile/graph.js';
+import { rowMajor } from '../stablehlo/types.js';
+
 /** `auto`: what was measured to be faster; `xla`: the lowering wherever there is one; `aten`: libtorch's kernels for all heavy operators. */
 export type Optimize = 'auto' | 'xla' | 'aten';
 
@@ -41,5 +44,16 @@ const chosen: Readonly<Record<Optimize, ReadonlySet<string>>> = {
   aten: new Set([...FACTORISATIONS, ...PRODUCTS]),
 };
 
-/** Whether `op` should run as an ATen call on the CPU although it has a lowering. */
-export const prefersAten = (op: string, optimize: Optimize): boolean => chosen[optimize].has(op);
+// libtorch factors the transpose of a row-major real matrix, and its backward counts on that. The operands of an ATen call
+// are always row-major, so of a strided matrix the call would return the wrong factor.
+const LAYOUT_SENSITIVE: ReadonlySet<string> = new Set([
+  'aten::_linalg_solve_ex',
+  'aten::_linalg_det',
+  'aten::_linalg_slogdet',
+]);
+const strided = ({ shape, strides }: Value): boolean =>
+  rowMajor(shape).some((s, d) => shape[d] !== 1 && s !== strides[d]);
+
+/** Whether the node should run as an ATen call on the CPU although its operator has a lowering. */
+export const prefersAten = (node: Node, optimize: Optimize): boolean =>
+  chosen[optimize].has(node.op) && !(LAYOUT_SENSITIVE.has(node.op) && strided(node.args.A as Value));
