@@ -1,4 +1,5 @@
 /** @file BFGS: Nocedal & Wright (2006), algorithm 6.1, with the inverse Hessian updated in vector form. */
+import { InverseHessian } from './inverse-hessian.js';
 import { LineSearch } from './line-search.js';
 import { type Core, type CoreResult, messages, type Objective, STOPPED } from './types.js';
 import { dot, norm, scale, subtract } from './vectors.js';
@@ -16,81 +17,6 @@ export interface BfgsOptions {
   readonly c2?: number;
   /** The inverse Hessian to start from, row-major; without it the identity, scaled after the first step by N&W (6.20). */
   readonly hess_inv0?: Float64Array;
-}
-
-/**
- * The inverse Hessian H, as its lower triangle by rows. A rank-two update is only noted and carried out by the next product,
- * which reads all of H anyway: one pass over n²/2 numbers per iteration.
- */
-class InverseHessian {
-  private readonly rows: Float64Array;
-  private readonly left: Float64Array;
-  private readonly right: Float64Array;
-  private pending = false;
-
-  constructor(private readonly n: number) {
-    this.rows = new Float64Array((n * (n + 1)) / 2);
-    this.left = new Float64Array(n);
-    this.right = new Float64Array(n);
-  }
-
-  setDiagonal(value: number): void {
-    this.rows.fill(0);
-    for (let i = 0, at = 0; i < this.n; at += ++i + 1) this.rows[at] = value;
-    this.pending = false;
-  }
-
-  setFull(full: Float64Array): void {
-    for (let i = 0, at = 0; i < this.n; i++) for (let j = 0; j <= i; j++) this.rows[at++] = full[i * this.n + j]!;
-    this.pending = false;
-  }
-
-  /** H += a bᵀ + b aᵀ, when next used. */
-  update(a: Float64Array, b: Float64Array): void {
-    this.left.set(a);
-    this.right.set(b);
-    this.pending = true;
-  }
-
-  /** out = H v */
-  times(v: Float64Array, out: Float64Array): void {
-    const { rows, n, left: a, right: b, pending } = this;
-    out.fill(0);
-    let at = 0;
-    for (let i = 0; i < n; i++) {
-      const vi = v[i]!;
-      let sum = 0;
-      if (pending) {
-        const ai = a[i]!;
-        const bi = b[i]!;
-        for (let j = 0; j < i; j++, at++) {
-          const h = rows[at]! + (ai * b[j]! + bi * a[j]!);
-          rows[at] = h;
-          sum += h * v[j]!;
-          out[j] = out[j]! + h * vi;
-        }
-        rows[at] = rows[at]! + 2 * ai * bi;
-      } else {
-        for (let j = 0; j < i; j++, at++) {
-          const h = rows[at]!;
-          sum += h * v[j]!;
-          out[j] = out[j]! + h * vi;
-        }
-      }
-      out[i] = out[i]! + sum + rows[at++]! * vi;
-    }
-    this.pending = false;
-  }
-
-  toFull(): Float64Array {
-    const { n } = this;
-    const full = new Float64Array(n * n);
-    if (this.pending) this.times(this.left, new Float64Array(n));
-    for (let i = 0, at = 0; i < n; i++) {
-      for (let j = 0; j <= i; j++, at++) full[i * n + j] = full[j * n + i] = this.rows[at]!;
-    }
-    return full;
-  }
 }
 
 /**

@@ -8,7 +8,7 @@ import { enable_grad } from '../torch/modes.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Linearisation } from './levenberg-marquardt.js';
 import type { Curvature } from './newton-cg.js';
-import type { Parameters } from './parameters.js';
+import { elements, type Parameters } from './parameters.js';
 import type { Hessian, Objective } from './types.js';
 
 /** The gradient of an objective: exact by autograd where left out, `true` where `fun` returns [value, gradient], a function, or differences. */
@@ -24,7 +24,7 @@ function oneNumber(value: unknown, who: string): Tensor {
       `${who}: fun must return a tensor, got ${value === null ? 'null' : typeof value}`,
     );
   }
-  if (value.numel() === 1) return value;
+  if (elements(value) === 1) return value;
   const shape = `[${value.shape.join(', ')}]`;
   throw new JorchError(
     'BAD_ARGUMENT',
@@ -206,7 +206,7 @@ export function hessianOf<X>(
     const run = onArrays(
       compiled((x) => {
         const H = hess(parameters.rebuild(x!));
-        if (!isTensor(H) || H.numel() !== n * n)
+        if (!isTensor(H) || elements(H) !== n * n)
           throw new JorchError('BAD_ARGUMENT', `${who}: hess must return a tensor of shape [${n}, ${n}]`);
         return [H.detach().to('float64').reshape([-1])];
       }, wanted),

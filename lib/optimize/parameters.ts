@@ -16,6 +16,9 @@ interface Leaf {
 const article = (value: unknown) =>
   value === null ? 'null' : Array.isArray(value) ? 'an array without tensors' : `a ${typeof value}`;
 
+/** numel() without a call into libtorch. */
+export const elements = (t: Tensor): number => t.shape.reduce((a, b) => a * b, 1);
+
 /** Where each tensor of `x0` lies in the flat vector, leaves in the pytree's order, elements row-major. */
 export class Parameters<X> {
   readonly n: number;
@@ -47,7 +50,7 @@ export class Parameters<X> {
           `${who}: ${which} must be floating, not ${t.dtype}: write x0.to(torch.float64)`,
         );
       }
-      const length = t.numel();
+      const length = elements(t);
       n += length;
       return { shape: [...t.shape], dtype: t.dtype, start: n - length, length };
     });
@@ -99,7 +102,7 @@ export class Parameters<X> {
 
   private matching(tree: unknown, who: string): readonly Tensor[] {
     const { leaves } = flatten(tree);
-    if (leaves.length === this.leaves.length && leaves.every((t, i) => t.numel() === this.leaves[i]!.length))
+    if (leaves.length === this.leaves.length && leaves.every((t, i) => elements(t) === this.leaves[i]!.length))
       return leaves;
     const shapes = (list: readonly { readonly shape: readonly number[] }[]) =>
       list.map((l) => `[${l.shape.join(', ')}]`).join(', ');

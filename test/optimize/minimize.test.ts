@@ -122,6 +122,18 @@ describe('minimize', function () {
     assert.equal(differences.nfev, 5 * differences.njev);
   });
 
+  it('calls a compiled function that gives its own gradient as it is: one program for many searches', () => {
+    const both = torch.compile(({ a }: { a: Tensor }) => [a.sub(1).square().sum(), { a: a.sub(1).mul(2) }] as const);
+    for (const start of [5, -3]) {
+      const { x, success } = minimize(both, { a: torch.full([2, 2], start, float64) }, { jac: true });
+      assert.ok(success);
+      near(x.a, [1, 1, 1, 1]);
+    }
+    assert.equal(both.stats.compiles, 1);
+    const wrong = () => minimize((x: Tensor) => [x.sum(), x.sum()], from2(2), { jac: true, compile: false });
+    bad(wrong, /the gradient must be shaped like x0: expected \[2\], got \[\]/);
+  });
+
   it('takes a Hessian and a Hessian product', () => {
     const d = torch.tensor([1, 10], float64);
     const fun = (x: Tensor) => x.square().mul(d).sum();
