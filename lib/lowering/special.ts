@@ -9,9 +9,13 @@ import * as C from './special-coefficients.js';
 renames({
   'aten::erf': 'chlo.erf',
   'aten::erfc': 'chlo.erfc',
-  'aten::erfinv': 'chlo.erf_inv',
   'aten::lgamma': 'chlo.lgamma',
 });
+
+/** In float64: CHLO's float32 series is 1e-5 off near ±1, where erfinv's own gradient magnifies it. */
+pointwise('aten::erfinv', ({ b }, { self }) =>
+  b.convert(b.unary('chlo.erf_inv', b.convert(self, 'float64')), self.dtype),
+);
 
 /** Arithmetic on one dtype and shape, with numbers mixed in: formulas below read like formulas. */
 class Formula {
@@ -57,11 +61,23 @@ const digamma = (b: Builder, x: Op): Op => {
   return f.when(f.eq(x, 0), f.div(-1, x), b.unary('chlo.digamma', x));
 };
 pointwise('aten::digamma', ({ b }, { self }) => digamma(b, self));
-/** Hurwitz's ζ(x, q) is infinite at q = 0, -1, -2 …, for odd x too. */
+/** Terms summed one by one below 0; farther down only the distance to the next pole counts. */
+const FARTHEST = -1e6;
+/** Hurwitz's ζ(x, q): infinite at q = 0, -1, -2 …, for odd x too. CHLO's holds for q > 0, so the terms below are added first. */
 const zeta = (b: Builder, x: Op, q: Op): Op => {
   const f = new Formula(b, q);
   const pole = b.and(f.le(q, 0), f.eq(b.floor(q), q));
-  return f.when(b.and(pole, f.lt(1, x)), Infinity, b.binary('chlo.zeta', x, q));
+  const near = f.when(f.lt(q, FARTHEST), f.add(f.sub(q, b.floor(q)), FARTHEST), q);
+  const [rest, , below] = b.while(
+    [f.when(pole, 1, near), x, f.mul(x, 0)],
+    ([a]) => b.reduce(new Formula(b, a!).lt(a!, 0), b.scalar(false, 'bool'), 'or', range(a!.shape.length)),
+    ([a, s, sum]) => {
+      const g = new Formula(b, a!);
+      const low = g.lt(a!, 0);
+      return [g.when(low, g.add(a!, 1), a!), s!, g.when(low, g.add(sum!, b.power(a!, g.mul(-1, s!))), sum!)];
+    },
+  );
+  return f.when(b.and(pole, f.lt(1, x)), Infinity, f.add(below!, b.binary('chlo.zeta', x, rest!)));
 };
 pointwise('aten::special_zeta', ({ b }, { self, other }) => zeta(b, self, other));
 /** ψ', reflected below 1/2 and pushed up until its asymptotic series holds. */
