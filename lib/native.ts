@@ -40,9 +40,18 @@ export interface Trace {
   readonly outputs: readonly number[];
   /** Per result: the capture that it is the very same tensor as, or -1. */
   readonly sameAs: readonly number[];
-  /** Per result: whether autograd could go back from it. */
-  readonly differentiable: readonly boolean[];
   readonly captures: readonly Capture[];
+  /** The way back, when autograd records and something requires grad. */
+  readonly backward: {
+    /** Positions of the results that it starts from. */
+    readonly results: readonly number[];
+    /** Value ids of their gradients: inputs of the graph. */
+    readonly cotangents: readonly number[];
+    /** Positions of the captures that it leads to. */
+    readonly captures: readonly number[];
+    /** Value ids of the gradients, -1 for none. */
+    readonly gradients: readonly number[];
+  } | null;
 }
 
 export interface Place {
@@ -56,12 +65,28 @@ export interface TensorSpec {
   readonly dtype: DType;
 }
 
-/** A compiled program and how its parameters and results belong to JavaScript's tensors. */
-export interface EntrySpec {
-  readonly id: number;
+/** A program and the types of its parameters and results. */
+export interface ProgramSpec {
   readonly executable: Executable;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+}
+
+/** The backward of a compiled program. */
+export interface BackwardSpec extends ProgramSpec {
+  /** Per parameter: an output of the forward program, a parameter of it, or the gradient of a differentiable result. */
+  readonly arguments: readonly { readonly kind: 'residual' | 'input' | 'cotangent'; readonly index: number }[];
+  /** Outputs of the forward program that get a grad_fn, in the order of the cotangents. */
+  readonly results: readonly number[];
+  /** Parameters of the forward program that gradients flow to. */
+  readonly gradientInputs: readonly number[];
+  /** Per such parameter: the output with its gradient, or -1. */
+  readonly gradients: readonly number[];
+}
+
+/** A compiled program and how its parameters and results belong to JavaScript's tensors. */
+export interface EntrySpec extends ProgramSpec {
+  readonly id: number;
   readonly captures: readonly Tensor[];
   readonly parameters: readonly Place[];
   readonly results: readonly ({ readonly output: number } | Place)[];
@@ -69,6 +94,7 @@ export interface EntrySpec {
   readonly clearedGrads: readonly Place[];
   /** 0: one tensor, 1: an array of tensors, 2: [id, ...tensors], to be unflattened. */
   readonly shape: 0 | 1 | 2;
+  readonly backward?: BackwardSpec;
 }
 
 declare const executable: unique symbol;

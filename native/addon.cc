@@ -67,7 +67,8 @@ bool startsWith(const std::string& text, const char* prefix) { return text.rfind
 
 std::string codeOf(const std::string& text) {
   if (text.find("DefaultCPUAllocator") != std::string::npos || text.find("out of memory") != std::string::npos) return "OUT_OF_MEMORY";
-  if (startsWith(text, "TOO_LARGE")) return "TOO_LARGE";
+  for (const char* size : {"TOO_LARGE", "integer multiplication overflow", "Storage size calculation overflowed"})
+    if (text.find(size) != std::string::npos) return "TOO_LARGE";
   return "BAD_ARGUMENT";
 }
 

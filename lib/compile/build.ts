@@ -1,41 +1,13 @@
 /** @file From a trace to a runnable program: which values the program returns, the lowering, XLA's compilation, the plan of the call. */
-import type { Capture, EntrySpec, Executable, Place, TensorSpec, Trace } from '../native.js';
-import { type Lowered, LoweringError, lower } from '../lowering/index.js';
+import { type Lowered, LoweringError, liveInputs, lower } from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
+import type { BackwardSpec, Capture, EntrySpec, Place, ProgramSpec, TensorSpec, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Graph, Value } from './graph.js';
 import { physicalOrder } from './layout.js';
-
-/** A compiled program with everything needed to call it and to show it. */
-export interface Built {
-  readonly graph: Graph;
-  readonly lowered: Lowered;
-  readonly executable: Executable;
-  readonly spec: Omit<EntrySpec, 'id' | 'shape'>;
-  readonly lowerMs: number;
-  readonly compileMs: number;
-}
-
-/** The results of a program, each value once. */
-class Results {
-  readonly values: Value[] = [];
-  private readonly places = new Map<number, number>();
-  constructor(private readonly graph: Graph) {}
-  add(id: number): number {
-    let place = this.places.get(id);
-    if (place === undefined) {
-      place = this.values.length;
-      this.places.set(id, place);
-      this.values.push(this.graph.values[id]!);
-    }
-    return place;
-  }
-}
-
-/** Rows of dense memory as eager would have them; anything else (expanded, overlapping) comes back row-major. */
-const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({ shape, dtype, strides: physicalOrder(shape, strides) ? strides : [] });
+import { partition } from './partition.js';
 
 /** How a graph becomes a program. */
 export interface BuildOptions {
@@ -45,14 +17,69 @@ export interface BuildOptions {
   readonly xla: Readonly<Record<string, boolean | number | string>>;
 }
 
-const lowerGraph = (graph: Graph, results: readonly Value[], { fallback, optimize }: BuildOptions): Lowered => {
-  try {
-    return lower(graph, { results, fallback, optimize });
-  } catch (error) {
-    if (error instanceof LoweringError) throw new JorchError('NO_RULE', error.message, { cause: error });
-    throw error;
+/** A compiled program with everything needed to call it and to show it. */
+export interface Built {
+  readonly graph: Graph;
+  readonly lowered: Lowered;
+  readonly spec: Omit<EntrySpec, 'id' | 'shape'>;
+  readonly lowerMs: number;
+  readonly compileMs: number;
+}
+
+/** A list of values, each once. */
+class ValueList {
+  readonly values: Value[] = [];
+  private readonly places = new Map<number, number>();
+  add(v: Value): number {
+    let place = this.places.get(v.id);
+    if (place === undefined) {
+      place = this.values.length;
+      this.places.set(v.id, place);
+      this.values.push(v);
+    }
+    return place;
   }
+  /** -1 when it is not in the list. */
+  indexOf(v: Value): number {
+    return this.places.get(v.id) ?? -1;
+  }
+}
+
+const listOf = (values: readonly Value[]): ValueList => {
+  const list = new ValueList();
+  for (const v of values) list.add(v);
+  return list;
 };
+
+/** Dense memory as eager would have it; anything else (expanded, overlapping) comes back row-major. */
+const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({ shape, dtype, strides: physicalOrder(shape, strides) ? strides : [] });
+
+class Builder {
+  lowerMs = 0;
+  compileMs = 0;
+  constructor(
+    private readonly graph: Graph,
+    private readonly options: BuildOptions,
+  ) {}
+
+  /** Lowers and compiles the part of the graph between `inputs` and `results`. */
+  program(inputs: readonly Value[], results: readonly Value[]): { spec: ProgramSpec; lowered: Lowered } {
+    const { fallback, optimize, xla } = this.options;
+    const started = performance.now();
+    let lowered: Lowered;
+    try {
+      lowered = lower(this.graph, { inputs, results, fallback, optimize });
+    } catch (error) {
+      if (error instanceof LoweringError) throw new JorchError('NO_RULE', error.message, { cause: error });
+      throw error;
+    }
+    const compiling = performance.now();
+    const executable = native().compileProgram(located().cpuPlugin, lowered.text, xla);
+    this.lowerMs += compiling - started;
+    this.compileMs += performance.now() - compiling;
+    return { lowered, spec: { executable, inputs: inputs.map(specOf), outputs: results.map(specOf) } };
+  }
+}
 
 /** Where each capture is at call time: an argument leaf, or the n-th captured tensor. */
 const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Tensor[] } => {
@@ -67,42 +94,60 @@ const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Te
 };
 
 /**
- * Lowers and compiles a trace.
+ * Lowers and compiles a trace, and its backward if there is one.
  * @throws JorchError NO_RULE (an operator needs an ATen call and `fallback` forbids it), COMPILE_FAILED, TOO_LARGE.
  */
 export const build = (trace: Trace, options: BuildOptions): Built => {
-  const { graph, captures } = trace;
-  const results = new Results(graph);
+  const { graph, captures, backward } = trace;
+  const value = (id: number): Value => graph.values[id]!;
+  const builder = new Builder(graph, options);
   const { places, captured } = placesOf(captures);
+  const results = new ValueList();
   const planned = trace.outputs.map((id, i) => {
     const same = trace.sameAs[i]!;
-    return same >= 0 ? places[same]! : { output: results.add(id) };
+    return same >= 0 ? places[same]! : { output: results.add(value(id)) };
   });
   const effects = captures.flatMap(({ mutated, grad }, k) => [
-    ...(mutated >= 0 ? [{ ...places[k]!, output: results.add(mutated), gradient: false }] : []),
-    ...(grad >= 0 ? [{ ...places[k]!, output: results.add(grad), gradient: true }] : []),
+    ...(mutated >= 0 ? [{ ...places[k]!, output: results.add(value(mutated)), gradient: false }] : []),
+    ...(grad >= 0 ? [{ ...places[k]!, output: results.add(value(grad)), gradient: true }] : []),
   ]);
   const clearedGrads = captures.flatMap(({ gradCleared }, k) => (gradCleared ? [places[k]!] : []));
-  const byInput = new Map(captures.map(({ input }, k) => [input, places[k]!]));
-  const started = performance.now();
-  const lowered = lowerGraph(graph, results.values, options);
-  const compiling = performance.now();
-  const executable = native().compileProgram(located().cpuPlugin, lowered.text, options.xla);
-  return {
-    graph,
-    lowered,
-    executable,
-    spec: {
-      executable,
-      inputs: graph.inputs.map(specOf),
-      outputs: results.values.map(specOf),
-      captures: captured,
-      parameters: graph.inputs.map((_, i) => byInput.get(i)!),
-      results: planned,
-      effects,
-      clearedGrads,
-    },
-    lowerMs: compiling - started,
-    compileMs: performance.now() - compiling,
+
+  const cotangents = (backward?.cotangents ?? []).map(value);
+  const gradients = (backward?.gradients ?? []).filter((id) => id >= 0).map(value);
+  const unstable = new Set(captures.filter((c) => c.mutated >= 0).map((c) => graph.inputs[c.input]!.id));
+  const crossing = partition(graph, gradients, cotangents, unstable);
+  for (const v of crossing.residuals) results.add(v);
+
+  const wanted = backward ? [...liveInputs(graph, results.values), ...crossing.inputs, ...backward.captures.map((k) => graph.inputs[captures[k]!.input]!)] : liveInputs(graph, results.values);
+  const inputs = listOf(wanted);
+  const forward = builder.program(inputs.values, results.values);
+  const byInput = new Map(captures.map(({ input }, k) => [graph.inputs[input]!.id, places[k]!]));
+
+  const back = (): BackwardSpec => {
+    const parameters = listOf([...crossing.residuals, ...crossing.inputs, ...cotangents]);
+    const outputs = listOf(gradients);
+    const { spec } = builder.program(parameters.values, outputs.values);
+    return {
+      ...spec,
+      arguments: [
+        ...crossing.residuals.map((v) => ({ kind: 'residual' as const, index: results.indexOf(v) })),
+        ...crossing.inputs.map((v) => ({ kind: 'input' as const, index: inputs.indexOf(v) })),
+        ...cotangents.map((_, index) => ({ kind: 'cotangent' as const, index })),
+      ],
+      results: backward!.results.map((i) => results.indexOf(value(trace.outputs[i]!))),
+      gradientInputs: backward!.captures.map((k) => inputs.indexOf(graph.inputs[captures[k]!.input]!)),
+      gradients: backward!.gradients.map((id) => (id < 0 ? -1 : outputs.indexOf(value(id)))),
+    };
   };
+  const spec = {
+    ...forward.spec,
+    captures: captured,
+    parameters: inputs.values.map((v) => byInput.get(v.id)!),
+    results: planned,
+    effects,
+    clearedGrads,
+    ...(backward ? { backward: back() } : {}),
+  };
+  return { graph, lowered: forward.lowered, spec, lowerMs: builder.lowerMs, compileMs: builder.compileMs };
 };

@@ -226,7 +226,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
 
   lower(args: unknown[]): LoweredProgram {
     const { built } = this.entryFor(args);
-    const { format, bytes, memory } = native().optimizedProgram(built.executable);
+    const { format, bytes, memory } = native().optimizedProgram(built.spec.executable);
     return { graph: built.graph, stablehlo: built.lowered.text, hlo: { format, bytes }, memory };
   }
 

@@ -1,6 +1,9 @@
 #include "dispatch/tracing.h"
 
 #include <ATen/ScalarOps.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty_strided.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "tensor/tensor.h"
 #include "trace/graph_js.h"
@@ -108,8 +111,47 @@ napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, 
   return object;
 }
 
+// The backward of a trace: gradients of its differentiable results with respect to the captures that require grad, as
+// values of the same graph, with one more input per such result.
+struct Joint {
+  std::vector<int64_t> results;     // positions among the results
+  std::vector<int64_t> cotangents;  // value ids of the new inputs
+  std::vector<int64_t> captures;    // positions among the captures
+  std::vector<int64_t> gradients;   // value ids, -1 for none
+};
+
+Joint traceBackward(trace::Tracer& tracer, const std::vector<at::Tensor>& results, const std::vector<bool>& isNew) {
+  Joint joint;
+  if (!at::GradMode::is_enabled()) return joint;
+  std::vector<at::Tensor> roots, leaves, cotangents;
+  for (size_t i = 0; i < results.size(); i++)
+    if (isNew[i] && results[i].requires_grad()) {
+      joint.results.push_back(static_cast<int64_t>(i));
+      roots.push_back(results[i]);
+    }
+  for (size_t k = 0; k < tracer.captures().size(); k++)
+    if (tracer.captures()[k].eager.requires_grad()) {
+      joint.captures.push_back(static_cast<int64_t>(k));
+      leaves.push_back(tracer.captures()[k].twin);
+    }
+  if (roots.empty() || leaves.empty()) return {};
+  for (const auto& root : roots) {
+    const at::Tensor like = at::empty_strided(root.sizes(), root.strides(), root.options().device(at::kCPU));
+    cotangents.push_back(tracer.input(like, false));
+    joint.cotangents.push_back(tracer.valueOf(cotangents.back()));
+  }
+  std::vector<at::Tensor> gradients;
+  try {
+    gradients = torch::autograd::grad(roots, leaves, cotangents, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
+  } catch (const c10::Error&) {
+    return {};  // the function has gone backward itself: as in eager, nobody can again
+  }
+  for (const auto& gradient : gradients) joint.gradients.push_back(gradient.defined() ? tracer.valueOf(gradient) : -1);
+  return joint;
+}
+
 // trace(fn, args): runs fn(twins) under a fresh trace; fn returns a flat array of tensors.
-// → { graph, outputs: valueId[], sameAs: captureIndex[] (-1: a new tensor), differentiable: boolean[], captures }
+// → { graph, outputs: valueId[], sameAs: captureIndex[] (-1: a new tensor), captures, backward: null | { results, cotangents, captures, gradients } }
 napi_value runTrace(napi_env env, napi_callback_info info) {
   return guarded(env, "compile", [&]() -> napi_value {
     size_t count = 2;
@@ -129,29 +171,38 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
     std::vector<at::Tensor> traced;
     for (napi_value result : results) traced.push_back(lifted(wrapArgument(addon, env, result, "a result").tensor()));
     // Values first: reading them applies pending mutations, which the effects then see.
-    napi_value outputs, sameAs, differentiable, captures, record;
+    napi_value outputs, sameAs, captures, record, backward;
+    std::vector<bool> isNew;
     check(env, napi_create_array_with_length(env, traced.size(), &outputs));
     check(env, napi_create_array_with_length(env, traced.size(), &sameAs));
-    check(env, napi_create_array_with_length(env, traced.size(), &differentiable));
     for (size_t i = 0; i < traced.size(); i++) {
       check(env, napi_set_element(env, outputs, i, number(env, static_cast<double>(tracer.valueOf(traced[i])))));
       double same = -1;
       for (size_t k = 0; k < tracer.captures().size(); k++)
         if (tracer.captures()[k].twin.unsafeGetTensorImpl() == traced[i].unsafeGetTensorImpl()) same = static_cast<double>(k);
       check(env, napi_set_element(env, sameAs, i, number(env, same)));
-      napi_value grad;
-      check(env, napi_get_boolean(env, traced[i].requires_grad(), &grad));
-      check(env, napi_set_element(env, differentiable, i, grad));
+      isNew.push_back(same < 0);
     }
+    const size_t captured = tracer.captures().size();
     const auto effects = tracer.effects();
-    check(env, napi_create_array_with_length(env, effects.size(), &captures));
-    for (size_t k = 0; k < effects.size(); k++) check(env, napi_set_element(env, captures, k, captureJs(addon, env, tracer.captures()[k], effects[k])));
+    const Joint joint = traceBackward(tracer, traced, isNew);
+    check(env, napi_create_array_with_length(env, captured, &captures));
+    for (size_t k = 0; k < captured; k++) check(env, napi_set_element(env, captures, k, captureJs(addon, env, tracer.captures()[k], effects[k])));
     check(env, napi_create_object(env, &record));
     set(env, record, "graph", trace::toJs(Napi::Env(env), tracer.graph()));
     set(env, record, "outputs", outputs);
     set(env, record, "sameAs", sameAs);
-    set(env, record, "differentiable", differentiable);
     set(env, record, "captures", captures);
+    if (joint.results.empty()) {
+      check(env, napi_get_null(env, &backward));
+    } else {
+      check(env, napi_create_object(env, &backward));
+      set(env, backward, "results", integers(env, joint.results));
+      set(env, backward, "cotangents", integers(env, joint.cotangents));
+      set(env, backward, "captures", integers(env, joint.captures));
+      set(env, backward, "gradients", integers(env, joint.gradients));
+    }
+    set(env, record, "backward", backward);
     return record;
   });
 }

@@ -13,6 +13,7 @@
 #include "dispatch/tracing.h"
 #include "pjrt/api.h"
 #include "program/aten_call.h"
+#include "program/backward.h"
 #include "program/effects.h"
 #include "program/program.h"
 #include "tensor/tensor.h"
@@ -89,6 +90,7 @@ struct Entry {
   std::vector<uint32_t> aliases;  // only for programs with effects: which parameters share memory
   Shape shape;
   std::unique_ptr<Program> program;
+  std::shared_ptr<program::BackwardPlan> backward;  // for calls that autograd records
 };
 
 class CompiledWrap {
@@ -136,6 +138,7 @@ napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensor
   for (Place place : entry.parameters) parameters.push_back(at_(entry, args, place));
   std::vector<at::Tensor> outputs;
   entry.program->run(parameters, outputs);
+  if (entry.backward) program::attach(entry.backward, parameters, outputs);
   // From here on nothing fails: mutations take effect only after the program has.
   for (const EffectPlan& effect : entry.effects) {
     const at::Tensor& target = at_(entry, args, effect.target);
@@ -286,7 +289,31 @@ Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
   }));
 }
 
-// add(structure, leaves, spec): spec = { executable, inputs, outputs, captures, parameters, results, effects, clearedGrads, shape, id }
+// { executable, inputs, outputs }
+std::unique_ptr<Program> programFrom(napi_env env, const Napi::Object& spec) {
+  std::vector<program::InputSpec> inputs;
+  std::vector<program::OutputSpec> outputs;
+  forEach(spec.Get("inputs"), [&](const Napi::Object& o) { inputs.push_back({longs(o.Get("shape")), dtypeOf(o)}); });
+  forEach(spec.Get("outputs"), [&](const Napi::Object& o) { outputs.push_back({longs(o.Get("shape")), dtypeOf(o), longs(o.Get("strides"))}); });
+  return std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs));
+}
+
+// { executable, inputs, outputs, arguments: { kind, index }[], results, gradientInputs, gradients }
+std::shared_ptr<program::BackwardPlan> backwardFrom(napi_env env, const Napi::Object& spec) {
+  auto plan = std::make_shared<program::BackwardPlan>();
+  plan->program = programFrom(env, spec);
+  forEach(spec.Get("arguments"), [&](const Napi::Object& o) {
+    using Kind = program::BackwardArgument::Kind;
+    const std::string kind = o.Get("kind").As<Napi::String>();
+    plan->arguments.push_back({kind == "residual" ? Kind::Residual : kind == "input" ? Kind::Input : Kind::Cotangent, o.Get("index").As<Napi::Number>().Uint32Value()});
+  });
+  for (int64_t index : longs(spec.Get("results"))) plan->results.push_back(static_cast<uint32_t>(index));
+  for (int64_t index : longs(spec.Get("gradientInputs"))) plan->inputs.push_back(static_cast<uint32_t>(index));
+  for (int64_t index : longs(spec.Get("gradients"))) plan->gradients.push_back(static_cast<int32_t>(index));
+  return plan;
+}
+
+// add(structure, leaves, spec): spec = { id, executable, inputs, outputs, captures, parameters, results, effects, clearedGrads, shape, backward? }
 napi_value addEntry(napi_env env, napi_callback_info info) {
   return guarded(env, "compile", [&]() -> napi_value {
     size_t count = 3;
@@ -301,11 +328,7 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
     entry.structure = Napi::Value(env, args[0]).As<Napi::Number>().Uint32Value();
     entry.mode = modes();
     for (const auto& leaf : leaves.tensors) entry.args.push_back(Signature::of(leaf, false));
-    std::vector<program::InputSpec> inputs;
-    std::vector<program::OutputSpec> outputs;
-    forEach(spec.Get("inputs"), [&](const Napi::Object& o) { inputs.push_back({longs(o.Get("shape")), dtypeOf(o)}); });
-    forEach(spec.Get("outputs"), [&](const Napi::Object& o) { outputs.push_back({longs(o.Get("shape")), dtypeOf(o), longs(o.Get("strides"))}); });
-    entry.program = std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs));
+    entry.program = programFrom(env, spec);
     forEach(spec.Get("parameters"), [&](const Napi::Object& o) { entry.parameters.push_back(placeFrom(o)); });
     forEach(spec.Get("results"), [&](const Napi::Object& o) {
       ResultPlan plan;
@@ -317,6 +340,7 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
       entry.effects.push_back({o.Get("output").As<Napi::Number>().Uint32Value(), placeFrom(o), o.Get("gradient").ToBoolean()});
     });
     forEach(spec.Get("clearedGrads"), [&](const Napi::Object& o) { entry.clearedGrads.push_back(placeFrom(o)); });
+    if (spec.Get("backward").IsObject()) entry.backward = backwardFrom(env, spec.Get("backward").As<Napi::Object>());
     entry.shape = static_cast<Shape>(spec.Get("shape").As<Napi::Number>().Uint32Value());
     // References last: everything that can throw is over.
     forEach(spec.Get("captures"), [&](const Napi::Object& o) {

@@ -183,7 +183,7 @@ bool shareMemory(const at::Tensor& a, const at::Tensor& b) {
   const auto end = [](const at::Tensor& t) {
     int64_t last = t.storage_offset();
     for (int64_t d = 0; d < t.dim(); ++d) last += (t.size(d) - 1) * t.stride(d);
-    return (last + 1) * t.itemsize();
+    return (last + 1) * static_cast<int64_t>(t.itemsize());
   };
   const auto begin = [](const at::Tensor& t) { return t.storage_offset() * static_cast<int64_t>(t.itemsize()); };
   return begin(a) < end(b) && begin(b) < end(a);
