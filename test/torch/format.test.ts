@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../../lib/runtime/parts.js';
+import type { DType } from '../../lib/torch/dtype.js';
 import { type Element, formatTensor, type Printable, set_printoptions } from '../../lib/torch/format.js';
 
 const print = (shape: readonly number[], data: readonly Element[], more: Partial<Printable> = {}): string =>
@@ -6,7 +10,34 @@ const print = (shape: readonly number[], data: readonly Element[], more: Partial
 const f32 = (values: readonly number[]): number[] => Array.from(Float32Array.from(values));
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
+/** A recorded element: `{ f }` a float and `{ i }` an integer, as text. */
+type Recorded = boolean | { f: string } | { i: string } | { re: { f: string }; im: { f: string } };
+interface Case {
+  shape: number[];
+  dtype: DType;
+  rg: boolean;
+  fn: string | null;
+  data: Recorded[];
+  text: string;
+}
+const float = (text: string): number =>
+  text === 'inf' ? Number.POSITIVE_INFINITY : text === '-inf' ? Number.NEGATIVE_INFINITY : Number(text);
+function element(value: Recorded): Element {
+  if (typeof value === 'boolean') return value;
+  if ('i' in value) return BigInt(value.i);
+  return 'f' in value ? float(value.f) : { re: float(value.re.f), im: float(value.im.f) };
+}
+
 describe('formatTensor', () => {
+  it('writes what Python writes', () => {
+    const { cases } = JSON.parse(readFileSync(join(packageRoot, 'test/data/tensor-prints.json'), 'utf8')) as {
+      cases: Case[];
+    };
+    for (const { shape, dtype, rg, fn, data, text } of cases) {
+      assert.equal(formatTensor({ shape, dtype, requires_grad: rg, grad_fn: fn, data: data.map(element) }), text);
+    }
+  });
+
   it('writes whole floats with a point and no decimals', () => {
     assert.equal(print([2, 2], [1, 2, 3, 4]), 'tensor([[1., 2.],\n        [3., 4.]])');
     assert.equal(print([3], [-1, 0, 10]), 'tensor([-1.,  0., 10.])');
