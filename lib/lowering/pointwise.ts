@@ -112,7 +112,8 @@ pointwise('aten::fmod.Scalar', ({ b, out }, { self, other }) => b.remainder(self
 /** XLA looks at six bits of an integer exponent: larger ones are taken apart. */
 function wholePower(b: Builder, x: Op, e: Op): Op {
   const low = b.power(x, b.and(e, b.fill(e, 63)));
-  const high = b.power(b.power(x, b.fill(x, 64)), b.shiftRight(e, b.fill(e, 6)));
+  const eight = b.fill(x, 8);
+  const high = b.power(b.power(b.power(x, eight), eight), b.shiftRight(e, b.fill(e, 6)));
   return b.multiply(low, high);
 }
 /** Integers to a negative power are 1/x truncated: 1 and -1 stay, others vanish. */
