@@ -121,6 +121,8 @@ export interface Native {
   readonly Tensor: { readonly prototype: Tensor };
   readonly Compiled: new () => CompiledHandle;
   setErrorClass(errorClass: new (code: never, message: string) => Error): void;
+  /** `collect(full)` runs JavaScript's garbage collector; called when many tensors were made. */
+  setCollector(collect: (full: boolean) => void): void;
   isTensor(value: unknown): value is Tensor;
   memory(): { tensors: number; bytes: number };
   /** Called with every new tensor, until set to null. */

@@ -35,14 +35,26 @@ Addon& Addon::of(napi_env env) {
   return *static_cast<Addon*>(data);
 }
 
-void account(Addon& addon, napi_env env, int64_t bytes) {
-  constexpr int64_t kStep = 256 * 1024;
+void account(Addon& addon, int64_t bytes) {
   addon.liveBytes += bytes;
-  addon.unreportedBytes += bytes;
-  if (addon.unreportedBytes > -kStep && addon.unreportedBytes < kStep) return;
-  int64_t total = 0;
-  napi_adjust_external_memory(env, addon.unreportedBytes, &total);
-  addon.unreportedBytes = 0;
+  if (bytes > 0) addon.madeBytes += bytes;
+}
+
+void relievePressure(Addon& addon, napi_env env) {
+  constexpr int64_t kLeast = 64 * 1024 * 1024;
+  if (addon.madeBytes < std::max(kLeast, addon.keptBytes / 2) || !addon.collector) return;
+  const auto collect = [&](bool full) {
+    napi_value collector, undefined, argument;
+    check(env, napi_get_reference_value(env, addon.collector, &collector));
+    check(env, napi_get_undefined(env, &undefined));
+    check(env, napi_get_boolean(env, full, &argument));
+    check(env, napi_call_function(env, undefined, collector, 1, &argument, nullptr));
+  };
+  const int64_t before = addon.liveBytes;
+  collect(false);  // most tensors die young
+  if (addon.liveBytes > before - addon.madeBytes / 2) collect(true);
+  addon.madeBytes = 0;
+  addon.keptBytes = addon.liveBytes;
 }
 
 void throwJs(napi_env env, const std::string& code, const std::string& message) noexcept {
@@ -134,6 +146,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   napi_set_instance_data(env, addon, [](node_api_basic_env e, void* data, void* hint) { finalizeAddon(const_cast<napi_env>(e), data, hint); }, nullptr);
   exports.Set("setErrorClass", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
                 napi_create_reference(info.Env(), info[0], 1, &Addon::of(info.Env()).errorClass);
+              }));
+  exports.Set("setCollector", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                napi_create_reference(info.Env(), info[0], 1, &Addon::of(info.Env()).collector);
               }));
   initTensor(env, exports);
   initData(env, exports);

@@ -50,12 +50,19 @@ struct Addon {
   };
   ska::flat_hash_map<const void*, Held> storages;  // memory is counted once however many handles share it
   int64_t liveBytes = 0;
-  int64_t unreportedBytes = 0;
+  int64_t madeBytes = 0;       // since the last collection
+  int64_t keptBytes = 0;       // what the last collection left
+  napi_ref collector = nullptr;  // collect(full): JavaScript's garbage collector
   std::shared_ptr<Reaper> reaper;
 };
 
-// Tells V8 what it cannot see, in steps: one call per small tensor would cost more than the tensor.
-void account(Addon& addon, napi_env env, int64_t bytes);
+// Exact bookkeeping of the memory that handles hold. Safe inside garbage collection.
+void account(Addon& addon, int64_t bytes);
+
+// Collects garbage when enough tensors were made since the last time. V8 cannot see tensor memory, and telling it
+// (napi_adjust_external_memory) ends the process in synchronous loops on Node 20: V8's CppHeap fails a check
+// (marking_done_) when external pressure finishes an incremental marking. Call only where JavaScript may run.
+void relievePressure(Addon& addon, napi_env env);
 
 // Throws `error` as a JorchError into JavaScript. Never throws a C++ exception itself.
 void throwJs(napi_env env, const std::string& code, const std::string& message) noexcept;

@@ -108,12 +108,12 @@ napi_value integers(napi_env env, c10::IntArrayRef values) {
   return array;
 }
 
-TensorWrap::TensorWrap(Addon& addon, napi_env env, at::Tensor tensor) : tensor_(std::move(tensor)) {
+TensorWrap::TensorWrap(Addon& addon, at::Tensor tensor) : tensor_(std::move(tensor)) {
   addon.live.insert(this);
-  hold(addon, env);
+  hold(addon);
 }
 
-void TensorWrap::hold(Addon& addon, napi_env env) {
+void TensorWrap::hold(Addon& addon) {
   int64_t bytes = kHandleBytes;
   if (tensor_.has_storage() && !trace::isTraceTensor(tensor_)) {
     storage_ = tensor_.storage().unsafeGetStorageImpl();
@@ -123,10 +123,10 @@ void TensorWrap::hold(Addon& addon, napi_env env) {
       bytes += held.bytes;
     }
   }
-  account(addon, env, bytes);
+  account(addon, bytes);
 }
 
-void TensorWrap::release(Addon& addon, napi_env env) {
+void TensorWrap::release(Addon& addon) {
   int64_t bytes = kHandleBytes;
   if (storage_) {
     auto found = addon.storages.find(storage_);
@@ -137,17 +137,11 @@ void TensorWrap::release(Addon& addon, napi_env env) {
     storage_ = nullptr;
   }
   tensor_ = at::Tensor();
-  account(addon, env, -bytes);
+  account(addon, -bytes);
 }
 
-void TensorWrap::replace(Addon& addon, napi_env env, at::Tensor tensor) {
-  if (tensor_.defined()) release(addon, env);
-  tensor_ = std::move(tensor);
-  hold(addon, env);
-}
-
-void TensorWrap::dispose(Addon& addon, napi_env env) {
-  if (tensor_.defined()) release(addon, env);
+void TensorWrap::dispose(Addon& addon) {
+  if (tensor_.defined()) release(addon);
 }
 
 // Runs inside garbage collection: no JavaScript, no exception.
@@ -155,7 +149,7 @@ void TensorWrap::finalize(node_api_basic_env basicEnv, void* data, void*) {
   auto env = const_cast<napi_env>(basicEnv);
   auto* self = static_cast<TensorWrap*>(data);
   Addon& addon = Addon::of(env);
-  self->dispose(addon, env);
+  self->dispose(addon);
   addon.live.erase(self);
   delete self;
 }
@@ -180,6 +174,7 @@ napi_value wrap(Addon& addon, napi_env env, at::Tensor tensor) {
     check(env, napi_get_null(env, &result));
     return result;
   }
+  relievePressure(addon, env);
   napi_value constructor;
   check(env, napi_get_reference_value(env, addon.tensorClass, &constructor));
   addon.pending = std::move(tensor);
@@ -212,7 +207,7 @@ napi_value constructTensor(napi_env env, napi_callback_info info) {
     check(env, napi_get_cb_info(env, info, nullptr, nullptr, &self, nullptr));
     Addon& addon = Addon::of(env);
     if (!addon.pending.defined()) throw JsError("BAD_ARGUMENT", "a Tensor is made with torch.tensor(data), not with new Tensor()");
-    auto* made = new TensorWrap(addon, env, std::move(addon.pending));
+    auto* made = new TensorWrap(addon, std::move(addon.pending));
     const napi_status status = napi_wrap(env, self, made, TensorWrap::finalize, nullptr, nullptr);
     if (status != napi_ok) {
       TensorWrap::finalize(env, made, nullptr);
@@ -343,7 +338,7 @@ napi_value disposeTensor(napi_env env, napi_callback_info info) {
     Addon& addon = Addon::of(env);
     TensorWrap* wrapped = TensorWrap::from(addon, env, receiver);
     if (!wrapped) throw JsError("BAD_ARGUMENT", "dispose() must be called on a Tensor");
-    wrapped->dispose(addon, env);
+    wrapped->dispose(addon);
     return nullptr;
   });
 }

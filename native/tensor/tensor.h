@@ -14,15 +14,14 @@ class TensorWrap {
   bool disposed() const { return !tensor_.defined(); }
   // Throws DISPOSED; `what` names the argument.
   const at::Tensor& get(const char* what) const;
-  void replace(Addon& addon, napi_env env, at::Tensor tensor);
-  void dispose(Addon& addon, napi_env env);
+  void dispose(Addon& addon);
 
  private:
   friend napi_value constructTensor(napi_env, napi_callback_info);
-  TensorWrap(Addon& addon, napi_env env, at::Tensor tensor);
+  TensorWrap(Addon& addon, at::Tensor tensor);
   static void finalize(node_api_basic_env env, void* data, void* hint);
-  void hold(Addon& addon, napi_env env);
-  void release(Addon& addon, napi_env env);
+  void hold(Addon& addon);
+  void release(Addon& addon);
 
   at::Tensor tensor_;
   const void* storage_ = nullptr;
