@@ -6,7 +6,8 @@ import type { Tensor } from './torch/tensor.js';
 type Many = Tensor | readonly Tensor[];
 const list = (value: Many): readonly Tensor[] => (Array.isArray(value) ? (value as readonly Tensor[]) : [value as Tensor]);
 
-const checkKeys = (name: string, options: object, known: readonly string[]): void => {
+const checkKeys = (name: string, options: unknown, known: readonly string[]): void => {
+  if (typeof options !== 'object' || options === null) throw new JorchError('BAD_ARGUMENT', `${name}: options must be an object with ${known.join(', ')}, not ${options === null ? 'null' : typeof options}`);
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) throw new JorchError('BAD_ARGUMENT', `${name}: got an unexpected keyword '${key}'; it takes ${known.join(', ')}`);
   }

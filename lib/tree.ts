@@ -72,9 +72,12 @@ export const unflatten = (structure: Structure, leaves: readonly unknown[], from
 
 let nextIdentity = 0;
 const identities = new WeakMap<object, number>();
-const identity = (value: object): number => {
-  let id = identities.get(value);
-  if (id === undefined) identities.set(value, (id = nextIdentity++));
+/** Symbols cannot all be held weakly (registered ones never die); there are few, and they are small. */
+const symbols = new Map<symbol, number>();
+const identity = (value: object | symbol): number => {
+  const ids: { get(key: object | symbol): number | undefined; set(key: object | symbol, id: number): unknown } = typeof value === 'symbol' ? (symbols as never) : (identities as never);
+  let id = ids.get(value);
+  if (id === undefined) ids.set(value, (id = nextIdentity++));
   return id;
 };
 
@@ -91,6 +94,7 @@ const staticKey = (value: unknown): string => {
       if (value instanceof Scalar) return `${value.scalarKind}(${value.value},${value.im})`;
       return `@${identity(value)}`;
     case 'function':
+    case 'symbol':
       return `@${identity(value)}`;
     default:
       return String(value);

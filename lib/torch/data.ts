@@ -2,7 +2,7 @@
 import type { TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
-import type { DType } from './dtype.js';
+import { type DType, DTYPES, ITEM_BYTES, isInteger } from './dtype.js';
 import { Scalar } from './scalar.js';
 import type { Tensor } from './tensor.js';
 
@@ -30,6 +30,7 @@ const ARRAYS: readonly (readonly [new (n: number) => TypedArray, DType])[] = [
   [BigUint64Array, 'uint64'],
 ];
 
+const isTensor = (value: unknown): value is Tensor => native().isTensor(value);
 const isTypedArray = (value: unknown): value is TypedArray => ArrayBuffer.isView(value) && !(value instanceof DataView);
 
 const dtypeOfArray = (data: TypedArray): DType => {
@@ -46,9 +47,18 @@ const shapeOf = (data: NestedData): number[] => {
 
 type Leaf = Exclude<NestedData, readonly NestedData[]>;
 
+/** Elements are numbers, booleans, bigints, complex numbers or tensors; anything else is named with its place. */
+const checkLeaf = (leaf: unknown, path: string): void => {
+  if (typeof leaf === 'number' || typeof leaf === 'boolean' || typeof leaf === 'bigint' || leaf instanceof Scalar || isTensor(leaf)) return;
+  if (typeof leaf === 'object' && leaf !== null && 're' in leaf && 'im' in leaf && typeof leaf.re === 'number' && typeof leaf.im === 'number') return;
+  const given = leaf === null ? 'null' : typeof leaf === 'object' ? `an object of class ${leaf.constructor?.name ?? 'null'}` : typeof leaf;
+  throw new JorchError('BAD_ARGUMENT', `tensor: data${path} must be a number, boolean, bigint or { re, im }, not ${given}`);
+};
+
 const flatten = (data: NestedData, shape: readonly number[], depth: number, path: string, out: Leaf[]): void => {
   if (depth === shape.length) {
     if (Array.isArray(data)) throw new JorchError('BAD_ARGUMENT', `tensor: data${path} is an array where data has a number: the nesting must be the same everywhere`);
+    checkLeaf(data, path);
     out.push(data as Leaf);
     return;
   }
@@ -72,35 +82,36 @@ const inferDtype = (leaves: readonly Leaf[]): DType => {
   return dtype ?? float;
 };
 
-const toNumber = (leaf: Leaf, path: string): number => {
-  if (typeof leaf === 'number') return leaf;
-  if (typeof leaf === 'boolean') return leaf ? 1 : 0;
-  if (typeof leaf === 'bigint') return Number(leaf);
-  if (leaf instanceof Scalar) return leaf.re;
-  throw new JorchError('BAD_ARGUMENT', `tensor: ${path} must be a number, boolean or bigint, not ${leaf === null ? 'null' : typeof leaf}`);
+const toNumber = (leaf: Leaf, dtype: DType): number => {
+  if (leaf instanceof Scalar ? leaf.scalarKind === 'complex' : typeof leaf === 'object') throw new JorchError('BAD_ARGUMENT', `tensor: a complex number cannot become ${dtype}`);
+  return leaf instanceof Scalar ? leaf.re : Number(leaf);
 };
 
-const isTensor = (value: unknown): value is Tensor => native().isTensor(value);
+/** The whole number, rounded towards zero, if the dtype can hold it. */
+const toInteger = (leaf: Leaf, dtype: DType): bigint => {
+  const exact = leaf instanceof Scalar ? leaf.value : leaf;
+  const value = typeof exact === 'bigint' ? exact : Math.trunc(toNumber(leaf, dtype));
+  const unsigned = dtype.startsWith('u');
+  const bits = BigInt(8 * ITEM_BYTES[dtype] - (unsigned ? 0 : 1));
+  const whole = typeof value === 'bigint' ? value : Number.isFinite(value) ? BigInt(value) : undefined;
+  if (whole === undefined || whole >= 1n << bits || whole < (unsigned ? 0n : -(1n << bits))) throw new JorchError('BAD_ARGUMENT', `tensor: ${String(exact)} does not fit into ${dtype}`);
+  return whole;
+};
 
 /** Elements as bytes of a dtype that a typed array can hold; the rest is cast by libtorch afterwards. */
 const pack = (leaves: readonly Leaf[], dtype: DType): { data: TypedArray; as: DType } => {
   if (dtype === 'complex64' || dtype === 'complex128') {
     const data = new Float64Array(leaves.length * 2);
     leaves.forEach((leaf, i) => {
-      data[2 * i] = isComplexLeaf(leaf) ? leaf.re : toNumber(leaf, 'an element');
+      data[2 * i] = isComplexLeaf(leaf) ? leaf.re : toNumber(leaf, dtype);
       data[2 * i + 1] = isComplexLeaf(leaf) ? leaf.im : 0;
     });
     return { data, as: 'complex128' };
   }
-  if (dtype === 'int64' || dtype === 'uint64') {
-    const data = new BigInt64Array(leaves.length);
-    leaves.forEach((leaf, i) => {
-      data[i] = typeof leaf === 'bigint' ? leaf : leaf instanceof Scalar && typeof leaf.value === 'bigint' ? leaf.value : BigInt(Math.trunc(toNumber(leaf, 'an element')));
-    });
-    return { data, as: 'int64' };
-  }
-  if (dtype === 'bool') return { data: Uint8Array.from(leaves, (leaf) => (toNumber(leaf, 'an element') ? 1 : 0)), as: 'bool' };
-  return { data: Float64Array.from(leaves, (leaf) => toNumber(leaf, 'an element')), as: 'float64' };
+  // 64 bits as int64, whose bits a cast to uint64 keeps.
+  if (isInteger(dtype)) return { data: BigInt64Array.from(leaves, (leaf) => BigInt.asIntN(64, toInteger(leaf, dtype))), as: 'int64' };
+  if (dtype === 'bool') return { data: Uint8Array.from(leaves, (leaf) => (toNumber(leaf, dtype) ? 1 : 0)), as: 'bool' };
+  return { data: Float64Array.from(leaves, (leaf) => toNumber(leaf, dtype)), as: 'float64' };
 };
 
 const finish = (made: Tensor, options: TensorOptions): Tensor => {
@@ -109,10 +120,13 @@ const finish = (made: Tensor, options: TensorOptions): Tensor => {
   return options.requires_grad ? result.requires_grad_(true) : result;
 };
 
-const checkOptions = (name: string, options: object): void => {
+const checkOptions = (name: string, options: unknown): void => {
+  if (typeof options !== 'object' || options === null) throw new JorchError('BAD_ARGUMENT', `${name}: options must be an object such as { dtype: 'float64' }, not ${options === null ? 'null' : typeof options}`);
   for (const key of Object.keys(options)) {
     if (!['dtype', 'device', 'requires_grad', 'pin_memory'].includes(key)) throw new JorchError('BAD_ARGUMENT', `${name}: got an unexpected keyword '${key}'; it takes dtype, device, requires_grad`);
   }
+  const { dtype } = options as TensorOptions;
+  if (dtype !== undefined && !DTYPES.includes(dtype)) throw new JorchError('BAD_ARGUMENT', `${name}: unknown dtype '${String(dtype)}'; there are ${DTYPES.join(', ')}`);
 };
 
 /**

@@ -31,6 +31,10 @@ const parseSlice = (text: string): Slice => {
 
 const asIndexTensor = (index: Tensor | readonly unknown[]): Tensor => {
   if (native().isTensor(index)) return index;
+  if (!Array.isArray(index)) {
+    const given = index === undefined ? 'undefined' : typeof index === 'object' ? 'an object' : `a ${typeof index}`;
+    throw new JorchError('BAD_ARGUMENT', `at: ${given} is no subscript; expected an integer, '1:3', null, '...', a boolean, a slice, a tensor or an array of indices`);
+  }
   const flat = index.flat(Number.POSITIVE_INFINITY) as unknown[];
   const masks = flat.length > 0 && flat.every((x) => typeof x === 'boolean');
   return tensor(index as never, { dtype: masks ? 'bool' : 'int64' });
