@@ -256,8 +256,12 @@ describe('minimize', function () {
 
 describe('least_squares', function () {
   this.timeout(60_000);
-  const t = torch.linspace(0, 5, 50, float64);
-  const y = t.mul(-0.7).exp().mul(2.5);
+  let t: Tensor;
+  let y: Tensor;
+  before(() => {
+    t = torch.linspace(0, 5, 50, float64);
+    y = t.mul(-0.7).exp().mul(2.5);
+  });
   const model = (p: Tensor) => t.mul(p.select(0, 1)).exp().mul(p.select(0, 0)).sub(y);
 
   it('fits an exponential with the exact Jacobian', () => {
