@@ -28,6 +28,8 @@ import './grid-sample.js';
 import './embedding-bag.js';
 import './incomplete-gamma.js';
 import './histogram.js';
+import './segment.js';
+import './fractional-pool.js';
 
 export {
   type AtenCall,

@@ -50,20 +50,25 @@ function planeIndex(b: Builder, shape: readonly number[], n: number): Op {
   return b.broadcast(b.reshape(b.iota([numel(plane)], 0, 'int64'), plane), shape);
 }
 /** The larger value, NaN before all; of equal ones the first. */
-function better(b: Builder, [v, i]: readonly Op[], [w, j]: readonly Op[]): readonly Op[] {
-  const larger = b.compare('GT', v!, w!);
-  const keep = isFloating(v!.dtype) ? b.and(b.or(larger, b.isNan(v!)), b.not(b.isNan(w!))) : larger;
+export function larger(b: Builder, [v, i]: readonly Op[], [w, j]: readonly Op[]): readonly Op[] {
+  const above = b.compare('GT', v!, w!);
+  const keep = isFloating(v!.dtype) ? b.and(b.or(above, b.isNan(v!)), b.not(b.isNan(w!))) : above;
   const tie = b.and(b.compare('EQ', v!, w!), b.compare('LT', i!, j!));
   const first = b.or(keep, tie);
   return [b.select(first, v!, w!), b.select(first, i!, j!)];
 }
 const FAR = 0x7fffffffffffn;
-const maxInits = (b: Builder, x: Op): Op[] => [b.scalar(limit(x.dtype, 'lowest'), x.dtype), b.scalar(FAR, 'int64')];
+export const planeInits = (b: Builder, x: Op): Op[] => [
+  b.scalar(limit(x.dtype, 'lowest'), x.dtype),
+  b.scalar(FAR, 'int64'),
+];
 const maxPool = (n: number) => (ctx: RuleContext, self: Op, p: Pool) => {
   const { b, outs } = ctx;
   const xs = [self, planeIndex(b, self.shape, n)];
   if (numel(outs[0]!.shape) === 0) return outs.map((o) => b.fill(o!, 0));
-  return b.reduceWindowMany(xs, maxInits(b, self), windowOf(p, self.shape, outs[0]!.shape), (a, c) => better(b, a, c));
+  return b.reduceWindowMany(xs, planeInits(b, self), windowOf(p, self.shape, outs[0]!.shape), (a, c) =>
+    larger(b, a, c),
+  );
 };
 rule('aten::max_pool2d_with_indices', (ctx, a) =>
   maxPool(2)(ctx, a.self, pool(2, a.kernel_size, a.stride, a.padding, a.dilation)),
@@ -227,8 +232,8 @@ function adaptiveMax(ctx: RuleContext, self: Op, n: number): readonly Op[] {
   });
   const cut = (x: Op) => windows(b, x, tables);
   const inner = range(n).map((k) => lead + 2 * k + 1);
-  return b.reduceMany([cut(self), cut(planeIndex(b, self.shape, n))], maxInits(b, self), inner, (a, c) =>
-    better(b, a, c),
+  return b.reduceMany([cut(self), cut(planeIndex(b, self.shape, n))], planeInits(b, self), inner, (a, c) =>
+    larger(b, a, c),
   );
 }
 rule('aten::adaptive_max_pool2d', (ctx, { self }) => adaptiveMax(ctx, self, 2));
