@@ -1,6 +1,14 @@
 /** @file Runs a function eagerly and compiled on equal data and compares everything that its caller can observe. */
 import assert from 'node:assert/strict';
-import { type Compiled, type CompileOptions, compile, manual_seed, no_grad, type Tensor, tree } from '../../lib/index.js';
+import {
+  type Compiled,
+  type CompileOptions,
+  compile,
+  manual_seed,
+  no_grad,
+  type Tensor,
+  tree,
+} from '../../lib/index.js';
 import { close } from './close.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: a case has whatever arguments it needs

@@ -24,7 +24,11 @@ export const fails = (code: ErrorCode, words: RegExp | readonly RegExp[], call: 
 };
 
 /** The same for a promise. */
-export const rejects = async (code: ErrorCode, words: RegExp | readonly RegExp[], call: () => Promise<unknown>): Promise<void> => {
+export const rejects = async (
+  code: ErrorCode,
+  words: RegExp | readonly RegExp[],
+  call: () => Promise<unknown>,
+): Promise<void> => {
   let error: unknown;
   let threw = false;
   try {
