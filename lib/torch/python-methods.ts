@@ -3,11 +3,13 @@ import { JorchError } from '../runtime/errors.js';
 import { type NestedData, tensor } from './data.js';
 import { type DType, ITEM_BYTES } from './dtype.js';
 import * as torch from './generated/ops.js';
+import { DEPRECATED } from './generated/resolution.js';
 import { FACTORY_METHODS } from './generated/tensor-methods.js';
 import type { Index } from './indexing.js';
 import type { Flags, Sorted, Where } from './python.js';
 import * as python from './python.js';
 import { bindArguments } from './python-call.js';
+import { methodWithDeprecated } from './python-deprecated.js';
 import { factoryMethod } from './python-factory.js';
 import type { MemoryFormat, Num, Options, Results, Tensor } from './python-types.js';
 import { isTensor } from './tensor.js';
@@ -348,6 +350,7 @@ function contiguous({ shape, strides }: Tensor, format: MemoryFormat): boolean {
   });
 }
 
+for (const name of Object.keys(DEPRECATED)) methods[name] = methodWithDeprecated(`aten::${name}`);
 for (const name of FACTORY_METHODS) methods[name] = factoryMethod(`aten::${name}`);
 for (const [name, dtype] of Object.entries(CASTS)) {
   methods[name] = function (this: Tensor) {

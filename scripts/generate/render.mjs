@@ -94,20 +94,24 @@ function namespacesOf({ functions, modules }, { aliases, functionStubs }) {
   return spaces;
 }
 
+/** What binds a function: most are the operator alone. */
+const binder = (signatures) =>
+  signatures.some((s) => s.deprecated) ? 'withDeprecated' : signatures.some(makesTensor) ? 'factory' : 'op';
+
 /** The run-time half: every name a static export bound to its packet. */
 function members(space, version) {
+  const binders = new Set(space.members.map((m) => binder(m.signatures)));
   const lines = [
     HEAD(space.what, version),
-    ...(space.members.some((m) => m.signatures.some(makesTensor))
-      ? ["import { factory } from '../python-factory.js';"]
-      : []),
+    ...(binders.has('withDeprecated') ? ["import { withDeprecated } from '../python-deprecated.js';"] : []),
+    ...(binders.has('factory') ? ["import { factory } from '../python-factory.js';"] : []),
     "import { op } from '../runtime-ops.js';",
     `import type { ${space.interface} as F } from './functions.js';`,
     '',
   ];
   for (const { name, packet, signatures, link } of space.members) {
     if (link) lines.push(`/** {@link ${link}} */`);
-    const bound = `${signatures.some(makesTensor) ? 'factory' : 'op'}('aten::${packet}') as F['${name}']`;
+    const bound = `${binder(signatures)}('aten::${packet}') as F['${name}']`;
     if (RESERVED.has(name)) lines.push(`const ${name}_: F['${name}'] = ${bound};`, `export { ${name}_ as ${name} };`);
     else lines.push(`export const ${name}: F['${name}'] = ${bound};`);
   }
@@ -169,8 +173,32 @@ function methods({ methods }, sources) {
   return parts.join('\n');
 }
 
+/** Deprecated signatures as rearrangements of arguments; the constant `1` in their calls is today's default. */
+function deprecatedRows(bindings) {
+  const rows = new Map();
+  for (const map of bindings) {
+    for (const [name, signatures] of map) {
+      const own = signatures.filter((s) => s.deprecated);
+      if (own.length === 0 || rows.has(name)) continue;
+      rows.set(
+        name,
+        own.map(({ base, deprecated: { signature, call } }) => {
+          const given = signature.args.map((a) => (a.type.startsWith('Tensor') ? 'T' : 'S')).join('');
+          const places = base.args
+            .map((a, i) => ({ a, at: signature.args.findIndex((o) => o.name === call[i]) }))
+            .filter(({ at }) => at >= 0);
+          const positional = places.filter(({ a }) => !a.kwOnly).map(({ at }) => at);
+          const keywords = Object.fromEntries(places.filter(({ a }) => a.kwOnly).map(({ a, at }) => [a.name, at]));
+          return [given, positional, keywords];
+        }),
+      );
+    }
+  }
+  return rows;
+}
+
 /** What resolving a call needs beyond the schemas. */
-function resolution({ functions, methods, modules }, { deprecated, functionStubs, version }) {
+function resolution({ functions, methods, modules }, { functionStubs, version }) {
   const parts = [HEAD('How Python resolves a call: order of overloads, `out=` forms, deprecated signatures.', version)];
   const rows = new Map();
   for (const map of [functions, methods, ...Object.values(modules)]) {
@@ -190,13 +218,13 @@ function resolution({ functions, methods, modules }, { deprecated, functionStubs
   );
   for (const [name, order] of rows) if (order !== 'default') parts.push(`  ${name}: '${order}',`);
   parts.push('};\n');
+  const old = deprecatedRows([functions, methods]);
   parts.push(
-    '/** Deprecated Python signatures: [signature, operator packet, its arguments in schema order (`1` is the number one)]. Tried after the others. */',
-    'export const DEPRECATED: readonly (readonly [signature: string, packet: string, args: readonly string[]])[] = [',
+    "/**\n * Deprecated Python signatures of an operator packet: the arguments given by position (T a tensor, S a number), which of them are the positional ones of today,\n * and which are keywords of today. `addcmul(x, value, y, z)` is `['TSTT', [0, 2, 3], { value: 1 }]`.\n */",
+    'export const DEPRECATED: Readonly<Record<string, readonly (readonly [given: string, positional: readonly number[], keywords: Readonly<Record<string, number>>])[]>> = {',
   );
-  for (const d of deprecated)
-    parts.push(`  [${JSON.stringify(d.signature.text)}, '${d.aten}', ${JSON.stringify(d.call)}],`);
-  parts.push('];\n');
+  for (const [name, list] of old) parts.push(`  ${name}: ${JSON.stringify(list)},`);
+  parts.push('};\n');
   parts.push(
     '/** Functions whose tensor arguments take plain numbers. */',
     `export const NUMBERS_AS_TENSORS: readonly string[] = ${JSON.stringify([...functionStubs].filter(([, number]) => number).map(([name]) => name))};\n`,

@@ -184,6 +184,17 @@ describe("torch's functions in Python", () => {
     refuses(() => torch.cdist(x, x, 2, 'fast' as never), /compute_mode must be one of/);
     close(torch.chain_matmul(x, x, x), torch.matmul(torch.matmul(x, x), x).tolist());
   });
+  it('take deprecated orders of arguments', () => {
+    const y = tensor([1, 2]);
+    close(torch.addcmul(y, y, y, { value: 3 }), [4, 14]);
+    const old = torch as unknown as Record<'addcmul' | 'add' | 'addmm', (...args: unknown[]) => torch.Tensor>;
+    close(old.addcmul(y, 3, y, y), [4, 14]);
+    close(old.add(y, 3, y), [4, 8]);
+    close(old.addmm(2, x, 3, x, x), x.mul(2).add(x.matmul(x).mul(3)).tolist());
+    close((y as unknown as typeof old).add(3, y), [4, 8]);
+    close((x as unknown as typeof old).addmm(2, 3, x, x), x.mul(2).add(x.matmul(x).mul(3)).tolist());
+    refuses(() => old.add(y, 'three', y), /add/);
+  });
   it('factorize', () => {
     const [LU, pivots] = torch.lu(x);
     const [P, L, U] = torch.lu_unpack(LU, pivots);

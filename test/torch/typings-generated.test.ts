@@ -34,7 +34,7 @@ describe('the generated API against the loaded libtorch', () => {
       Object.values(ATTRIBUTES).filter((packet) => !packets.has(packet)),
       [],
     );
-    for (const [, packet] of DEPRECATED) assert.ok(packets.has(`aten::${packet.replace(/_out$/, '')}`), packet);
+    for (const name of Object.keys(DEPRECATED)) assert.ok(packets.has(`aten::${name}`), name);
   });
 
   it("orders overloads as Python's bindings do: tensors before numbers, integers before lists", () => {
