@@ -3,7 +3,7 @@ import type { Builder } from '../stablehlo/builder.js';
 import { type Op, range } from '../stablehlo/types.js';
 import { isComplex } from '../torch/dtype.js';
 import { expandList, sumOver } from './common.js';
-import { NoLowering, type RuleContext, rule, rules } from './registry.js';
+import { NoLowering, type RuleContext, rules } from './registry.js';
 
 interface Conv {
   readonly stride: readonly number[];
@@ -59,7 +59,7 @@ function adjointInput(b: Builder, y: Op, w: Op, shape: readonly number[], c: Con
       layout: layout('bf', 'io', 'bf', n),
       shape,
       strides: range(n).map(() => 1),
-      padding: pairs(n, low, (d) => shape[d + 2]! - 1 - low(d) + reach(d) - span(d) + 1),
+      padding: pairs(n, low, (d) => shape[d + 2]! + reach(d) - span(d) - low(d)),
       lhsDilation: c.stride,
       rhsDilation: c.dilation,
       featureGroups: c.groups,

@@ -316,20 +316,23 @@ pointwise('aten::logit', ({ b, out }, { self, eps }) => {
   return b.log(b.divide(x, b.subtract(b.fill(out, 1), x)));
 });
 /** Missing replacements: 0 for NaN, the dtype's largest and lowest finite values for infinities. */
-rule('aten::nan_to_num', ({ b, out }, { self, nan = 0, posinf, neginf }) => {
-  if (isComplex(out.dtype)) throw new NoLowering('complex nan_to_num');
-  if (!isFloating(out.dtype)) return self;
+rule('aten::nan_to_num', ({ b, out }, { self, nan, posinf, neginf }) => {
+  const clean = (x: Op) => replaceSpecial(b, x, nan ?? 0, posinf, neginf);
+  return isComplex(out.dtype) ? b.complex(clean(b.real(self)), clean(b.imag(self))) : clean(self);
+});
+function replaceSpecial(b: Builder, x: Op, nan: number, posinf: number | undefined, neginf: number | undefined): Op {
+  if (!isFloating(x.dtype)) return x;
   const largest = {
     float64: Number.MAX_VALUE,
     float32: 3.4028234663852886e38,
     float16: 65504,
     bfloat16: 3.3895313892515355e38,
-  }[out.dtype as 'float64'];
-  const isInf = (v: number) => b.compare('EQ', self, b.fill(self, v));
-  const x = b.select(isInf(Infinity), b.fill(out, posinf ?? largest), self);
-  const y = b.select(isInf(-Infinity), b.fill(out, neginf ?? -largest), x);
-  return b.select(b.isNan(self), b.fill(out, nan), y);
-});
+  }[x.dtype as 'float64'];
+  const isInf = (v: number) => b.compare('EQ', x, b.fill(x, v));
+  const high = b.select(isInf(Infinity), b.fill(x, posinf ?? largest), x);
+  const y = b.select(isInf(-Infinity), b.fill(x, neginf ?? -largest), high);
+  return b.select(b.isNan(x), b.fill(x, nan), y);
+}
 
 /** Shifts by a negative amount or by the width and more give 0 (left) or the sign (right). */
 function shift(b: Builder, x: Op, n: Op, left: boolean): Op {

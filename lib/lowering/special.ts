@@ -170,7 +170,7 @@ function besselFar(
 const j0 = (f: Formula, v: Op, b: Builder): Op => {
   const x = b.abs(v);
   const z = f.mul(x, x);
-  const roots = f.mul(f.sub(z, 5.78318596294678452118), f.sub(z, 30.4712623436620863991));
+  const roots = f.mul(f.sub(z, 5.783185962946784), f.sub(z, 30.471262343662087));
   const near = f.div(f.mul(roots, f.poly(z, C.J0.RP)), f.poly(z, C.J0.RQ));
   const tiny = f.sub(1, f.mul(z, 0.25));
   return f.when(f.le(x, 5), f.when(f.lt(x, 1e-5), tiny, near), besselFar(f, x, b, C.J0, Math.PI / 4, false));
@@ -178,7 +178,7 @@ const j0 = (f: Formula, v: Op, b: Builder): Op => {
 const j1 = (f: Formula, v: Op, b: Builder): Op => {
   const x = b.abs(v);
   const z = f.mul(x, x);
-  const roots = f.mul(x, f.sub(z, 14.6819706421238932572), f.sub(z, 49.2184563216946036703));
+  const roots = f.mul(x, f.sub(z, 14.681970642123893), f.sub(z, 49.2184563216946));
   const near = f.mul(f.div(f.poly(z, C.J1.RP), f.poly(z, C.J1.RQ)), roots);
   const y = f.when(f.le(x, 5), near, besselFar(f, x, b, C.J1, (3 * Math.PI) / 4, false));
   return f.when(f.lt(v, 0), b.negate(y), y);
@@ -212,9 +212,9 @@ unary('aten::special_airy_ai', (f, x, b) => {
   const t = f.add(zeta, Math.PI / 4);
   const even = f.add(1, f.mul(w, f.div(f.poly(w, C.AIRY.AFN), f.poly(w, C.AIRY.AFD))));
   const odd = f.mul(u, f.div(f.poly(w, C.AIRY.AGN), f.poly(w, C.AIRY.AGD)));
-  const left = f.div(f.mul(0.564189583547756286948, f.sub(f.mul(b.sine(t), even), f.mul(b.cosine(t), odd))), root);
+  const left = f.div(f.mul(0.5641895835477563, f.sub(f.mul(b.sine(t), even), f.mul(b.cosine(t), odd))), root);
   const decay = f.div(f.poly(u, C.AIRY.AN), f.poly(u, C.AIRY.AD));
-  const right = f.div(f.mul(0.564189583547756286948, decay), f.mul(2, root, b.exp(zeta)));
+  const right = f.div(f.mul(0.5641895835477563, decay), f.mul(2, root, b.exp(zeta)));
   const cube = f.mul(x, x, x);
   let [m, n] = [f.add(f.mul(x, 0), 1), x];
   let [even0, odd0] = [m, n];
@@ -223,20 +223,20 @@ unary('aten::special_airy_ai', (f, x, b) => {
     n = f.mul(n, cube, 1 / ((k + 2) * (k + 3)));
     [even0, odd0] = [f.add(even0, m), f.add(odd0, n)];
   }
-  const middle = f.sub(f.mul(0.35502805388781723926, even0), f.mul(0.258819403792806798405, odd0));
+  const middle = f.sub(f.mul(0.3550280538878172, even0), f.mul(0.2588194037928068, odd0));
   const y = f.when(f.lt(x, -2.09), left, f.when(f.lt(x, 2.09), middle, right));
   return f.when(f.eq(size, Infinity), NaN, f.when(f.lt(103.892, x), 0, y));
 });
 
 /** Quantile of the normal distribution. */
 unary('aten::special_ndtri', (f, y0, b) => {
-  const edge = 0.13533528323661269189;
+  const edge = 0.1353352832366127;
   const upper = f.lt(1 - edge, y0);
   const y = f.when(upper, f.sub(1, y0), y0);
   const d = f.sub(y, 0.5);
   const d2 = f.mul(d, d);
   const ratio = (v: Op, p: readonly number[], q: readonly number[]) => f.div(f.poly(v, p), f.poly(v, q));
-  const central = f.mul(2.5066282746310005024, f.add(d, f.mul(d, d2, ratio(d2, C.NDTRI.P0, C.NDTRI.Q0))));
+  const central = f.mul(2.5066282746310007, f.add(d, f.mul(d, d2, ratio(d2, C.NDTRI.P0, C.NDTRI.Q0))));
   const x = b.sqrt(f.mul(-2, b.log(y)));
   const z = f.div(1, x);
   const tail = f.mul(z, f.when(f.lt(x, 8), ratio(z, C.NDTRI.P1, C.NDTRI.Q1), ratio(z, C.NDTRI.P2, C.NDTRI.Q2)));
@@ -259,10 +259,10 @@ function erfcx(f: Formula, v: Op, b: Builder): Op {
     .reduce((p, k) => f.add(f.mul(p, t), coefficient(k)), coefficient(width - 1));
   const z = f.mul(x, x);
   const far = f.div(
-    f.mul(0.56418958354775628694807945156, f.add(f.mul(z, f.add(z, 4.5)), 2)),
+    f.mul(0.5641895835477563, f.add(f.mul(z, f.add(z, 4.5)), 2)),
     f.mul(x, f.add(f.mul(z, f.add(z, 5)), 3.75)),
   );
-  const huge = f.div(0.56418958354775628694807945156, x);
+  const huge = f.div(0.5641895835477563, x);
   const positive = f.when(f.lt(5e7, x), huge, f.when(f.lt(50, x), far, near));
   const mirrored = f.sub(f.mul(2, b.exp(z)), f.when(f.lt(v, -6.1), 0, positive));
   return f.when(b.isNan(v), v, f.when(f.lt(v, 0), f.when(f.lt(v, -26.7), Infinity, mirrored), positive));
