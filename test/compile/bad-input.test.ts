@@ -1,0 +1,229 @@
+/** @file Bad input to compile(): a JorchError with its code, naming argument and remedy; and everything works afterwards. */
+import assert from 'node:assert/strict';
+import type { Tensor } from '../../lib/index.js';
+import * as torch from '../../lib/index.js';
+import { fails } from '../support/fails.js';
+
+const { compile, ones } = torch;
+
+describe('compile: bad input is a JorchError', () => {
+  it('CONCRETIZATION: `if (t.item() > 0)` inside compile, with the remedy', () => {
+    const f = compile((x: Tensor) => (x.sum().item() > 0 ? x : x.neg()));
+    fails('CONCRETIZATION', [/item/, /where\(condition, a, b\)|cond/, /static/], () => f(ones(2)));
+  });
+
+  it('CONCRETIZATION: tolist, toTypedArray, Number(t), t < u, a loop over data', () => {
+    fails('CONCRETIZATION', /./, () => compile((x: Tensor) => (x.tolist() as number[]).length && x)(ones(2)));
+    fails('CONCRETIZATION', /./, () => compile((x: Tensor) => x.toTypedArray() && x)(ones(2)));
+    fails('CONCRETIZATION', /item/, () => compile((x: Tensor) => x.mul(Number(x.sum())))(ones(2)));
+    fails('CONCRETIZATION', /item/, () =>
+      compile((x: Tensor) => ((x as unknown as number) < 1 ? x : x.neg()))(ones(1)),
+    );
+    fails('CONCRETIZATION', /./, () => compile((x: Tensor) => (torch.equal(x, x) ? x : x.neg()))(ones(1)));
+  });
+
+  it('item() of a captured tensor inside compile', () => {
+    const w = ones(1);
+    fails('CONCRETIZATION', /item/, () => compile((x: Tensor) => x.mul(w.item()))(ones(1)));
+  });
+
+  it('DYNAMIC_SHAPE: nonzero, masked_select, boolean indexing, unique, with the remedy', () => {
+    fails('DYNAMIC_SHAPE', [/nonzero/, /where/], () => compile((x: Tensor) => torch.nonzero(x))(ones(2)));
+    fails('DYNAMIC_SHAPE', [/masked_select/, /where/], () =>
+      compile((x: Tensor) => torch.masked_select(x, x.gt(0)))(ones(2)),
+    );
+    fails('DYNAMIC_SHAPE', /where/, () => compile((x: Tensor) => x.at(x.gt(0)))(ones(2)));
+    fails('DYNAMIC_SHAPE', /unique/, () => compile((x: Tensor) => torch.unique(x) as Tensor)(ones(2)));
+  });
+
+  it('a non-tensor result: its path, its kind, the remedy', () => {
+    fails('BAD_ARGUMENT', [/result\.n is a number/, /torch\.tensor/], () =>
+      compile((x: Tensor) => ({ x, n: 3 }))(ones(1)),
+    );
+    fails('BAD_ARGUMENT', [/result\[1\] is a string/], () => compile((x: Tensor) => [x, 'y'])(ones(1)));
+    fails('BAD_ARGUMENT', [/result is a boolean/], () => compile((_: Tensor) => true)(ones(1)));
+    fails('BAD_ARGUMENT', [/class Set/], () => compile((x: Tensor) => new Set([x]))(ones(1)));
+    fails('BAD_ARGUMENT', [/result\.f is a function/], () => compile((x: Tensor) => ({ f: () => x }))(ones(1)));
+  });
+
+  it('an async function is refused, and so is a promise', () => {
+    fails('BAD_ARGUMENT', /async/, () => compile(async (x: Tensor) => x));
+    fails('BAD_ARGUMENT', /async/, () => compile((x: Tensor) => Promise.resolve(x))(ones(1)));
+  });
+
+  it('what is no function, an unknown option, options of the wrong kind', () => {
+    for (const bad of [undefined, null, 3, {}, ones(1)])
+      fails('BAD_ARGUMENT', /expected a function/, () => compile(bad as never));
+    fails('BAD_ARGUMENT', [/unknown option 'fallbak'/, /fallback/], () =>
+      compile((x: Tensor) => x, { fallbak: 'error' } as never),
+    );
+  });
+
+  it('LEAKED_TRACE: a tensor kept in an outer variable', () => {
+    let kept: Tensor | undefined;
+    compile((x: Tensor) => {
+      kept = x.add(1);
+      return kept;
+    })(ones(2));
+    fails('LEAKED_TRACE', /return it from the compiled function/, () => kept!.add(1));
+    fails('LEAKED_TRACE', /./, () => kept!.item());
+    fails('LEAKED_TRACE', /./, () => compile((x: Tensor) => x.add(kept!))(ones(2)));
+    assert.deepEqual([...kept!.shape], [2]);
+  });
+
+  it('LEAKED_TRACE: the argument of the traced function', () => {
+    let kept: Tensor | undefined;
+    compile((x: Tensor) => {
+      kept = x;
+      return x.add(1);
+    })(ones(2));
+    fails('LEAKED_TRACE', /./, () => kept!.mul(2));
+  });
+
+  it('DISPOSED: a disposed argument, a disposed captured tensor', () => {
+    const f = compile((x: Tensor) => x.add(1));
+    const x = ones(1);
+    f(x);
+    x.dispose();
+    fails('DISPOSED', /dispose/, () => f(x));
+    const w = ones(1);
+    const g = compile((a: Tensor) => a.add(w));
+    w.dispose();
+    fails('DISPOSED', /dispose/, () => g(ones(1)));
+  });
+
+  it('shape and dtype errors inside the function are those of eager, and name the operator', () => {
+    const f = compile((x: Tensor, y: Tensor) => x.matmul(y));
+    fails('BAD_ARGUMENT', [/matmul|mm/, /2x3 and 2x3/], () => f(ones(2, 3), ones(2, 3)));
+    assert.deepEqual([...f(ones(2, 3), ones(3, 2)).shape], [2, 2]);
+    fails('BAD_ARGUMENT', /unexpected keyword 'dimm'/, () =>
+      compile((x: Tensor) => x.sum({ dimm: 1 } as never))(ones(2)),
+    );
+    fails('BAD_ARGUMENT', /index|range|bounds/, () => compile((x: Tensor) => x.select(0, 7))(ones(2)));
+    fails('BAD_ARGUMENT', /./, () => compile((x: Tensor) => torch.linalg.cholesky(x))(ones(2, 3)));
+  });
+
+  it('a data error at run time is ATen’s own', () => {
+    const f = compile((x: Tensor) => torch.poisson(x));
+    const good = ones(3);
+    f(good);
+    fails('BAD_ARGUMENT', [/Poisson rate/], () => f(ones(3).neg()));
+    assert.deepEqual([...f(good).shape], [3]);
+  });
+});
+
+describe('compile: a failing call leaves tensors and jorch usable', () => {
+  it('a throw inside f: the error itself comes out, arguments are untouched, the next call traces anew', () => {
+    let broken = true;
+    const oops = new Error('my own');
+    const x = ones(2);
+    const f = compile((a: Tensor) => {
+      a.add_(1);
+      if (broken) throw oops;
+      return a.mul(2);
+    });
+    assert.throws(
+      () => f(x),
+      (e) => e === oops,
+    );
+    assert.deepEqual(x.tolist(), [1, 1]);
+    assert.equal(f.stats.compiles, 0);
+    broken = false;
+    assert.deepEqual(f(x).tolist(), [4, 4]);
+    assert.deepEqual(x.tolist(), [2, 2]);
+  });
+
+  it('a throw of undefined, null or a string comes out as it is', () => {
+    for (const thrown of [undefined, null, 'text', 0]) {
+      const caught: unknown[] = [];
+      try {
+        compile((x: Tensor): Tensor => {
+          x.add(1);
+          throw thrown;
+        })(ones(1));
+      } catch (e) {
+        caught.push(e);
+      }
+      assert.deepEqual(caught, [thrown]);
+    }
+    assert.equal(ones(1).add(1).item(), 2);
+  });
+
+  it('a throw after a captured tensor was written: the captured tensor keeps its value', () => {
+    const w = ones(2);
+    const f = compile((x: Tensor) => {
+      w.mul_(5);
+      return x.matmul(torch.ones(3, 3));
+    });
+    fails('BAD_ARGUMENT', /./, () => f(ones(1, 2)));
+    assert.deepEqual(w.tolist(), [1, 1]);
+    assert.equal(w.requires_grad, false);
+  });
+
+  it('a throw in lowering: nothing is cached, captured tensors keep their values', () => {
+    const w = torch.eye(2);
+    const f = compile(
+      (x: Tensor) => {
+        w.add_(1);
+        return torch.poisson(x.add(w));
+      },
+      { fallback: 'error' },
+    );
+    fails('NO_RULE', /./, () => f(torch.eye(2)));
+    assert.equal(f.stats.compiles, 0);
+    assert.deepEqual(w.tolist(), torch.eye(2).tolist());
+  });
+
+  it('a failure at run time: mutations do not happen', () => {
+    const count = torch.zeros([]);
+    const f = compile((x: Tensor) => {
+      count.add_(1);
+      x.mul_(2);
+      return torch.poisson(x);
+    });
+    const bad = torch.eye(2).neg();
+    f(torch.eye(2));
+    fails('BAD_ARGUMENT', /rate/, () => f(bad));
+    assert.equal(count.item(), 1);
+    assert.deepEqual(bad.tolist(), torch.eye(2).neg().tolist());
+  });
+
+  it('a throw inside backward inside compile leaves autograd working', () => {
+    const w = ones(2).requires_grad_(true);
+    fails('BAD_ARGUMENT', /./, () =>
+      compile((x: Tensor) => {
+        w.mul(x).backward();
+        return x;
+      })(ones(2)),
+    );
+    assert.equal(w.grad, null);
+    w.mul(3).sum().backward();
+    assert.deepEqual(w.grad!.tolist(), [3, 3]);
+  });
+
+  it('an error inside no_grad inside compile restores the mode', () => {
+    assert.throws(() =>
+      compile((x: Tensor) =>
+        torch.no_grad((): Tensor => {
+          x.add(1);
+          throw new Error('stop');
+        }),
+      )(ones(1)),
+    );
+    assert.equal(torch.is_grad_enabled(), true);
+  });
+
+  it('100 failing compilations do not keep tensors alive by themselves', () => {
+    const before = torch.memory().tensors;
+    torch.scope(() => {
+      for (let i = 0; i < 100; i++)
+        assert.throws(() =>
+          compile((x: Tensor): Tensor => {
+            x.add(1);
+            throw new Error('stop');
+          })(ones(1)),
+        );
+    });
+    assert.equal(torch.memory().tensors, before);
+  });
+});
