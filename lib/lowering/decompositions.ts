@@ -80,13 +80,17 @@ function refine(b: Builder, a: Op, v: Op, w: Op): Op {
   return b.add(v, batchMatmul(b, v, turn));
 }
 /** Only the named triangle is read; eigenvalues ascend. */
+function eigh(b: Builder, a: Op, triangle: string): readonly [Op, Op] {
+  const lower = triangle.toUpperCase() === 'L' ? a : mH(b, a);
+  const full = b.add(tril(b, lower), mH(b, tril(b, lower, -1)));
+  const values = { shape: a.shape.slice(0, -1), dtype: realOf(a.dtype) };
+  const [vectors, w] = b.customCall('Eigh', [full], [a, values], 'backend_config = "1,1,100,1e-7"');
+  return [w!, refine(b, full, vectors!, w!)];
+}
 rule('aten::_linalg_eigh', ({ b, outs }, { A, UPLO, compute_v }) => {
   if (numel(A.shape) === 0) return outs.map((o) => b.fill(o!, 0));
-  const lower = UPLO.toUpperCase() === 'L' ? A : mH(b, A);
-  const strict = tril(b, lower, -1);
-  const full = b.add(tril(b, lower), mH(b, strict));
-  const [vectors, w] = b.customCall('Eigh', [full], [A, outs[0]!], 'backend_config = "1,1,100,1e-7"');
-  return [w!, compute_v ? refine(b, full, vectors!, w!) : b.fill(outs[1]!, 0)];
+  const [w, v] = eigh(b, A, UPLO);
+  return [w, compute_v ? v : b.fill(outs[1]!, 0)];
 });
 
 /** Completes the first columns of U to an orthonormal basis of `columns`; null columns are replaced. */
@@ -112,6 +116,38 @@ rule('aten::_linalg_svd', ({ b, outs }, { A, full_matrices, compute_uv }) => {
   if (!compute_uv) return [b.fill(outs[0]!, 0), s, b.fill(outs[2]!, 0)];
   const left = completeBasis(b, u, full_matrices ? Math.max(m, n) : Math.min(m, n));
   return tall ? [left, s, mH(b, v)] : [v, s, mH(b, left)];
+});
+
+/** V·diag(1/s)·Uᴴ with the reciprocals of what is not above the tolerance left out. */
+rule('aten::linalg_pinv.atol_rtol_tensor', ({ b, out }, { self, atol, rtol, hermitian }) => {
+  if (numel(self.shape) === 0) return b.fill(out, 0);
+  const [m, n] = self.shape.slice(-2) as [number, number];
+  const tall = m >= n;
+  const svd = () => {
+    const { u, s, v } = jacobiSvd(b, tall ? self : mH(b, self));
+    return tall ? ([u, s, v] as const) : ([v, s, u] as const);
+  };
+  const spectral = () => {
+    const [w, v] = eigh(b, self, 'L');
+    return [v, w, v] as const;
+  };
+  const [left, values, right] = hermitian ? spectral() : svd();
+  const size = b.abs(values);
+  const last = size.shape.length - 1;
+  const largest = b.reduce(size, b.scalar(0, size.dtype), 'maximum', [last]);
+  const bound = (t: Op | undefined, missing: Op) =>
+    t === undefined ? missing : b.broadcast(b.convert(t, size.dtype), largest.shape);
+  const absolute = bound(atol, b.fill(largest, 0));
+  const epsilon = (size.dtype === 'float64' ? 2 ** -52 : 2 ** -23) * Math.max(m, n);
+  const relative = bound(
+    rtol,
+    b.select(b.compare('GT', absolute, b.fill(largest, 0)), b.fill(largest, 0), b.fill(largest, epsilon)),
+  );
+  const tolerance = b.maximum(absolute, b.multiply(relative, largest));
+  const kept = b.compare('GT', size, b.broadcastInDim(tolerance, size.shape, range(last)));
+  const inverse = b.select(kept, b.divide(b.fill(values, 1), values), b.fill(values, 0));
+  const scale = b.broadcastInDim(b.convert(inverse, right.dtype), right.shape, [...range(last), last + 1]);
+  return batchMatmul(b, b.multiply(right, scale), mH(b, left));
 });
 
 /** Taylor's series of degree 18 after halving until the norm is below 1, then squared back; the halvings are counted at run time. */

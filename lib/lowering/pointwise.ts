@@ -3,7 +3,7 @@ import type { Builder } from '../stablehlo/builder.js';
 import type { Op } from '../stablehlo/types.js';
 import { isComplex, isFloating, realOf } from '../torch/dtype.js';
 import { num, pointwise, renames, spread } from './common.js';
-import { NoLowering, rule } from './registry.js';
+import { rule } from './registry.js';
 
 renames({
   'aten::mul.Tensor': 'stablehlo.multiply',
@@ -273,13 +273,24 @@ export function logAddExp(b: Builder, x: Op, y: Op, base2 = false): Op {
   const same = b.and(b.compare('EQ', x, y), b.not(b.isFinite(x)));
   return b.select(same, x, b.add(b.maximum(x, y), tail));
 }
-pointwise('aten::logaddexp', ({ b, out }, { self, other }) => {
-  if (isComplex(out.dtype)) throw new NoLowering('complex logaddexp');
-  return logAddExp(b, self, other);
-});
+/** Of complex numbers: shifted by the one with the larger real part; NaN in either spoils both parts. */
+export function complexLogAddExp(b: Builder, x: Op, y: Op): Op {
+  const first = b.compare('GT', b.real(x), b.real(y));
+  const [high, low] = [b.select(first, x, y), b.select(first, y, x)];
+  const [top, bottom] = [b.real(high), b.real(low)];
+  const nothing = b.compare('EQ', top, b.fill(top, -Infinity));
+  const infinite = b.compare('EQ', bottom, b.fill(bottom, Infinity));
+  const sum = b.add(high, b.log1p(b.exp(b.subtract(low, high))));
+  const value = b.select(nothing, high, b.select(infinite, b.log(b.add(b.exp(low), b.exp(high))), sum));
+  return b.select(b.or(b.isNan(x), b.isNan(y)), b.fill(x, { re: NaN, im: NaN }), value);
+}
+pointwise('aten::logaddexp', ({ b, out }, { self, other }) =>
+  isComplex(out.dtype) ? complexLogAddExp(b, self, other) : logAddExp(b, self, other),
+);
 pointwise('aten::logaddexp2', ({ b, out }, { self, other }) => {
-  if (isComplex(out.dtype)) throw new NoLowering('complex logaddexp2');
-  return logAddExp(b, self, other, true);
+  if (!isComplex(out.dtype)) return logAddExp(b, self, other, true);
+  const scale = b.fill(out, Math.LN2);
+  return b.divide(complexLogAddExp(b, b.multiply(self, scale), b.multiply(other, scale)), scale);
 });
 
 /** 0 where x is 0, whatever log gives, but NaN where y is. */

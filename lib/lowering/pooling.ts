@@ -4,7 +4,7 @@ import { type Literal, numel, type Op, range, replaceAt } from '../stablehlo/typ
 import { isFloating } from '../torch/dtype.js';
 import { expandList, limit, opmath } from './common.js';
 import { scatterDim, takeRows } from './gather.js';
-import { NoLowering, type RuleContext, rule, rules } from './registry.js';
+import { type RuleContext, rule, rules } from './registry.js';
 
 interface Pool {
   readonly n: number;
@@ -145,9 +145,7 @@ function averagePool(ctx: RuleContext, self: Op, p: Average): Op {
   if (numel(out.shape) === 0) return b.fill(out, 0);
   const x = b.convert(self, opmath(self.dtype));
   const sum = b.reduceWindow(x, b.scalar(0, x.dtype), 'add', windowOf(p, x.shape, out.shape));
-  const y = isFloating(x.dtype) ? divideByCounts(b, sum, p, x.shape) : undefined;
-  if (y === undefined) throw new NoLowering('average pooling of integers');
-  return b.convert(y, out.dtype);
+  return b.convert(divideByCounts(b, sum, p, x.shape), out.dtype);
 }
 /** The windows' gradients, spread apart by the stride, are summed over the windows that cover an element. */
 function averagePoolBackward(ctx: RuleContext, grad: Op, p: Average): Op {
