@@ -1,5 +1,8 @@
 /** @file The functions of the top-level namespace: ATen's, Python's own, and those where JavaScript's one number type asks for a rule. */
+import { JorchError } from '../runtime/errors.js';
+import { type DType, isComplex, isFloating } from './dtype.js';
 import * as aten from './generated/ops.js';
+import { is_tensor } from './python.js';
 import type { Num, Tensor } from './python-types.js';
 import { Scalar } from './scalar.js';
 
@@ -57,5 +60,9 @@ export const where: typeof aten.where = ((condition: unknown, ...rest: unknown[]
   return (aten.where as (...args: unknown[]) => unknown)(condition, ...args);
 }) as typeof aten.where;
 
-export const is_floating_point = (input: Tensor): boolean => input.is_floating_point();
-export const is_complex = (input: Tensor): boolean => input.is_complex();
+const dtypeOf = (name: string, input: Tensor): DType => {
+  if (!is_tensor(input)) throw new JorchError('BAD_ARGUMENT', `${name}(): argument 'input' must be Tensor, not ${input === null ? 'null' : typeof input}`);
+  return input.dtype;
+};
+export const is_floating_point = (input: Tensor): boolean => isFloating(dtypeOf('is_floating_point', input));
+export const is_complex = (input: Tensor): boolean => isComplex(dtypeOf('is_complex', input));

@@ -16,6 +16,12 @@ function bad(name: string, message: string): never {
 
 /** Tensors given one by one or as one list. */
 type Tensors = readonly Tensor[] | readonly [readonly Tensor[]];
+/** The argument, if it is a tensor; these functions read its shape before any operator could refuse it. */
+function needTensor(name: string, argument: string, value: unknown): Tensor {
+  if (!isTensor(value)) bad(name, `argument '${argument}' must be Tensor, not ${value === null ? 'null' : typeof value}`);
+  return value as Tensor;
+}
+
 function tensorList(name: string, tensors: Tensors): readonly Tensor[] {
   const [first] = tensors;
   const list = (tensors.length === 1 && Array.isArray(first) ? first : tensors) as readonly unknown[];
@@ -37,6 +43,7 @@ export const block_diag = (...tensors: Tensors): Tensor => torch.block_diag(tens
 /** The shape that shapes broadcast to. https://docs.pytorch.org/docs/stable/generated/torch.broadcast_shapes.html */
 export function broadcast_shapes(...shapes: readonly (number | readonly number[])[]): number[] {
   const lists = shapes.map((s) => (typeof s === 'number' ? [s] : s));
+  for (const s of lists) if (!Array.isArray(s) || !s.every(Number.isInteger)) bad('broadcast_shapes', 'shapes must be integers or arrays of integers');
   const result: number[] = Array.from({ length: Math.max(0, ...lists.map((s) => s.length)) }, () => 1);
   for (const shape of lists) {
     shape.forEach((n, i) => {
@@ -287,7 +294,8 @@ export const nonzero = pyfn<{ input: Tensor; out: Tensor | null; as_tuple: boole
 /** Coordinates of flat indices, one tensor per dimension. https://docs.pytorch.org/docs/stable/generated/torch.unravel_index.html */
 export function unravel_index(indices: Tensor, shape: number | readonly number[]): Tensor[] {
   const sizes = typeof shape === 'number' ? [shape] : shape;
-  if (!/^u?int/.test(indices.dtype)) bad('unravel_index', `indices must be integers, got ${indices.dtype}`);
+  if (!Array.isArray(sizes)) bad('unravel_index', `shape must be an integer or an array of integers, got ${typeof shape}`);
+  if (!/^u?int/.test(needTensor('unravel_index', 'indices', indices).dtype)) bad('unravel_index', `indices must be integers, got ${indices.dtype}`);
   if (sizes.some((n) => n < 0)) bad('unravel_index', `shape must not be negative, got [${sizes.join(', ')}]`);
   return sizes.map((n, i) => indices.floor_divide(sizes.slice(i + 1).reduce((a, b) => a * b, 1)).remainder(n));
 }
@@ -360,7 +368,7 @@ export interface SvdLowrank {
 export const svd_lowrank = pyfn<{ A: Tensor; q: number | null; niter: number | null; M: Tensor | null }>(
   'svd_lowrank',
   [['A'], ['q', 6], ['niter', 2], ['M', null]],
-  ({ A, q, niter, M }) => lowRank(M === null ? A : A.sub(M.broadcast_to(A.shape)), q ?? 6, niter ?? 2),
+  ({ A, q, niter, M }) => lowRank(M === null ? needTensor('svd_lowrank', 'A', A) : A.sub(M.broadcast_to(A.shape)), q ?? 6, niter ?? 2),
 ) as SvdLowrank;
 /** Principal components, by the same algorithm. https://docs.pytorch.org/docs/stable/generated/torch.pca_lowrank.html */
 export interface PcaLowrank {
@@ -374,7 +382,7 @@ export const pca_lowrank = pyfn<{ A: Tensor; q: number | null; center: boolean; 
   'pca_lowrank',
   [['A'], ['q', null], ['center', true], ['niter', 2]],
   ({ A, q, center, niter }) => {
-    const [m, n] = A.shape.slice(-2) as [number, number];
+    const [m, n] = needTensor('pca_lowrank', 'A', A).shape.slice(-2) as [number, number];
     if (q !== null && !(q >= 0 && q <= Math.min(m, n)))
       bad('pca_lowrank', `q must lie in [0, ${Math.min(m, n)}], got ${q}`);
     return lowRank(center ? A.sub(A.mean([-2], true)) : A, q ?? Math.min(6, m, n), niter);
@@ -387,4 +395,4 @@ export const _segment_reduce = torch.segment_reduce;
 /** Whether a value is a tensor. https://docs.pytorch.org/docs/stable/generated/torch.is_tensor.html */
 export const is_tensor = (obj: unknown): obj is Tensor => isTensor(obj);
 /** Number of elements. https://docs.pytorch.org/docs/stable/generated/torch.numel.html */
-export const numel = (input: Tensor): number => input.shape.reduce((a, b) => a * b, 1);
+export const numel = (input: Tensor): number => needTensor('numel', 'input', input).shape.reduce((a, b) => a * b, 1);

@@ -193,8 +193,8 @@ const GETTERS: Record<string, (this: Tensor) => unknown> = {
 };
 
 const atDim = (values: readonly number[], dim: number, what: string): number => {
-  const value = values.at(dim);
-  if (value === undefined || !Number.isInteger(dim)) throw new JorchError('BAD_ARGUMENT', `${what}: dimension ${dim} of a tensor with ${values.length} dimensions`);
+  const value = Number.isInteger(dim) ? values.at(dim) : undefined;
+  if (value === undefined) throw new JorchError('BAD_ARGUMENT', `${what}: dimension ${String(dim)} of a tensor with ${values.length} dimensions`);
   return value;
 };
 
