@@ -23,7 +23,12 @@ export type OpFunction = (...args: unknown[]) => unknown;
 /** A tensor that a traced function met or was given. */
 export interface Capture {
   readonly tensor: Tensor;
-  readonly isArg: boolean;
+  /** The first argument leaf that it is; -1 for a tensor that the function met by itself. */
+  readonly leaf: number;
+  /** The capture whose `.grad` this is, or -1. */
+  readonly gradOf: number;
+  /** An argument that the function met by itself too: the program is right only for this very tensor. */
+  readonly closedOver: boolean;
   /** Its position among the graph's inputs; -1 when the program does not need its value. */
   readonly input: number;
   /** The value it holds after the run, or -1. */
@@ -54,9 +59,11 @@ export interface Trace {
   } | null;
 }
 
+/** An argument leaf or a captured tensor, or the `.grad` of one. */
 export interface Place {
   readonly isArg: boolean;
   readonly index: number;
+  readonly ofGrad?: boolean;
 }
 
 export interface TensorSpec {

@@ -84,12 +84,16 @@ class Builder {
 /** Where each capture is at call time: an argument leaf, or the n-th captured tensor. */
 const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Tensor[] } => {
   const captured: Tensor[] = [];
-  let args = 0;
-  const places = captures.map(({ isArg, tensor }): Place => {
-    if (isArg) return { isArg: true, index: args++ };
-    captured.push(tensor);
-    return { isArg: false, index: captured.length - 1 };
-  });
+  const places: Place[] = [];
+  for (const { leaf, closedOver, gradOf, tensor } of captures) {
+    if (gradOf >= 0) {
+      places.push({ ...places[gradOf]!, ofGrad: true });
+      continue;
+    }
+    // An argument that is captured as well is listed among the captured too: the call's identity check then pins it.
+    if (leaf < 0 || closedOver) captured.push(tensor);
+    places.push(leaf >= 0 ? { isArg: true, index: leaf } : { isArg: false, index: captured.length - 1 });
+  }
   return { places, captured };
 };
 

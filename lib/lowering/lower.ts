@@ -4,7 +4,7 @@ import { isIdentity, physicalOrder } from '../compile/layout.js';
 import { Builder } from '../stablehlo/builder.js';
 import { BuilderError, type Op, sameShape, typeText } from '../stablehlo/types.js';
 import { encodeCall, isValue } from './aten-call.js';
-import { type Optimize, prefersAten } from './prefer.js';
+import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
 
 export interface LowerOptions {
@@ -165,9 +165,18 @@ class Lowering {
       attrs,
       effect,
     );
+    const failure = FAILURE_FLAGS[node.op];
     outs.forEach((v, i) => {
-      this.ops.set(v.id, results[i]!);
+      const result = results[i]!;
+      this.ops.set(v.id, failure?.[0] === i ? this.poisoned(result, results[failure[1]]!) : result);
     });
+  }
+
+  /** NaN wherever the flag, one per matrix, is set. */
+  private poisoned(result: Op, flag: Op): Op {
+    const { b } = this;
+    const batch = flag.shape.map((_, d) => d);
+    return b.select(b.broadcastInDim(b.compare('NE', flag, b.fill(flag, 0)), result.shape, batch), b.fill(result, Number.NaN), result);
   }
 }
 

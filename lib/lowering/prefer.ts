@@ -57,3 +57,13 @@ const strided = ({ shape, strides }: Value): boolean =>
 /** Whether the node should run as an ATen call on the CPU although its operator has a lowering. */
 export const prefersAten = (node: Node, optimize: Optimize): boolean =>
   chosen[optimize].has(node.op) && !(LAYOUT_SENSITIVE.has(node.op) && strided(node.args.A as Value));
+
+/**
+ * Calls that report a failed factorisation in a result of their own: [what they computed, the flag]. Where the flag is set the program gives NaN, as
+ * XLA's own factorisations do; libtorch's kernels leave what they had.
+ */
+export const FAILURE_FLAGS: Readonly<Record<string, readonly [result: number, flag: number]>> = {
+  'aten::linalg_cholesky_ex': [0, 1],
+  'aten::linalg_inv_ex': [0, 1],
+  'aten::_linalg_solve_ex': [0, 3],
+};

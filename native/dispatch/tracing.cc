@@ -1,6 +1,7 @@
 #include "dispatch/tracing.h"
 
 #include <ATen/ScalarOps.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_strided.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -23,6 +24,11 @@ at::Tensor lifted(const at::Tensor& tensor) {
   if (auto* tracer = trace::current()) return tracer->lift(tensor);
   if (trace::isTraceTensor(tensor)) leaked();
   return tensor;
+}
+
+void refuseAutocast() {
+  if (at::autocast::is_autocast_enabled(at::kCPU))
+    throw JsError("BAD_ARGUMENT", "autocast has no effect on a traced function yet and would be ignored silently; cast explicitly (x.bfloat16()) inside compile(), or run this part uncompiled");
 }
 
 bool isTraced(const at::Tensor& tensor) {
@@ -97,13 +103,16 @@ std::vector<napi_value> elements(napi_env env, napi_value array) {
 
 void set(napi_env env, napi_value object, const char* name, napi_value value) { check(env, napi_set_named_property(env, object, name, value)); }
 
-napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, const trace::Effect& effect) {
-  napi_value object, isArg, cleared;
+// `leaf`: the first argument leaf that it is, -1 for a tensor that the function met by itself.
+napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, const trace::Effect& effect, int64_t leaf) {
+  napi_value object, closedOver, cleared;
   check(env, napi_create_object(env, &object));
-  check(env, napi_get_boolean(env, capture.isArg, &isArg));
+  check(env, napi_get_boolean(env, capture.closedOver, &closedOver));
   check(env, napi_get_boolean(env, effect.gradCleared, &cleared));
   set(env, object, "tensor", wrap(addon, env, capture.eager));
-  set(env, object, "isArg", isArg);
+  set(env, object, "leaf", number(env, static_cast<double>(leaf)));
+  set(env, object, "gradOf", number(env, static_cast<double>(capture.gradOf)));
+  set(env, object, "closedOver", closedOver);
   set(env, object, "input", number(env, static_cast<double>(capture.inputIndex)));
   set(env, object, "mutated", number(env, static_cast<double>(effect.mutated)));
   set(env, object, "grad", number(env, static_cast<double>(effect.grad)));
@@ -158,14 +167,22 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
     napi_value args[2];
     check(env, napi_get_cb_info(env, info, &count, args, nullptr, nullptr));
     Addon& addon = Addon::of(env);
+    refuseAutocast();
     trace::Tracer tracer;
     trace::TraceScope scope(tracer);
     napi_value twins;
+    std::vector<int64_t> leafOf;  // by capture
     const auto given = elements(env, args[1]);
     check(env, napi_create_array_with_length(env, given.size(), &twins));
     for (size_t i = 0; i < given.size(); i++) {
       const at::Tensor& eager = wrapArgument(addon, env, given[i], "an argument").tensor();
-      check(env, napi_set_element(env, twins, i, wrap(addon, env, tracer.input(eager, eager.requires_grad()))));
+      const at::Tensor twin = tracer.input(eager, eager.requires_grad());
+      // A tensor given twice is one capture.
+      size_t k = 0;
+      while (!tracer.captures()[k].twin.is_same(twin)) k++;
+      leafOf.resize(tracer.captures().size(), -1);
+      if (leafOf[k] < 0) leafOf[k] = static_cast<int64_t>(i);
+      check(env, napi_set_element(env, twins, i, wrap(addon, env, twin)));
     }
     const auto results = elements(env, call(env, args[0], {twins}));
     std::vector<at::Tensor> traced;
@@ -187,7 +204,7 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
     const auto effects = tracer.effects();
     const Joint joint = traceBackward(tracer, traced, isNew);
     check(env, napi_create_array_with_length(env, captured, &captures));
-    for (size_t k = 0; k < captured; k++) check(env, napi_set_element(env, captures, k, captureJs(addon, env, tracer.captures()[k], effects[k])));
+    for (size_t k = 0; k < captured; k++) check(env, napi_set_element(env, captures, k, captureJs(addon, env, tracer.captures()[k], effects[k], k < leafOf.size() ? leafOf[k] : -1)));
     check(env, napi_create_object(env, &record));
     set(env, record, "graph", trace::toJs(Napi::Env(env), tracer.graph()));
     set(env, record, "outputs", outputs);

@@ -31,18 +31,19 @@ struct Signature {
   bool requiresGrad;
   bool hasGrad;
 
-  static Signature of(const at::Tensor& t, bool isCapture) {
-    Signature s{{}, t.scalar_type(), t.requires_grad(), isCapture && t.is_leaf() && t.grad().defined()};
+  static bool gradDefined(const at::Tensor& t) { return t.requires_grad() && t.is_leaf() && t.grad().defined(); }
+  static Signature of(const at::Tensor& t) {
+    Signature s{{}, t.scalar_type(), t.requires_grad(), gradDefined(t)};
     s.sizesAndStrides.append(t.sizes().begin(), t.sizes().end());
     s.sizesAndStrides.append(t.strides().begin(), t.strides().end());
     return s;
   }
-  bool matches(const at::Tensor& t, bool isCapture) const {
+  bool matches(const at::Tensor& t) const {
     const size_t n = t.dim();
     if (n * 2 != sizesAndStrides.size() || t.scalar_type() != dtype || t.requires_grad() != requiresGrad) return false;
     if (!std::equal(t.sizes().begin(), t.sizes().end(), sizesAndStrides.begin())) return false;
     if (!std::equal(t.strides().begin(), t.strides().end(), sizesAndStrides.begin() + n)) return false;
-    return !isCapture || hasGrad == (t.is_leaf() && t.grad().defined());
+    return hasGrad == gradDefined(t);
   }
 };
 
@@ -56,10 +57,12 @@ uint64_t modes() {
   return bits;
 }
 
-// Where a parameter of the program comes from, and where a result goes: argument leaf k, or captured tensor k.
+// Where a parameter of the program comes from, and where a result goes: argument leaf k, or captured tensor k, or the
+// .grad of one.
 struct Place {
   bool isArg;
   uint32_t index;
+  bool ofGrad = false;
 };
 
 struct ResultPlan {
@@ -87,11 +90,32 @@ struct Entry {
   std::vector<ResultPlan> results;
   std::vector<EffectPlan> effects;
   std::vector<Place> clearedGrads;
-  std::vector<uint32_t> aliases;  // only for programs with effects: which parameters share memory
+  // Which arguments and captured tensors are one: the same tensor (checked if any were), or, for a program that changes
+  // something, tensors in the same memory.
+  std::vector<uint32_t> sameTensor, sameMemory;
   Shape shape;
   std::unique_ptr<Program> program;
   std::shared_ptr<program::BackwardPlan> backward;  // for calls that autograd records
 };
+
+// Tensors numbered by what `keyOf` says of them: the first of each kind gives the number.
+template <class KeyOf>
+std::vector<uint32_t> pattern(c10::ArrayRef<at::Tensor> args, c10::ArrayRef<at::Tensor> captures, KeyOf keyOf) {
+  std::vector<uint32_t> result;
+  ska::flat_hash_map<const void*, uint32_t> seen;
+  for (const auto& list : {args, captures})
+    for (const auto& tensor : list) result.push_back(seen.emplace(keyOf(tensor), static_cast<uint32_t>(result.size())).first->second);
+  return result;
+}
+
+const void* tensorOf(const at::Tensor& t) { return t.unsafeGetTensorImpl(); }
+const void* memoryOf(const at::Tensor& t) { return t.has_storage() ? static_cast<const void*>(t.storage().unsafeGetStorageImpl()) : tensorOf(t); }
+
+bool hasTwins(const std::vector<uint32_t>& numbers) {
+  for (uint32_t i = 0; i < numbers.size(); i++)
+    if (numbers[i] != i) return true;
+  return false;
+}
 
 class CompiledWrap {
  public:
@@ -111,24 +135,17 @@ class CompiledWrap {
  private:
   static bool matches(const Entry& entry, c10::ArrayRef<at::Tensor> args) {
     for (size_t i = 0; i < args.size(); i++)
-      if (!entry.args[i].matches(args[i], false)) return false;
+      if (!entry.args[i].matches(args[i])) return false;
     for (size_t i = 0; i < entry.captures.size(); i++)
-      if (!entry.captureSignatures[i].matches(entry.captures[i], true)) return false;
-    return true;
+      if (!entry.captureSignatures[i].matches(entry.captures[i])) return false;
+    if (!entry.sameTensor.empty() && pattern(args, entry.captures, tensorOf) != entry.sameTensor) return false;
+    return entry.sameMemory.empty() || pattern(args, entry.captures, memoryOf) == entry.sameMemory;
   }
 };
 
 const at::Tensor& at_(const Entry& entry, c10::ArrayRef<at::Tensor> args, Place place) {
-  return place.isArg ? args[place.index] : entry.captures[place.index];
-}
-
-// Parameters numbered by the memory they live in.
-std::vector<uint32_t> aliasPattern(c10::ArrayRef<at::Tensor> tensors) {
-  std::vector<uint32_t> pattern(tensors.size());
-  ska::flat_hash_map<const void*, uint32_t> seen;
-  for (uint32_t i = 0; i < tensors.size(); i++)
-    pattern[i] = seen.emplace(tensors[i].has_storage() ? static_cast<const void*>(tensors[i].storage().unsafeGetStorageImpl()) : &tensors[i], i).first->second;
-  return pattern;
+  const at::Tensor& owner = place.isArg ? args[place.index] : entry.captures[place.index];
+  return place.ofGrad ? owner.grad() : owner;
 }
 
 using Tensors = c10::SmallVector<at::Tensor, 8>;
@@ -148,6 +165,7 @@ napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensor
   for (Place place : entry.clearedGrads) at_(entry, args, place).mutable_grad() = at::Tensor();
   const auto resultAt = [&](const ResultPlan& plan) {
     if (plan.output >= 0) return wrap(addon, env, outputs[plan.output]);
+    if (plan.same.ofGrad) return wrap(addon, env, at_(entry, args, plan.same));
     if (plan.same.isArg) return argObjects[plan.same.index];
     napi_value object = nullptr;
     check(env, napi_get_reference_value(env, entry.captureObjects[plan.same.index], &object));
@@ -213,11 +231,6 @@ napi_value callCompiled(napi_env env, napi_callback_info info) {
     readLeaves(addon, env, args[1], leaves);
     Entry* entry = compiled.find(structure, leaves.tensors);
     if (!entry) return nullptr;
-    if (!entry->aliases.empty()) {
-      Tensors parameters;
-      for (Place place : entry->parameters) parameters.push_back(at_(*entry, leaves.tensors, place));
-      if (aliasPattern(parameters) != entry->aliases) return nullptr;
-    }
     return translated(env, "BAD_ARGUMENT", [&] { return runEntry(addon, env, *entry, leaves.tensors, leaves.objects); });
   });
 }
@@ -229,7 +242,9 @@ std::vector<int64_t> longs(const Napi::Value& value) {
   return result;
 }
 
-Place placeFrom(const Napi::Object& object) { return {object.Get("isArg").ToBoolean(), object.Get("index").As<Napi::Number>().Uint32Value()}; }
+Place placeFrom(const Napi::Object& object) {
+  return {object.Get("isArg").ToBoolean(), object.Get("index").As<Napi::Number>().Uint32Value(), object.Get("ofGrad").ToBoolean()};
+}
 
 template <class Each>
 void forEach(const Napi::Value& value, Each each) {
@@ -327,7 +342,7 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
     entry.id = spec.Get("id").As<Napi::Number>().Uint32Value();
     entry.structure = Napi::Value(env, args[0]).As<Napi::Number>().Uint32Value();
     entry.mode = modes();
-    for (const auto& leaf : leaves.tensors) entry.args.push_back(Signature::of(leaf, false));
+    for (const auto& leaf : leaves.tensors) entry.args.push_back(Signature::of(leaf));
     entry.program = programFrom(env, spec);
     forEach(spec.Get("parameters"), [&](const Napi::Object& o) { entry.parameters.push_back(placeFrom(o)); });
     forEach(spec.Get("results"), [&](const Napi::Object& o) {
@@ -346,13 +361,11 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
     forEach(spec.Get("captures"), [&](const Napi::Object& o) {
       const at::Tensor& tensor = wrapArgument(addon, env, o, "a captured tensor").tensor();
       entry.captures.push_back(tensor);
-      entry.captureSignatures.push_back(Signature::of(tensor, true));
+      entry.captureSignatures.push_back(Signature::of(tensor));
     });
-    if (!entry.effects.empty()) {
-      Tensors parameters;
-      for (Place place : entry.parameters) parameters.push_back(at_(entry, leaves.tensors, place));
-      entry.aliases = aliasPattern(parameters);
-    }
+    entry.sameTensor = pattern(leaves.tensors, entry.captures, tensorOf);
+    if (!hasTwins(entry.sameTensor)) entry.sameTensor.clear();
+    if (!entry.effects.empty()) entry.sameMemory = pattern(leaves.tensors, entry.captures, memoryOf);
     forEach(spec.Get("captures"), [&](const Napi::Object& o) {
       napi_ref reference;
       check(env, napi_create_reference(env, o, 1, &reference));

@@ -91,7 +91,9 @@ at::Tensor Tracer::capture(const at::Tensor& eager, bool requiresGrad, bool isAr
   byIdentity_[eager.unsafeGetTensorImpl()] = at;
   const at::Tensor& grad = eager.is_leaf() && !eager.is_inference() ? eager.grad() : at::Tensor();
   if (grad.defined()) {
+    const size_t next = captures_.size();
     at::Tensor gradTwin = lift(grad);
+    if (captures_.size() > next) captures_[next].gradOf = static_cast<int64_t>(at);
     captures_[at].gradWasDefined = true;
     captures_[at].gradTwin = gradTwin;
     twin.mutable_grad() = gradTwin;
@@ -114,8 +116,10 @@ at::Tensor Tracer::lift(const at::Tensor& t) {
     fn::sync(t);  // an inner trace captures a tensor of an outer one
   }
   const auto known = byIdentity_.find(t.unsafeGetTensorImpl());
-  if (known != byIdentity_.end()) return captures_[known->second].twin;
-  return capture(t, t.requires_grad(), false);
+  if (known == byIdentity_.end()) return capture(t, t.requires_grad(), false);
+  Capture& met = captures_[known->second];
+  met.closedOver |= met.isArg;  // the function has its twin as an argument and reaches for the tensor itself
+  return met.twin;
 }
 
 at::Tensor Tracer::constant(const at::Tensor& cpu) {

@@ -39,6 +39,8 @@ struct Capture {
   bool isArg;
   bool gradWasDefined;
   at::Tensor gradTwin;  // what the twin's .grad was when lifted
+  int64_t gradOf = -1;      // the capture whose .grad this is: looked up through it at every call
+  bool closedOver = false;  // an argument that the function also met by itself: it must be this very tensor
 };
 
 /** What became of a capture, after the run; -1 means unchanged. */
