@@ -1,0 +1,33 @@
+/** @file Loops that never return to the event loop do not let memory grow: garbage collection knows the real sizes. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+/** By how many MiB a fresh process grows in this loop. */
+const growth = (loop: string): number => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(__dirname, 'fixtures', 'memory.js'), loop], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
+  return Number(stdout);
+};
+
+describe('memory in synchronous loops', function () {
+  this.timeout(300_000);
+
+  it('100 000 compiled calls grow the process by less than 100 MiB', () => {
+    assert.ok(growth('compiled calls') < 100);
+  });
+
+  it('50 000 eager operators of 1 MiB grow it by at most 256 MiB', () => {
+    assert.ok(growth('eager operators of 1 MiB') <= 256);
+  });
+
+  it('20 000 compiled results of 1 MiB grow it by at most 256 MiB', () => {
+    assert.ok(growth('compiled results of 1 MiB') <= 256);
+  });
+
+  it('20 000 eager backward passes grow it by less than 100 MiB', () => {
+    assert.ok(growth('eager backward') < 100);
+  });
+});
