@@ -274,7 +274,7 @@ export function logAddExp(b: Builder, x: Op, y: Op, base2 = false): Op {
   return b.select(same, x, b.add(b.maximum(x, y), tail));
 }
 /** Of complex numbers: shifted by the one with the larger real part; NaN in either spoils both parts. */
-export function complexLogAddExp(b: Builder, x: Op, y: Op): Op {
+function complexLogAddExp(b: Builder, x: Op, y: Op): Op {
   const first = b.compare('GT', b.real(x), b.real(y));
   const [high, low] = [b.select(first, x, y), b.select(first, y, x)];
   const [top, bottom] = [b.real(high), b.real(low)];

@@ -3,8 +3,8 @@ import type { Builder } from '../stablehlo/builder.js';
 import type { Literal, Op } from '../stablehlo/types.js';
 import { isComplex, isFloating } from '../torch/dtype.js';
 import { limit, opmath, wrapDim } from './common.js';
-import { complexLogAddExp, logAddExp } from './pointwise.js';
-import { type RuleContext, rule } from './registry.js';
+import { logAddExp } from './pointwise.js';
+import { NoLowering, type RuleContext, rule } from './registry.js';
 
 /** `combine(earlier, later)` must be associative; `identities` leave the other operand as it is. */
 export function scan(
@@ -33,8 +33,9 @@ function scanOne(ctx: RuleContext, self: Op, dim: number, identity: Literal, com
 rule('aten::cumsum', (ctx, { self, dim }) => scanOne(ctx, self, dim, 0, (x, y) => ctx.b.add(x, y)));
 rule('aten::cumprod', (ctx, { self, dim }) => scanOne(ctx, self, dim, 1, (x, y) => ctx.b.multiply(x, y)));
 rule('aten::_logcumsumexp', (ctx, { self, dim }) => {
-  if (!isComplex(self.dtype)) return scanOne(ctx, self, dim, -Infinity, (x, y) => logAddExp(ctx.b, x, y));
-  return scanOne(ctx, self, dim, { re: -Infinity, im: 0 }, (x, y) => complexLogAddExp(ctx.b, x, y));
+  // The phase depends on the order of the additions, by whole turns: only libtorch's own order gives libtorch's answer.
+  if (isComplex(self.dtype)) throw new NoLowering('complex logcumsumexp');
+  return scanOne(ctx, self, dim, -Infinity, (x, y) => logAddExp(ctx.b, x, y));
 });
 /** The latest of equal extrema wins, and a NaN from its place on. */
 for (const [name, side] of [
