@@ -13,7 +13,9 @@ const median = (bench: Bench, name: string): number => {
 
 const main = async (): Promise<void> => {
   const rows: { name: string; eager: number; compiled: number; ratio: number }[] = [];
-  console.log(`${'median of one call, µs'.padEnd(66)}${'eager'.padStart(12)}${'compiled'.padStart(12)}${'ratio'.padStart(9)}`);
+  console.log(
+    `${'median of one call, µs'.padEnd(66)}${'eager'.padStart(12)}${'compiled'.padStart(12)}${'ratio'.padStart(9)}`,
+  );
   for (const { name, eager, compiled } of workloads()) {
     if (values.only !== undefined && !name.includes(values.only)) continue;
     const bench = new Bench({ time: 700, warmupTime: 300 });
@@ -22,9 +24,18 @@ const main = async (): Promise<void> => {
     const row = { name, eager: median(bench, 'eager'), compiled: median(bench, 'compiled'), ratio: 0 };
     row.ratio = row.compiled / row.eager;
     rows.push(row);
-    console.log(name.padEnd(66) + row.eager.toFixed(1).padStart(12) + row.compiled.toFixed(1).padStart(12) + `${row.ratio.toFixed(3)}×`.padStart(9));
+    console.log(
+      name.padEnd(66) +
+        row.eager.toFixed(1).padStart(12) +
+        row.compiled.toFixed(1).padStart(12) +
+        `${row.ratio.toFixed(3)}×`.padStart(9),
+    );
   }
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ node: process.version, date: new Date().toISOString(), rows }, null, 2)}\n`);
+  if (values.json !== undefined)
+    writeFileSync(
+      values.json,
+      `${JSON.stringify({ node: process.version, date: new Date().toISOString(), rows }, null, 2)}\n`,
+    );
 };
 
 void main();

@@ -1,6 +1,7 @@
 /** @file What is timed: the same function eagerly and compiled, on the same inputs. */
-import * as torch from '../lib/index.js';
+
 import type { Tensor } from '../lib/index.js';
+import * as torch from '../lib/index.js';
 
 export interface Workload {
   readonly name: string;
@@ -17,7 +18,11 @@ const withGradient =
     return [value, torch.autograd.grad([value], [leaf])[0]!];
   };
 
-const seed = (x: Tensor): Tensor => torch.sin(x).add(torch.exp(x.mul(2))).sum();
+const seed = (x: Tensor): Tensor =>
+  torch
+    .sin(x)
+    .add(torch.exp(x.mul(2)))
+    .sum();
 
 export const rosenbrock = (x: Tensor): Tensor => {
   const next = x.at('1:');
@@ -36,14 +41,23 @@ const pointwiseChain = (x: Tensor): Tensor => {
   return y;
 };
 
-const minimum = (compile: boolean) => () => torch.minimize(rosenbrock, torch.full([100], 2, { dtype: 'float64' }), { method: 'BFGS', compile });
+const minimum = (compile: boolean) => () =>
+  torch.minimize(rosenbrock, torch.full([100], 2, { dtype: 'float64' }), { method: 'BFGS', compile });
 
 export const workloads = (): Workload[] => [
   workload('x + 1, 16 elements', (x) => x.add(1), torch.zeros([16])),
   workload('seed, value and gradient, 10×10', withGradient(seed), torch.zeros([10, 10])),
   workload('seed, value and gradient, 1000×1000', withGradient(seed), torch.zeros([1000, 1000])),
-  workload('Rosenbrock, value and gradient, N = 100', withGradient(rosenbrock), torch.full([100], 2, { dtype: 'float64' })),
+  workload(
+    'Rosenbrock, value and gradient, N = 100',
+    withGradient(rosenbrock),
+    torch.full([100], 2, { dtype: 'float64' }),
+  ),
   workload('100 pointwise operators, 16 elements', pointwiseChain, torch.zeros([16])),
   workload('100 pointwise operators, 10⁶ elements', pointwiseChain, torch.zeros([1_000_000])),
-  { name: 'BFGS to convergence, Rosenbrock N = 100 (compilation included)', eager: minimum(false), compiled: minimum(true) },
+  {
+    name: 'BFGS to convergence, Rosenbrock N = 100 (compilation included)',
+    eager: minimum(false),
+    compiled: minimum(true),
+  },
 ];

@@ -4,12 +4,18 @@ import { native } from './runtime/load.js';
 import type { Tensor } from './torch/tensor.js';
 
 type Many = Tensor | readonly Tensor[];
-const list = (value: Many): readonly Tensor[] => (Array.isArray(value) ? (value as readonly Tensor[]) : [value as Tensor]);
+const list = (value: Many): readonly Tensor[] =>
+  Array.isArray(value) ? (value as readonly Tensor[]) : [value as Tensor];
 
 const checkKeys = (name: string, options: unknown, known: readonly string[]): void => {
-  if (typeof options !== 'object' || options === null) throw new JorchError('BAD_ARGUMENT', `${name}: options must be an object with ${known.join(', ')}, not ${options === null ? 'null' : typeof options}`);
+  if (typeof options !== 'object' || options === null)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${name}: options must be an object with ${known.join(', ')}, not ${options === null ? 'null' : typeof options}`,
+    );
   for (const key of Object.keys(options)) {
-    if (!known.includes(key)) throw new JorchError('BAD_ARGUMENT', `${name}: got an unexpected keyword '${key}'; it takes ${known.join(', ')}`);
+    if (!known.includes(key))
+      throw new JorchError('BAD_ARGUMENT', `${name}: got an unexpected keyword '${key}'; it takes ${known.join(', ')}`);
   }
 };
 
@@ -24,8 +30,19 @@ export const backward = (
   options: { retain_graph?: boolean; create_graph?: boolean; inputs?: Many } = {},
 ): void => {
   checkKeys('backward', options, ['retain_graph', 'create_graph', 'inputs']);
-  const gradients = grad_tensors === undefined ? [] : Array.isArray(grad_tensors) ? (grad_tensors as readonly (Tensor | null)[]) : [grad_tensors as Tensor];
-  native().backward(list(tensors), gradients, options.retain_graph, options.create_graph ?? false, options.inputs === undefined ? [] : list(options.inputs));
+  const gradients =
+    grad_tensors === undefined
+      ? []
+      : Array.isArray(grad_tensors)
+        ? (grad_tensors as readonly (Tensor | null)[])
+        : [grad_tensors as Tensor];
+  native().backward(
+    list(tensors),
+    gradients,
+    options.retain_graph,
+    options.create_graph ?? false,
+    options.inputs === undefined ? [] : list(options.inputs),
+  );
 };
 
 export interface GradOptions {
@@ -42,12 +59,29 @@ export interface GradOptions {
  */
 export function grad(outputs: Many, inputs: Many, options: GradOptions & { allow_unused: true }): (Tensor | null)[];
 export function grad(outputs: Many, inputs: Many, options?: GradOptions): Tensor[];
-export function grad(outputs: Many, inputs: Many, grad_outputs?: Tensor | readonly (Tensor | null)[] | null, options?: GradOptions): Tensor[];
-export function grad(outputs: Many, inputs: Many, third?: GradOptions | Tensor | readonly (Tensor | null)[] | null, fourth?: GradOptions): (Tensor | null)[] {
+export function grad(
+  outputs: Many,
+  inputs: Many,
+  grad_outputs?: Tensor | readonly (Tensor | null)[] | null,
+  options?: GradOptions,
+): Tensor[];
+export function grad(
+  outputs: Many,
+  inputs: Many,
+  third?: GradOptions | Tensor | readonly (Tensor | null)[] | null,
+  fourth?: GradOptions,
+): (Tensor | null)[] {
   const positional = third === null || Array.isArray(third) || (third !== undefined && native().isTensor(third));
   const options: GradOptions = (positional ? fourth : (third as GradOptions | undefined)) ?? {};
   checkKeys('grad', options, ['grad_outputs', 'retain_graph', 'create_graph', 'allow_unused']);
   const given = (positional ? third : options.grad_outputs) ?? [];
   const gradOutputs = Array.isArray(given) ? (given as readonly (Tensor | null)[]) : [given as Tensor];
-  return native().grad(list(outputs), list(inputs), gradOutputs, options.retain_graph, options.create_graph ?? false, options.allow_unused ?? false);
+  return native().grad(
+    list(outputs),
+    list(inputs),
+    gradOutputs,
+    options.retain_graph,
+    options.create_graph ?? false,
+    options.allow_unused ?? false,
+  );
 }

@@ -1,14 +1,22 @@
 /** @file The public surface: `import * as torch from 'jorch'` reads like Python's torch. */
 export * as autograd from './autograd.js';
-export { type Compiled, type CompileOptions, type CompileStats, compile, type Explanation, type LoweredProgram } from './compile/compile.js';
+export {
+  type Compiled,
+  type CompileOptions,
+  type CompileStats,
+  compile,
+  type Explanation,
+  type LoweredProgram,
+} from './compile/compile.js';
 export * from './optimize/index.js';
 export { type ErrorCode, isJorchError, JorchError } from './runtime/errors.js';
 export { type Runtime, runtime } from './runtime/info.js';
 export { frombuffer, type NestedData, type NestedList, type TensorOptions, tensor } from './torch/data.js';
 export { type Device, device } from './torch/device.js';
 export * from './torch/dtype-names.js';
-export { type PrintOptions, set_printoptions } from './torch/format.js';
 export { expr } from './torch/expression.js';
+export { type PrintOptions, set_printoptions } from './torch/format.js';
+export * from './torch/functions.js';
 export { Generator, initial_seed, manual_seed } from './torch/generator.js';
 export { type Index, type Slice, slice } from './torch/indexing.js';
 export { keep, memory, scope } from './torch/memory.js';
@@ -27,5 +35,4 @@ export {
 export { ops } from './torch/runtime-ops.js';
 export { Scalar } from './torch/scalar.js';
 export type { Shape, Tensor } from './torch/tensor.js';
-export * from './torch/functions.js';
 export * as tree from './tree.js';

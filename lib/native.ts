@@ -145,7 +145,13 @@ export interface Native {
   toBytes(tensor: Tensor): ArrayBuffer;
   item(tensor: Tensor): number | boolean | { re: number; im: number };
 
-  backward(tensors: readonly Tensor[], gradients: readonly (Tensor | null)[], retain: boolean | undefined, create: boolean, inputs: readonly Tensor[]): void;
+  backward(
+    tensors: readonly Tensor[],
+    gradients: readonly (Tensor | null)[],
+    retain: boolean | undefined,
+    create: boolean,
+    inputs: readonly Tensor[],
+  ): void;
   grad(
     outputs: readonly Tensor[],
     inputs: readonly Tensor[],
@@ -170,6 +176,14 @@ export interface Native {
   setRules(names: readonly string[]): void;
   setLineReader(read: () => string): void;
 
-  compileProgram(plugin: string, stablehlo: string, options: Readonly<Record<string, boolean | number | string>>): Executable;
-  optimizedProgram(executable: Executable): { format: string; bytes: Buffer; memory: Readonly<Record<'code' | 'arguments' | 'outputs' | 'temporaries', number>> };
+  compileProgram(
+    plugin: string,
+    stablehlo: string,
+    options: Readonly<Record<string, boolean | number | string>>,
+  ): Executable;
+  optimizedProgram(executable: Executable): {
+    format: string;
+    bytes: Buffer;
+    memory: Readonly<Record<'code' | 'arguments' | 'outputs' | 'temporaries', number>>;
+  };
 }

@@ -35,7 +35,8 @@ export const flatten = (value: unknown): Flat => {
       leaves.push(v);
       return TENSOR;
     }
-    if (open.has(v)) throw new JorchError('BAD_ARGUMENT', 'a value that contains itself cannot be taken apart into tensors');
+    if (open.has(v))
+      throw new JorchError('BAD_ARGUMENT', 'a value that contains itself cannot be taken apart into tensors');
     open.add(v);
     let structure: Structure;
     if (Array.isArray(v)) structure = { kind: 'array', items: v.map(visit) };
@@ -75,9 +76,13 @@ const identities = new WeakMap<object, number>();
 /** Symbols cannot all be held weakly (registered ones never die); there are few, and they are small. */
 const symbols = new Map<symbol, number>();
 const identity = (value: object | symbol): number => {
-  const ids: { get(key: object | symbol): number | undefined; set(key: object | symbol, id: number): unknown } = typeof value === 'symbol' ? (symbols as never) : (identities as never);
+  const ids: { get(key: object | symbol): number | undefined; set(key: object | symbol, id: number): unknown } =
+    typeof value === 'symbol' ? (symbols as never) : (identities as never);
   let id = ids.get(value);
-  if (id === undefined) ids.set(value, (id = nextIdentity++));
+  if (id === undefined) {
+    id = nextIdentity++;
+    ids.set(value, id);
+  }
   return id;
 };
 

@@ -23,14 +23,22 @@ const fail = (text) => {
 
 /** Runs a command quietly; its output is shown only when it fails. */
 const run = (command, args, env = {}) => {
-  const result = spawnSync(command, args, { cwd: root, env: { ...process.env, ...env }, encoding: 'utf8', maxBuffer: 1 << 28 });
-  if (result.error || result.status !== 0) fail(`${command} ${args.join(' ')} failed:\n${result.error ?? ''}${result.stdout ?? ''}${result.stderr ?? ''}`);
+  const result = spawnSync(command, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
+  if (result.error || result.status !== 0)
+    fail(`${command} ${args.join(' ')} failed:\n${result.error ?? ''}${result.stdout ?? ''}${result.stderr ?? ''}`);
 };
 
 const prerequisites = () => {
   const [major] = process.versions.node.split('.').map(Number);
-  if (major < 20) fail(`Node.js 20 or newer is needed, this is ${process.versions.node}; get it with: npm install -g n && n 22`);
-  if (process.platform !== 'linux' || process.arch !== 'x64') fail(`jorch runs on Linux x64 today; this is ${process.platform} ${process.arch}`);
+  if (major < 20)
+    fail(`Node.js 20 or newer is needed, this is ${process.versions.node}; get it with: npm install -g n && n 22`);
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    fail(`jorch runs on Linux x64 today; this is ${process.platform} ${process.arch}`);
   const needs = [
     ['python3', ['--version'], 'Python 3', 'apt-get install python3 python3-pip'],
     ['python3', ['-m', 'pip', '--version'], 'pip for Python 3', 'apt-get install python3-pip'],
@@ -39,7 +47,8 @@ const prerequisites = () => {
     ['make', ['--version'], 'make', 'apt-get install make'],
   ];
   for (const [command, args, what, get] of needs) {
-    if (spawnSync(command, args, { stdio: 'ignore' }).status !== 0) fail(`${what} is needed and was not found; get it with: ${get}`);
+    if (spawnSync(command, args, { stdio: 'ignore' }).status !== 0)
+      fail(`${what} is needed and was not found; get it with: ${get}`);
   }
 };
 
@@ -58,7 +67,8 @@ const digest = (files, extra = '') => {
 /** Runs `make` unless the stamp says that it ran for the same inputs and the results are there. */
 const step = async (name, key, results, make) => {
   const stamp = join(root, 'build', `${name}.stamp`);
-  const done = results.every((file) => existsSync(join(root, file))) && existsSync(stamp) && readFileSync(stamp, 'utf8') === key;
+  const done =
+    results.every((file) => existsSync(join(root, file))) && existsSync(stamp) && readFileSync(stamp, 'utf8') === key;
   if (done) return;
   await make();
   mkdirSync(dirname(stamp), { recursive: true });
@@ -68,15 +78,22 @@ const step = async (name, key, results, make) => {
 const tsc = (project) => run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project]);
 
 const npmDependencies = () =>
-  step('npm', digest([join(root, 'package-lock.json'), join(root, 'package.json')]), ['node_modules/typescript', 'node_modules/cmake-js'], () => {
-    say('installing npm dependencies');
-    // Not `npm ci`: it refuses a lock file without the other platforms' optional packages, which some registries do not carry.
-    run('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund']);
-  });
+  step(
+    'npm',
+    digest([join(root, 'package-lock.json'), join(root, 'package.json')]),
+    ['node_modules/typescript', 'node_modules/cmake-js'],
+    () => {
+      say('installing npm dependencies');
+      // Not `npm ci`: it refuses a lock file without the other platforms' optional packages, which some registries do not carry.
+      run('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund']);
+    },
+  );
 
 /** libtorch, the plugin and the headers; returns the folder of the parts. */
 const runtimeParts = async () => {
-  const sources = ['parts', 'install', 'locate', 'progress', 'errors'].map((name) => join(root, 'lib', 'runtime', `${name}.ts`));
+  const sources = ['parts', 'install', 'locate', 'progress', 'errors'].map((name) =>
+    join(root, 'lib', 'runtime', `${name}.ts`),
+  );
   await step('installer', digest(sources), ['dist/lib/runtime/install.js'], () => tsc('tsconfig.runtime.json'));
   const load = (name) => require(join(root, 'dist', 'lib', 'runtime', `${name}.js`));
   const { install } = load('install');
@@ -88,7 +105,11 @@ const runtimeParts = async () => {
     const ownPlugin = pluginFromEnvironment('cpu') ?? python.cpuPlugin;
     say('fetching libtorch and the XLA plugin (once; 755 MB)');
     // A torch that is here already brings its own libraries, headers and operator descriptions.
-    await install(load('progress').consoleProgress(), (part) => (part.name === 'torch' && ownTorch !== undefined) || (part.role === 'xla-cpu' && ownPlugin !== undefined));
+    await install(
+      load('progress').consoleProgress(),
+      (part) =>
+        (part.name === 'torch' && ownTorch !== undefined) || (part.role === 'xla-cpu' && ownPlugin !== undefined),
+    );
   }
   return { parts: runtimeDir(), torch: load('locate').locate().torch };
 };
@@ -98,7 +119,10 @@ const addon = (parts, torch) => {
   return step('addon', key, ['build/Release/jorch.node', 'build/Release/jorch_rt.node'], () => {
     say('building the addon (once; a few minutes)');
     const cmakeJs = join(root, 'node_modules', 'cmake-js', 'bin', 'cmake-js');
-    run(process.execPath, [cmakeJs, 'build', '--directory', root, '--out', join(root, 'build'), '--parallel', '2'], { JORCH_RUNTIME: parts, JORCH_TORCH_ROOT: torch });
+    run(process.execPath, [cmakeJs, 'build', '--directory', root, '--out', join(root, 'build'), '--parallel', '2'], {
+      JORCH_RUNTIME: parts,
+      JORCH_TORCH_ROOT: torch,
+    });
   });
 };
 

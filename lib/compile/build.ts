@@ -52,7 +52,11 @@ const listOf = (values: readonly Value[]): ValueList => {
 };
 
 /** Dense memory as eager would have it; anything else (expanded, overlapping) comes back row-major. */
-const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({ shape, dtype, strides: physicalOrder(shape, strides) ? strides : [] });
+const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({
+  shape,
+  dtype,
+  strides: physicalOrder(shape, strides) ? strides : [],
+});
 
 class Builder {
   lowerMs = 0;
@@ -123,7 +127,13 @@ export const build = (trace: Trace, options: BuildOptions): Built => {
   const crossing = partition(graph, gradients, cotangents, unstable);
   for (const v of crossing.residuals) results.add(v);
 
-  const wanted = backward ? [...liveInputs(graph, results.values), ...crossing.inputs, ...backward.captures.map((k) => graph.inputs[captures[k]!.input]!)] : liveInputs(graph, results.values);
+  const wanted = backward
+    ? [
+        ...liveInputs(graph, results.values),
+        ...crossing.inputs,
+        ...backward.captures.map((k) => graph.inputs[captures[k]!.input]!),
+      ]
+    : liveInputs(graph, results.values);
   const inputs = listOf(wanted);
   const forward = builder.program(inputs.values, results.values);
   const byInput = new Map(captures.map(({ input }, k) => [graph.inputs[input]!.id, places[k]!]));

@@ -88,13 +88,18 @@ interface Entry {
 const checkResults = (name: string, structure: Structure, path: string): void => {
   if (structure.kind === 'tensor') return;
   if (structure.kind !== 'static') {
-    structure.items.forEach((item, i) => checkResults(name, item, structure.kind === 'array' ? `${path}[${i}]` : `${path}.${String(structure.keys[i])}`));
+    for (const [i, item] of structure.items.entries()) {
+      checkResults(name, item, structure.kind === 'array' ? `${path}[${i}]` : `${path}.${String(structure.keys[i])}`);
+    }
     return;
   }
   const { value } = structure;
   if (value === undefined || value === null) return;
   if (value instanceof Promise) {
-    throw new JorchError('BAD_ARGUMENT', `${name}: the function is async; compile takes synchronous functions. Await the data first and pass it in`);
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${name}: the function is async; compile takes synchronous functions. Await the data first and pass it in`,
+    );
   }
   throw new JorchError(
     'BAD_ARGUMENT',
@@ -103,10 +108,19 @@ const checkResults = (name: string, structure: Structure, path: string): void =>
 };
 
 /** Which of the two shapes that C++ builds by itself the results have; 2: TypeScript unflattens. */
-const shapeOf = (s: Structure): 0 | 1 | 2 => (s.kind === 'tensor' ? 0 : s.kind === 'array' && s.items.every((i) => i.kind === 'tensor') ? 1 : 2);
+const shapeOf = (s: Structure): 0 | 1 | 2 =>
+  s.kind === 'tensor' ? 0 : s.kind === 'array' && s.items.every((i) => i.kind === 'tensor') ? 1 : 2;
 
 class Compilation<F extends (...args: never[]) => unknown> {
-  readonly stats: CompileStats = { compiles: 0, hits: 0, misses: 0, evictions: 0, traceMs: 0, lowerMs: 0, compileMs: 0 };
+  readonly stats: CompileStats = {
+    compiles: 0,
+    hits: 0,
+    misses: 0,
+    evictions: 0,
+    traceMs: 0,
+    lowerMs: 0,
+    compileMs: 0,
+  };
   private handle: CompiledHandle | undefined;
   private readonly structures = new Map<string, number>();
   private readonly flatStructures: number[] = [];
@@ -126,7 +140,8 @@ class Compilation<F extends (...args: never[]) => unknown> {
 
   call(args: unknown[]): unknown {
     const { structure, leaves } = this.take(args);
-    const handle = (this.handle ??= new (native().Compiled)());
+    this.handle ??= new (native().Compiled)();
+    const { handle } = this;
     const hit = handle.call(structure, leaves);
     if (hit !== undefined) {
       this.stats.hits++;
@@ -136,7 +151,11 @@ class Compilation<F extends (...args: never[]) => unknown> {
     if (native().isTracing()) return this.f(...(args as never[]));
     this.compile(args);
     const result = handle.call(structure, leaves);
-    if (result === undefined) throw new JorchError('COMPILE_FAILED', `${this.name}: the program just compiled does not fit its own arguments; a captured tensor changed while the function was traced`);
+    if (result === undefined)
+      throw new JorchError(
+        'COMPILE_FAILED',
+        `${this.name}: the program just compiled does not fit its own arguments; a captured tensor changed while the function was traced`,
+      );
     return this.finish(result);
   }
 
@@ -145,20 +164,28 @@ class Compilation<F extends (...args: never[]) => unknown> {
     const { Tensor } = native();
     let flat = this.statics.size === 0;
     for (let i = 0; flat && i < args.length; i++) flat = args[i] instanceof (Tensor as never);
-    if (flat) return { structure: (this.flatStructures[args.length] ??= this.number(`(${args.length} tensors)`)), leaves: args as Tensor[] };
+    if (flat) {
+      this.flatStructures[args.length] ??= this.number(`(${args.length} tensors)`);
+      return { structure: this.flatStructures[args.length]!, leaves: args as Tensor[] };
+    }
     const { structure, leaves } = this.flatten(args);
     return { structure: this.number(structureKey(structure)), leaves };
   }
 
   private number(key: string): number {
-    let id = this.structures.get(key);
-    if (id === undefined) this.structures.set(key, (id = this.structures.size));
+    const id = this.structures.get(key) ?? this.structures.size;
+    this.structures.set(key, id);
     return id;
   }
 
   private flatten(args: unknown[]): ReturnType<typeof flatten> {
-    const parts = args.map((arg, i) => (this.statics.has(i) ? { structure: { kind: 'static' as const, value: arg }, leaves: [] } : flatten(arg)));
-    return { structure: { kind: 'array', items: parts.map((p) => p.structure) }, leaves: parts.flatMap((p) => p.leaves) };
+    const parts = args.map((arg, i) =>
+      this.statics.has(i) ? { structure: { kind: 'static' as const, value: arg }, leaves: [] } : flatten(arg),
+    );
+    return {
+      structure: { kind: 'array', items: parts.map((p) => p.structure) },
+      leaves: parts.flatMap((p) => p.leaves),
+    };
   }
 
   private finish(result: Tensor | (Tensor | number)[]): unknown {
@@ -171,10 +198,17 @@ class Compilation<F extends (...args: never[]) => unknown> {
     this.stats.misses++;
     const { structure, leaves } = this.flatten(args);
     const signature = signatureOf(structure, leaves);
-    const reason = explainMiss([...this.entries.values()].map((e) => e.signature), signature);
+    const reason = explainMiss(
+      [...this.entries.values()].map((e) => e.signature),
+      signature,
+    );
     this.complain(reason);
     const { trace, results } = this.trace(structure, leaves);
-    const built = build(trace, { fallback: this.options.fallback ?? 'aten', optimize: this.options.optimize ?? 'auto', xla: XLA_OPTIONS });
+    const built = build(trace, {
+      fallback: this.options.fallback ?? 'aten',
+      optimize: this.options.optimize ?? 'auto',
+      xla: XLA_OPTIONS,
+    });
     const id = this.nextId++;
     const entry: Entry = { built, signature, structure: results };
     this.handle!.add(this.take(args).structure, leaves, { ...built.spec, id, shape: shapeOf(results) });
@@ -207,7 +241,8 @@ class Compilation<F extends (...args: never[]) => unknown> {
   private complain(reason: string): void {
     if (this.stats.compiles < MANY) return;
     const text = `${this.name} has been compiled ${this.stats.compiles} times; the last reason: ${reason}`;
-    if (this.options.maxCompiles?.policy === 'error') throw new JorchError('BAD_ARGUMENT', `${text} ({ maxCompiles: { policy: 'error' } })`);
+    if (this.options.maxCompiles?.policy === 'error')
+      throw new JorchError('BAD_ARGUMENT', `${text} ({ maxCompiles: { policy: 'error' } })`);
     if (this.stats.compiles === MANY) process.emitWarning(text, { type: 'JorchRecompilation' });
   }
 
@@ -220,7 +255,9 @@ class Compilation<F extends (...args: never[]) => unknown> {
   private entryFor(args: unknown[]): Entry {
     const { structure, leaves } = this.flatten(args);
     const now = signatureOf(structure, leaves);
-    const known = [...this.entries.values()].find((e) => explainMiss([e.signature], now).startsWith('a captured tensor'));
+    const known = [...this.entries.values()].find((e) =>
+      explainMiss([e.signature], now).startsWith('a captured tensor'),
+    );
     return known ?? this.warmup(args);
   }
 
@@ -253,7 +290,8 @@ class Compilation<F extends (...args: never[]) => unknown> {
 const checkOptions = (options: CompileOptions): void => {
   const known = ['name', 'static', 'fallback', 'optimize', 'maxCompiles'];
   for (const key of Object.keys(options)) {
-    if (!known.includes(key)) throw new JorchError('BAD_ARGUMENT', `compile: unknown option '${key}'; there are: ${known.join(', ')}`);
+    if (!known.includes(key))
+      throw new JorchError('BAD_ARGUMENT', `compile: unknown option '${key}'; there are: ${known.join(', ')}`);
   }
 };
 
@@ -266,8 +304,13 @@ const checkOptions = (options: CompileOptions): void => {
  * @example const fast = compile((x: Tensor) => torch.sin(x).sum());
  */
 export const compile = <F extends (...args: never[]) => unknown>(f: F, options: CompileOptions = {}): Compiled<F> => {
-  if (typeof f !== 'function') throw new JorchError('BAD_ARGUMENT', `compile: expected a function, got ${f === null ? 'null' : typeof f}`);
-  if (f.constructor.name === 'AsyncFunction') throw new JorchError('BAD_ARGUMENT', 'compile: the function is async; compile takes synchronous functions. Await the data first and pass it in');
+  if (typeof f !== 'function')
+    throw new JorchError('BAD_ARGUMENT', `compile: expected a function, got ${f === null ? 'null' : typeof f}`);
+  if (f.constructor.name === 'AsyncFunction')
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      'compile: the function is async; compile takes synchronous functions. Await the data first and pass it in',
+    );
   checkOptions(options);
   const compilation = new Compilation(f, options);
   const compiled = (...args: unknown[]) => compilation.call(args);

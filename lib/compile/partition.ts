@@ -21,7 +21,7 @@ const MOST = 16;
 const operands = (node: Node): Value[] => {
   const found: Value[] = [];
   const visit = (arg: Arg): void => {
-    if (Array.isArray(arg)) arg.forEach((a) => visit(a as Arg));
+    if (Array.isArray(arg)) for (const a of arg) visit(a as Arg);
     else if (isValue(arg)) found.push(arg);
   };
   Object.values(node.args).forEach(visit);
@@ -34,7 +34,12 @@ const resultsOf = (node: Node): Value[] => (node.outs.flat() as (Value | null)[]
  * Chooses what to save for `gradients`, which depend on `cotangents`. Cheap pointwise work is recomputed from what is
  * saved anyway. `unstable` inputs are changed in place by the function: their old values must be saved.
  */
-export const partition = (graph: Graph, gradients: readonly Value[], cotangents: readonly Value[], unstable: ReadonlySet<number>): Partition => {
+export const partition = (
+  graph: Graph,
+  gradients: readonly Value[],
+  cotangents: readonly Value[],
+  unstable: ReadonlySet<number>,
+): Partition => {
   const producer = new Map<number, Node>();
   for (const node of graph.nodes) for (const v of resultsOf(node)) producer.set(v.id, node);
   const backward = new Set(cotangents.map((v) => v.id));

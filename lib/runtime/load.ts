@@ -23,9 +23,16 @@ export const onLoad = (hook: (native: Native) => void): void => {
 };
 
 const binary = (name: string): string => {
-  const folders = [join(packageRoot, 'build', 'Release'), join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`)];
+  const folders = [
+    join(packageRoot, 'build', 'Release'),
+    join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`),
+  ];
   const found = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
-  if (!found) throw new JorchError('RUNTIME_MISSING', `${name} is not built for ${process.platform}-${process.arch} (looked in ${folders.join(' and ')}); build it with: npm run build`);
+  if (!found)
+    throw new JorchError(
+      'RUNTIME_MISSING',
+      `${name} is not built for ${process.platform}-${process.arch} (looked in ${folders.join(' and ')}); build it with: npm run build`,
+    );
   return found;
 };
 

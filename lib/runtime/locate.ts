@@ -29,11 +29,17 @@ const torchVersion = (dir: string): string | undefined => {
 const checkedTorch = (dir: string, named: string): string => {
   const wanted = pins().torch;
   if (!existsSync(join(dir, 'lib', 'libtorch_cpu.so'))) {
-    throw new JorchError('RUNTIME_MISSING', `${named} is ${dir}, which has no lib/libtorch_cpu.so; give the folder of the torch package (…/site-packages/torch) of torch ${wanted}`);
+    throw new JorchError(
+      'RUNTIME_MISSING',
+      `${named} is ${dir}, which has no lib/libtorch_cpu.so; give the folder of the torch package (…/site-packages/torch) of torch ${wanted}`,
+    );
   }
   const found = torchVersion(dir);
   if (found !== undefined && found !== wanted) {
-    throw new JorchError('RUNTIME_MISSING', `${named} is torch ${found}; jorch is built for torch ${wanted}: pip install torch==${wanted}, or unset ${named}`);
+    throw new JorchError(
+      'RUNTIME_MISSING',
+      `${named} is torch ${found}; jorch is built for torch ${wanted}: pip install torch==${wanted}, or unset ${named}`,
+    );
   }
   return dir;
 };
@@ -45,7 +51,8 @@ export const pluginFromEnvironment = (platform: string): string | undefined => {
   for (const entry of text.split(';')) {
     const [name, path] = entry.includes('=') ? (entry.split('=', 2) as [string, string]) : ['cpu', entry];
     if (name !== platform) continue;
-    if (!existsSync(path)) throw new JorchError('RUNTIME_MISSING', `JORCH_PJRT_PLUGIN names ${path}, which does not exist`);
+    if (!existsSync(path))
+      throw new JorchError('RUNTIME_MISSING', `JORCH_PJRT_PLUGIN names ${path}, which does not exist`);
     return path;
   }
   return undefined;
@@ -55,18 +62,30 @@ export const pluginFromEnvironment = (platform: string): string | undefined => {
 export const findPython = (): { torch?: string; cpuPlugin?: string } => {
   let folders: string[];
   try {
-    const script = 'import site,sys,json; print(json.dumps([*site.getsitepackages(), site.getusersitepackages(), *sys.path]))';
-    folders = JSON.parse(execFileSync('python3', ['-c', script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 10_000 })) as string[];
+    const script =
+      'import site,sys,json; print(json.dumps([*site.getsitepackages(), site.getusersitepackages(), *sys.path]))';
+    folders = JSON.parse(
+      execFileSync('python3', ['-c', script], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+        timeout: 10_000,
+      }),
+    ) as string[];
   } catch {
     return {};
   }
-  const torch = folders.map((f) => join(f, 'torch')).find((d) => torchVersion(d) === pins().torch && existsSync(join(d, 'lib', 'libtorch_cpu.so')));
+  const torch = folders
+    .map((f) => join(f, 'torch'))
+    .find((d) => torchVersion(d) === pins().torch && existsSync(join(d, 'lib', 'libtorch_cpu.so')));
   const cpuPlugin = folders.map((f) => join(f, CPU_PLUGIN)).find((f) => existsSync(f));
   return { ...(torch ? { torch } : {}), ...(cpuPlugin ? { cpuPlugin } : {}) };
 };
 
 /** libtorch_cpu of the CUDA wheel needs two small CUDA libraries; they lie in the cache when libtorch comes from elsewhere without them. */
-const preloads = (cache: string): string[] => ['libcudart.so.13', 'libcupti.so.13'].map((f) => join(cache, 'nvidia', 'cu13', 'lib', f)).filter((f) => existsSync(f));
+const preloads = (cache: string): string[] =>
+  ['libcudart.so.13', 'libcupti.so.13']
+    .map((f) => join(cache, 'nvidia', 'cu13', 'lib', f))
+    .filter((f) => existsSync(f));
 
 /**
  * Where the native parts are: the environment variables first, then the cache folder, then Python's.
@@ -88,7 +107,10 @@ export const locate = (): Located => {
   }
   const missing = [...(torch ? [] : [`libtorch ${pins().torch}`]), ...(cpuPlugin ? [] : ['the XLA CPU plugin'])];
   if (!torch || !cpuPlugin) {
-    throw new JorchError('RUNTIME_MISSING', `${missing.join(' and ')} not found (looked at JORCH_TORCH_DIR, JORCH_PJRT_PLUGIN, ${cache} and Python's packages); get it with: npx jorch install`);
+    throw new JorchError(
+      'RUNTIME_MISSING',
+      `${missing.join(' and ')} not found (looked at JORCH_TORCH_DIR, JORCH_PJRT_PLUGIN, ${cache} and Python's packages); get it with: npx jorch install`,
+    );
   }
   return { torch, cpuPlugin, preload: preloads(cache), from };
 };

@@ -30,9 +30,10 @@ export interface Pins {
 export const packageRoot = ((): string => {
   for (let dir = __dirname; ; dir = join(dir, '..')) {
     try {
-      if ((JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as { name?: string }).name === 'jorch') return dir;
+      if ((JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as { name?: string }).name === 'jorch')
+        return dir;
     } catch {
-      if (dir === '/') throw new Error('jorch: package.json not found above ' + __dirname);
+      if (dir === '/') throw new Error(`jorch: package.json not found above ${__dirname}`);
     }
   }
 })();
@@ -44,7 +45,8 @@ export const pins = (): Pins => {
 };
 
 /** `JORCH_CACHE_DIR`, or `jorch` in the user's cache folder. */
-export const cacheDir = (): string => process.env['JORCH_CACHE_DIR'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'jorch');
+export const cacheDir = (): string =>
+  process.env['JORCH_CACHE_DIR'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'jorch');
 
 /** Where this set of parts is unpacked: named by its content, so that versions lie side by side. */
 export const runtimeDir = (): string => {

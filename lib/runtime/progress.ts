@@ -15,7 +15,10 @@ export const consoleProgress = (): Progress => {
         process.stderr.write(`${label} (${mib(total)} MiB)\n`);
         return;
       }
-      bar = new SingleBar({ format: '{label} {bar} {done}/{all} MiB', hideCursor: true, clearOnComplete: true, stream: process.stderr }, Presets.shades_classic);
+      bar = new SingleBar(
+        { format: '{label} {bar} {done}/{all} MiB', hideCursor: true, clearOnComplete: true, stream: process.stderr },
+        Presets.shades_classic,
+      );
       bar.start(total, 0, { label: label.padEnd(40), done: '0', all: mib(total) });
     },
     update(done) {

@@ -2,12 +2,19 @@
 import type { TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
-import { type DType, DTYPES, ITEM_BYTES, isInteger } from './dtype.js';
+import { DTYPES, type DType, ITEM_BYTES, isInteger } from './dtype.js';
 import { Scalar } from './scalar.js';
 import type { Tensor } from './tensor.js';
 
 /** Nested arrays of numbers, booleans, bigints, Scalars or one-element tensors. */
-export type NestedData = number | boolean | bigint | Scalar | Tensor | { readonly re: number; readonly im: number } | readonly NestedData[];
+export type NestedData =
+  | number
+  | boolean
+  | bigint
+  | Scalar
+  | Tensor
+  | { readonly re: number; readonly im: number }
+  | readonly NestedData[];
 
 export interface TensorOptions {
   /** Default: what the data says (numbers: the default dtype, float32; bigints int64; booleans bool; typed arrays their own). */
@@ -41,7 +48,8 @@ const dtypeOfArray = (data: TypedArray): DType => {
 
 const shapeOf = (data: NestedData): number[] => {
   const shape: number[] = [];
-  for (let level: NestedData | undefined = data; Array.isArray(level); level = level[0] as NestedData | undefined) shape.push(level.length);
+  for (let level: NestedData | undefined = data; Array.isArray(level); level = level[0] as NestedData | undefined)
+    shape.push(level.length);
   return shape;
 };
 
@@ -49,33 +57,76 @@ type Leaf = Exclude<NestedData, readonly NestedData[]>;
 
 /** Elements are numbers, booleans, bigints, complex numbers or tensors; anything else is named with its place. */
 const checkLeaf = (leaf: unknown, path: string): void => {
-  if (typeof leaf === 'number' || typeof leaf === 'boolean' || typeof leaf === 'bigint' || leaf instanceof Scalar || isTensor(leaf)) return;
-  if (typeof leaf === 'object' && leaf !== null && 're' in leaf && 'im' in leaf && typeof leaf.re === 'number' && typeof leaf.im === 'number') return;
-  const given = leaf === null ? 'null' : typeof leaf === 'object' ? `an object of class ${leaf.constructor?.name ?? 'null'}` : typeof leaf;
-  throw new JorchError('BAD_ARGUMENT', `tensor: data${path} must be a number, boolean, bigint or { re, im }, not ${given}`);
+  if (
+    typeof leaf === 'number' ||
+    typeof leaf === 'boolean' ||
+    typeof leaf === 'bigint' ||
+    leaf instanceof Scalar ||
+    isTensor(leaf)
+  )
+    return;
+  if (
+    typeof leaf === 'object' &&
+    leaf !== null &&
+    're' in leaf &&
+    'im' in leaf &&
+    typeof leaf.re === 'number' &&
+    typeof leaf.im === 'number'
+  )
+    return;
+  const given =
+    leaf === null
+      ? 'null'
+      : typeof leaf === 'object'
+        ? `an object of class ${leaf.constructor?.name ?? 'null'}`
+        : typeof leaf;
+  throw new JorchError(
+    'BAD_ARGUMENT',
+    `tensor: data${path} must be a number, boolean, bigint or { re, im }, not ${given}`,
+  );
 };
 
 const flatten = (data: NestedData, shape: readonly number[], depth: number, path: string, out: Leaf[]): void => {
   if (depth === shape.length) {
-    if (Array.isArray(data)) throw new JorchError('BAD_ARGUMENT', `tensor: data${path} is an array where data has a number: the nesting must be the same everywhere`);
+    if (Array.isArray(data))
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `tensor: data${path} is an array where data has a number: the nesting must be the same everywhere`,
+      );
     checkLeaf(data, path);
     out.push(data as Leaf);
     return;
   }
-  if (!Array.isArray(data)) throw new JorchError('BAD_ARGUMENT', `tensor: data${path} must be an array of ${shape[depth]} elements, as at the same depth elsewhere`);
-  if (data.length !== shape[depth]) throw new JorchError('BAD_ARGUMENT', `tensor: data${path} has ${data.length} elements, expected ${shape[depth]} as at the same depth elsewhere`);
+  if (!Array.isArray(data))
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `tensor: data${path} must be an array of ${shape[depth]} elements, as at the same depth elsewhere`,
+    );
+  if (data.length !== shape[depth])
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `tensor: data${path} has ${data.length} elements, expected ${shape[depth]} as at the same depth elsewhere`,
+    );
   for (let i = 0; i < data.length; i++) flatten(data[i] as NestedData, shape, depth + 1, `${path}[${i}]`, out);
 };
 
 type Complex = { readonly re: number; readonly im: number };
-const isComplexLeaf = (leaf: Leaf): leaf is Complex | Scalar => typeof leaf === 'object' && 'im' in leaf && !(leaf instanceof Scalar && leaf.scalarKind !== 'complex');
+const isComplexLeaf = (leaf: Leaf): leaf is Complex | Scalar =>
+  typeof leaf === 'object' && 'im' in leaf && !(leaf instanceof Scalar && leaf.scalarKind !== 'complex');
 
 const inferDtype = (leaves: readonly Leaf[]): DType => {
   const float = native().defaultDtype();
   let dtype: DType | undefined;
   const ranks = ['bool', 'int64', float, 'complex'];
   for (const leaf of leaves) {
-    const kind = typeof leaf === 'boolean' ? 'bool' : typeof leaf === 'bigint' || (leaf instanceof Scalar && leaf.scalarKind === 'int') ? 'int64' : isComplexLeaf(leaf) ? 'complex' : float;
+    const kind =
+      typeof leaf === 'boolean'
+        ? 'bool'
+        : typeof leaf === 'bigint' || (leaf instanceof Scalar && leaf.scalarKind === 'int')
+          ? 'int64'
+          : isComplexLeaf(leaf)
+            ? 'complex'
+            : float;
     if (dtype === undefined || ranks.indexOf(kind) > ranks.indexOf(dtype)) dtype = kind as DType;
   }
   if ((dtype as string) === 'complex') return float === 'float64' ? 'complex128' : 'complex64';
@@ -83,7 +134,8 @@ const inferDtype = (leaves: readonly Leaf[]): DType => {
 };
 
 const toNumber = (leaf: Leaf, dtype: DType): number => {
-  if (leaf instanceof Scalar ? leaf.scalarKind === 'complex' : typeof leaf === 'object') throw new JorchError('BAD_ARGUMENT', `tensor: a complex number cannot become ${dtype}`);
+  if (leaf instanceof Scalar ? leaf.scalarKind === 'complex' : typeof leaf === 'object')
+    throw new JorchError('BAD_ARGUMENT', `tensor: a complex number cannot become ${dtype}`);
   return leaf instanceof Scalar ? leaf.re : Number(leaf);
 };
 
@@ -94,7 +146,8 @@ const toInteger = (leaf: Leaf, dtype: DType): bigint => {
   const unsigned = dtype.startsWith('u');
   const bits = BigInt(8 * ITEM_BYTES[dtype] - (unsigned ? 0 : 1));
   const whole = typeof value === 'bigint' ? value : Number.isFinite(value) ? BigInt(value) : undefined;
-  if (whole === undefined || whole >= 1n << bits || whole < (unsigned ? 0n : -(1n << bits))) throw new JorchError('BAD_ARGUMENT', `tensor: ${String(exact)} does not fit into ${dtype}`);
+  if (whole === undefined || whole >= 1n << bits || whole < (unsigned ? 0n : -(1n << bits)))
+    throw new JorchError('BAD_ARGUMENT', `tensor: ${String(exact)} does not fit into ${dtype}`);
   return whole;
 };
 
@@ -109,7 +162,8 @@ const pack = (leaves: readonly Leaf[], dtype: DType): { data: TypedArray; as: DT
     return { data, as: 'complex128' };
   }
   // 64 bits as int64, whose bits a cast to uint64 keeps.
-  if (isInteger(dtype)) return { data: BigInt64Array.from(leaves, (leaf) => BigInt.asIntN(64, toInteger(leaf, dtype))), as: 'int64' };
+  if (isInteger(dtype))
+    return { data: BigInt64Array.from(leaves, (leaf) => BigInt.asIntN(64, toInteger(leaf, dtype))), as: 'int64' };
   if (dtype === 'bool') return { data: Uint8Array.from(leaves, (leaf) => (toNumber(leaf, dtype) ? 1 : 0)), as: 'bool' };
   return { data: Float64Array.from(leaves, (leaf) => toNumber(leaf, dtype)), as: 'float64' };
 };
@@ -121,12 +175,21 @@ const finish = (made: Tensor, options: TensorOptions): Tensor => {
 };
 
 const checkOptions = (name: string, options: unknown): void => {
-  if (typeof options !== 'object' || options === null) throw new JorchError('BAD_ARGUMENT', `${name}: options must be an object such as { dtype: 'float64' }, not ${options === null ? 'null' : typeof options}`);
+  if (typeof options !== 'object' || options === null)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${name}: options must be an object such as { dtype: 'float64' }, not ${options === null ? 'null' : typeof options}`,
+    );
   for (const key of Object.keys(options)) {
-    if (!['dtype', 'device', 'requires_grad', 'pin_memory'].includes(key)) throw new JorchError('BAD_ARGUMENT', `${name}: got an unexpected keyword '${key}'; it takes dtype, device, requires_grad`);
+    if (!['dtype', 'device', 'requires_grad', 'pin_memory'].includes(key))
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `${name}: got an unexpected keyword '${key}'; it takes dtype, device, requires_grad`,
+      );
   }
   const { dtype } = options as TensorOptions;
-  if (dtype !== undefined && !DTYPES.includes(dtype)) throw new JorchError('BAD_ARGUMENT', `${name}: unknown dtype '${String(dtype)}'; there are ${DTYPES.join(', ')}`);
+  if (dtype !== undefined && !DTYPES.includes(dtype))
+    throw new JorchError('BAD_ARGUMENT', `${name}: unknown dtype '${String(dtype)}'; there are ${DTYPES.join(', ')}`);
 };
 
 /**
@@ -195,7 +258,10 @@ const element = (data: TypedArray, dtype: DType, i: number): number | boolean | 
   const value = data[i]!;
   if (typeof value === 'number') return value;
   if (value > 9007199254740991n || value < -9007199254740991n) {
-    throw new JorchError('BAD_ARGUMENT', `tolist: ${value} is beyond 2^53 and would lose digits as a number; use toTypedArray(), which gives bigints`);
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `tolist: ${value} is beyond 2^53 and would lose digits as a number; use toTypedArray(), which gives bigints`,
+    );
   }
   return Number(value);
 };

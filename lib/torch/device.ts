@@ -16,8 +16,13 @@ export const device = (name: string | Device, index?: number): Device => {
   const known = interned.get(text);
   if (known) return known;
   const match = /^(cpu|cuda|meta)(?::(\d+))?$/.exec(text);
-  if (!match) throw new JorchError('BAD_ARGUMENT', `unknown device '${text}'; expected 'cpu', 'cuda', 'cuda:0' or 'meta'`);
-  const made: Device = Object.freeze({ type: match[1] as Device['type'], index: match[2] === undefined ? null : Number(match[2]), toString: () => text });
+  if (!match)
+    throw new JorchError('BAD_ARGUMENT', `unknown device '${text}'; expected 'cpu', 'cuda', 'cuda:0' or 'meta'`);
+  const made: Device = Object.freeze({
+    type: match[1] as Device['type'],
+    index: match[2] === undefined ? null : Number(match[2]),
+    toString: () => text,
+  });
   interned.set(text, made);
   return made;
 };

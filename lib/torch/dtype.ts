@@ -41,7 +41,8 @@ export const ITEM_BYTES: Readonly<Record<DType, number>> = {
   complex128: 16,
 };
 
-export const isFloating = (d: DType): boolean => d === 'float32' || d === 'float64' || d === 'float16' || d === 'bfloat16';
+export const isFloating = (d: DType): boolean =>
+  d === 'float32' || d === 'float64' || d === 'float16' || d === 'bfloat16';
 export const isComplex = (d: DType): boolean => d === 'complex64' || d === 'complex128';
 /** Integer dtypes, `bool` not among them. */
 export const isInteger = (d: DType): boolean => !isFloating(d) && !isComplex(d) && d !== 'bool';

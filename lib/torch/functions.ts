@@ -61,7 +61,11 @@ export const where: typeof aten.where = ((condition: unknown, ...rest: unknown[]
 }) as typeof aten.where;
 
 const dtypeOf = (name: string, input: Tensor): DType => {
-  if (!is_tensor(input)) throw new JorchError('BAD_ARGUMENT', `${name}(): argument 'input' must be Tensor, not ${input === null ? 'null' : typeof input}`);
+  if (!is_tensor(input))
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${name}(): argument 'input' must be Tensor, not ${input === null ? 'null' : typeof input}`,
+    );
   return input.dtype;
 };
 export const is_floating_point = (input: Tensor): boolean => isFloating(dtypeOf('is_floating_point', input));

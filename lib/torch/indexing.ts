@@ -13,18 +13,33 @@ export interface Slice {
 /** Bounds for one dimension, as Python's slice: `x.at(slice(1, n))`. Steps must be positive; use `flip` to reverse. */
 export const slice = (start?: number | null, end?: number | null, step: number | null = 1): Slice => {
   const by = step ?? 1;
-  if (!Number.isInteger(by) || by < 1) throw new JorchError('BAD_ARGUMENT', `slice: the step must be a positive integer, got ${by}; use flip() to reverse`);
+  if (!Number.isInteger(by) || by < 1)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `slice: the step must be a positive integer, got ${by}; use flip() to reverse`,
+    );
   return { sliceOf: [start ?? null, end ?? null, by] };
 };
 
 /** One subscript: an integer, `'1:3'`, `'::2'`, `'...'`, null (a new axis), a boolean, a slice, a mask or index tensor, or an array of indices. */
-export type Index = number | string | null | boolean | Slice | Tensor | readonly (number | boolean | readonly number[])[];
+export type Index =
+  | number
+  | string
+  | null
+  | boolean
+  | Slice
+  | Tensor
+  | readonly (number | boolean | readonly number[])[];
 
 const isSlice = (index: unknown): index is Slice => typeof index === 'object' && index !== null && 'sliceOf' in index;
 
 const parseSlice = (text: string): Slice => {
   const match = /^\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?$/.exec(text);
-  if (!match) throw new JorchError('BAD_ARGUMENT', `at: cannot read the subscript '${text}'; expected '1:3', '::2', ':' or '...'`);
+  if (!match)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `at: cannot read the subscript '${text}'; expected '1:3', '::2', ':' or '...'`,
+    );
   const bound = (part: string | undefined): number | null => (part === undefined ? null : Number(part));
   return slice(bound(match[1]), bound(match[2]), bound(match[3]));
 };
@@ -33,7 +48,10 @@ const asIndexTensor = (index: Tensor | readonly unknown[]): Tensor => {
   if (native().isTensor(index)) return index;
   if (!Array.isArray(index)) {
     const given = index === undefined ? 'undefined' : typeof index === 'object' ? 'an object' : `a ${typeof index}`;
-    throw new JorchError('BAD_ARGUMENT', `at: ${given} is no subscript; expected an integer, '1:3', null, '...', a boolean, a slice, a tensor or an array of indices`);
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `at: ${given} is no subscript; expected an integer, '1:3', null, '...', a boolean, a slice, a tensor or an array of indices`,
+    );
   }
   const flat = index.flat(Number.POSITIVE_INFINITY) as unknown[];
   const masks = flat.length > 0 && flat.every((x) => typeof x === 'boolean');
@@ -50,9 +68,14 @@ const consumed = (index: Index): number => {
 
 /** Basic subscripts applied as views; what is left for index.Tensor, per dimension of the view. */
 const applyBasic = (x: Tensor, indices: readonly Index[]): { view: Tensor; advanced: (Tensor | null)[] } => {
-  if (indices.filter((i) => i === '...').length > 1) throw new JorchError('BAD_ARGUMENT', "at: only one '...' is allowed");
+  if (indices.filter((i) => i === '...').length > 1)
+    throw new JorchError('BAD_ARGUMENT', "at: only one '...' is allowed");
   const taken = indices.reduce<number>((n, i) => n + consumed(i), 0);
-  if (taken > x.ndim) throw new JorchError('BAD_ARGUMENT', `at: ${taken} subscripts for a tensor with ${x.ndim} dimensions (shape [${x.shape.join(', ')}])`);
+  if (taken > x.ndim)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `at: ${taken} subscripts for a tensor with ${x.ndim} dimensions (shape [${x.shape.join(', ')}])`,
+    );
   let view = x;
   let dim = 0;
   const advanced: (Tensor | null)[] = [];
@@ -62,7 +85,10 @@ const applyBasic = (x: Tensor, indices: readonly Index[]): { view: Tensor; advan
     else if (typeof index === 'number') {
       const size = view.shape[dim]!;
       if (!Number.isInteger(index) || index >= size || index < -size) {
-        throw new JorchError('BAD_ARGUMENT', `at: index ${index} is out of range for dimension ${dim} with size ${size}`);
+        throw new JorchError(
+          'BAD_ARGUMENT',
+          `at: index ${index} is out of range for dimension ${dim} with size ${size}`,
+        );
       }
       view = view.select(dim, index);
     } else if (typeof index === 'boolean') {
@@ -82,7 +108,8 @@ const applyBasic = (x: Tensor, indices: readonly Index[]): { view: Tensor; advan
   return { view, advanced: Array.from(advanced, (t) => t ?? null) };
 };
 
-const sliceOp = (t: Tensor, dim: number, start: number | null, end: number | null, step: number): Tensor => native().packet('aten::slice')(t, dim, start, end, step) as Tensor;
+const sliceOp = (t: Tensor, dim: number, start: number | null, end: number | null, step: number): Tensor =>
+  native().packet('aten::slice')(t, dim, start, end, step) as Tensor;
 
 /** index.Tensor takes one entry per indexed dimension; a mask of k dimensions stands for k of them. */
 const indexList = (advanced: readonly (Tensor | null)[]): (Tensor | null)[] => {
@@ -103,14 +130,20 @@ export const at = (x: Tensor, indices: readonly Index[]): Tensor => {
 };
 
 /** Writes `x[indices] = value` in place and returns x. */
-export const setAt = (x: Tensor, indices: readonly Index[], value: Tensor | number | boolean | bigint | Scalar): Tensor => {
+export const setAt = (
+  x: Tensor,
+  indices: readonly Index[],
+  value: Tensor | number | boolean | bigint | Scalar,
+): Tensor => {
   const { view, advanced } = applyBasic(x, indices);
   if (advanced.length === 0) {
     if (native().isTensor(value)) view.copy_(value);
     else view.fill_(value);
     return x;
   }
-  const source = native().isTensor(value) ? value.to(x.dtype) : (native().packet('aten::scalar_tensor')(value, { dtype: x.dtype }) as Tensor);
+  const source = native().isTensor(value)
+    ? value.to(x.dtype)
+    : (native().packet('aten::scalar_tensor')(value, { dtype: x.dtype }) as Tensor);
   native().packet('aten::index_put_')(view, indexList(advanced), source);
   return x;
 };

@@ -3,16 +3,25 @@ import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { DType } from './dtype.js';
 
-const isPromise = (value: unknown): boolean => typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+const isPromise = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 
 /** A mode must be over when its function returns: one that awaits would leak it into whatever runs meanwhile. */
 const synchronous = <T>(mode: string, value: T): T => {
-  if (isPromise(value)) throw new JorchError('BAD_ARGUMENT', `${mode}: the function returned a promise; modes hold for synchronous functions only. Await first, then call ${mode} around the computation`);
+  if (isPromise(value))
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${mode}: the function returned a promise; modes hold for synchronous functions only. Await first, then call ${mode} around the computation`,
+    );
   return value;
 };
 
 const checkFunction = (mode: string, fn: unknown): void => {
-  if (typeof fn !== 'function') throw new JorchError('BAD_ARGUMENT', `${mode}: expected a function, got ${fn === null ? 'null' : typeof fn}: write ${mode}(() => …)`);
+  if (typeof fn !== 'function')
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${mode}: expected a function, got ${fn === null ? 'null' : typeof fn}: write ${mode}(() => …)`,
+    );
 };
 
 const withGrad = <T>(mode: string, enabled: boolean, fn: () => T): T => {

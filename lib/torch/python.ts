@@ -18,7 +18,8 @@ function bad(name: string, message: string): never {
 type Tensors = readonly Tensor[] | readonly [readonly Tensor[]];
 /** The argument, if it is a tensor; these functions read its shape before any operator could refuse it. */
 function needTensor(name: string, argument: string, value: unknown): Tensor {
-  if (!isTensor(value)) bad(name, `argument '${argument}' must be Tensor, not ${value === null ? 'null' : typeof value}`);
+  if (!isTensor(value))
+    bad(name, `argument '${argument}' must be Tensor, not ${value === null ? 'null' : typeof value}`);
   return value as Tensor;
 }
 
@@ -43,7 +44,9 @@ export const block_diag = (...tensors: Tensors): Tensor => torch.block_diag(tens
 /** The shape that shapes broadcast to. https://docs.pytorch.org/docs/stable/generated/torch.broadcast_shapes.html */
 export function broadcast_shapes(...shapes: readonly (number | readonly number[])[]): number[] {
   const lists = shapes.map((s) => (typeof s === 'number' ? [s] : s));
-  for (const s of lists) if (!Array.isArray(s) || !s.every(Number.isInteger)) bad('broadcast_shapes', 'shapes must be integers or arrays of integers');
+  for (const s of lists)
+    if (!Array.isArray(s) || !s.every(Number.isInteger))
+      bad('broadcast_shapes', 'shapes must be integers or arrays of integers');
   const result: number[] = Array.from({ length: Math.max(0, ...lists.map((s) => s.length)) }, () => 1);
   for (const shape of lists) {
     shape.forEach((n, i) => {
@@ -294,8 +297,10 @@ export const nonzero = pyfn<{ input: Tensor; out: Tensor | null; as_tuple: boole
 /** Coordinates of flat indices, one tensor per dimension. https://docs.pytorch.org/docs/stable/generated/torch.unravel_index.html */
 export function unravel_index(indices: Tensor, shape: number | readonly number[]): Tensor[] {
   const sizes = typeof shape === 'number' ? [shape] : shape;
-  if (!Array.isArray(sizes)) bad('unravel_index', `shape must be an integer or an array of integers, got ${typeof shape}`);
-  if (!/^u?int/.test(needTensor('unravel_index', 'indices', indices).dtype)) bad('unravel_index', `indices must be integers, got ${indices.dtype}`);
+  if (!Array.isArray(sizes))
+    bad('unravel_index', `shape must be an integer or an array of integers, got ${typeof shape}`);
+  if (!/^u?int/.test(needTensor('unravel_index', 'indices', indices).dtype))
+    bad('unravel_index', `indices must be integers, got ${indices.dtype}`);
   if (sizes.some((n) => n < 0)) bad('unravel_index', `shape must not be negative, got [${sizes.join(', ')}]`);
   return sizes.map((n, i) => indices.floor_divide(sizes.slice(i + 1).reduce((a, b) => a * b, 1)).remainder(n));
 }
@@ -368,7 +373,8 @@ export interface SvdLowrank {
 export const svd_lowrank = pyfn<{ A: Tensor; q: number | null; niter: number | null; M: Tensor | null }>(
   'svd_lowrank',
   [['A'], ['q', 6], ['niter', 2], ['M', null]],
-  ({ A, q, niter, M }) => lowRank(M === null ? needTensor('svd_lowrank', 'A', A) : A.sub(M.broadcast_to(A.shape)), q ?? 6, niter ?? 2),
+  ({ A, q, niter, M }) =>
+    lowRank(M === null ? needTensor('svd_lowrank', 'A', A) : A.sub(M.broadcast_to(A.shape)), q ?? 6, niter ?? 2),
 ) as SvdLowrank;
 /** Principal components, by the same algorithm. https://docs.pytorch.org/docs/stable/generated/torch.pca_lowrank.html */
 export interface PcaLowrank {

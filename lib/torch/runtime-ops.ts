@@ -38,7 +38,9 @@ export const ops = new Proxy({} as Readonly<Record<string, Readonly<Record<strin
               const packet = `${namespace}::${name}`;
               return new Proxy(op(packet), {
                 get: (target, overload) =>
-                  typeof overload !== 'string' || overload in target ? Reflect.get(target, overload) : op(packet, overload === 'default' ? '' : overload),
+                  typeof overload !== 'string' || overload in target
+                    ? Reflect.get(target, overload)
+                    : op(packet, overload === 'default' ? '' : overload),
               });
             },
           },

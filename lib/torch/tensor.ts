@@ -64,7 +64,10 @@ export interface TensorCore {
   ready(): Promise<this>;
 
   /** Gradients of this tensor into the leaves' `grad`. `gradient` may be left out for one element. */
-  backward(gradient?: Tensor | null, options?: { retain_graph?: boolean; create_graph?: boolean; inputs?: readonly Tensor[] }): void;
+  backward(
+    gradient?: Tensor | null,
+    options?: { retain_graph?: boolean; create_graph?: boolean; inputs?: readonly Tensor[] },
+  ): void;
 
   /** Python's `x[...]`: `x.at(0, '1:3', null, '...', mask, [0, 2])`. */
   at(...indices: Index[]): Tensor;
@@ -75,7 +78,13 @@ export interface TensorCore {
   to(dtype: DType, non_blocking?: boolean, copy?: boolean): Tensor;
   to(device: string | Device, dtype?: DType): Tensor;
   to(other: Tensor): Tensor;
-  to(options: { dtype?: DType | undefined; device?: string | Device | undefined; non_blocking?: boolean | undefined; copy?: boolean | undefined; memory_format?: MemoryFormat | undefined }): Tensor;
+  to(options: {
+    dtype?: DType | undefined;
+    device?: string | Device | undefined;
+    non_blocking?: boolean | undefined;
+    copy?: boolean | undefined;
+    memory_format?: MemoryFormat | undefined;
+  }): Tensor;
   cpu(): Tensor;
   cuda(index?: number): Tensor;
 
@@ -89,7 +98,11 @@ export interface TensorCore {
 }
 
 /** A torch tensor. Made by `torch.tensor`, `torch.zeros`, …; never by `new`. */
-export interface Tensor extends TensorCore, Omit<TensorAttributes, keyof TensorCore>, Omit<TensorMethods, keyof TensorCore | keyof PythonMethods>, Omit<PythonMethods, keyof TensorCore> {}
+export interface Tensor
+  extends TensorCore,
+    Omit<TensorAttributes, keyof TensorCore>,
+    Omit<TensorMethods, keyof TensorCore | keyof PythonMethods>,
+    Omit<PythonMethods, keyof TensorCore> {}
 
 type Members = Record<string | symbol, unknown> & ThisType<Tensor>;
 
@@ -124,7 +137,10 @@ const METHODS_HERE: Members = {
   async ready() {
     return this;
   },
-  backward(gradient?: Tensor | null, options?: { retain_graph?: boolean; create_graph?: boolean; inputs?: readonly Tensor[] }) {
+  backward(
+    gradient?: Tensor | null,
+    options?: { retain_graph?: boolean; create_graph?: boolean; inputs?: readonly Tensor[] },
+  ) {
     backward([this], gradient === undefined || gradient === null ? undefined : [gradient], options);
   },
   at(...indices: Index[]) {
@@ -156,9 +172,13 @@ const METHODS_HERE: Members = {
   [Symbol.toPrimitive](hint: string) {
     if (hint === 'string') return describe(this);
     // `a + b` asks for "default"; Number(t), `t < u` and `a * b` all ask for "number".
-    if (hint === 'default') throw new JorchError('BAD_ARGUMENT', "JavaScript's + does not add tensors: write a.add(b), or expr`${a} + ${b}`");
+    if (hint === 'default')
+      throw new JorchError('BAD_ARGUMENT', "JavaScript's + does not add tensors: write a.add(b), or expr`${a} + ${b}`");
     if (this.numel() !== 1) {
-      throw new JorchError('BAD_ARGUMENT', `JavaScript's operators do not work on tensors (this one has shape [${this.shape.join(', ')}]): write a.mul(b), a.lt(b), or expr\`\${a} * \${b}\``);
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `JavaScript's operators do not work on tensors (this one has shape [${this.shape.join(', ')}]): write a.mul(b), a.lt(b), or expr\`\${a} * \${b}\``,
+      );
     }
     return Number(native().item(this));
   },
@@ -169,7 +189,11 @@ const GETTERS: Record<string, (this: Tensor) => unknown> = {
     return isComplex(this.dtype) ? native().packet('aten::real')(this) : this;
   },
   imag() {
-    if (!isComplex(this.dtype)) throw new JorchError('BAD_ARGUMENT', `imag: only complex tensors have an imaginary part, this one is ${this.dtype}`);
+    if (!isComplex(this.dtype))
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `imag: only complex tensors have an imaginary part, this one is ${this.dtype}`,
+      );
     return native().packet('aten::imag')(this);
   },
   itemsize() {
@@ -194,14 +218,19 @@ const GETTERS: Record<string, (this: Tensor) => unknown> = {
 
 const atDim = (values: readonly number[], dim: number, what: string): number => {
   const value = Number.isInteger(dim) ? values.at(dim) : undefined;
-  if (value === undefined) throw new JorchError('BAD_ARGUMENT', `${what}: dimension ${String(dim)} of a tensor with ${values.length} dimensions`);
+  if (value === undefined)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${what}: dimension ${String(dim)} of a tensor with ${values.length} dimensions`,
+    );
   return value;
 };
 
 /** As torch prints it; a tensor whose data is unknown or gone is described. */
 const describe = (t: Tensor): string => {
   if (t.disposed) return '[disposed Tensor]';
-  if ((t as unknown as { isTraced: boolean }).isTraced || native().isTracing()) return `Tensor(shape=[${t.shape.join(', ')}], dtype=${t.dtype}, traced)`;
+  if ((t as unknown as { isTraced: boolean }).isTraced || native().isTracing())
+    return `Tensor(shape=[${t.shape.join(', ')}], dtype=${t.dtype}, traced)`;
   return describeTensor(t, { defaultDtype: native().defaultDtype() });
 };
 
@@ -222,7 +251,10 @@ const install = ({ Tensor }: Native): void => {
   define('to', {
     value(this: Tensor, ...args: unknown[]) {
       const [first] = args;
-      const isDevice = typeof first === 'string' ? /^(cpu|cuda|meta)/.test(first) : typeof first === 'object' && first !== null && 'type' in first && !native().isTensor(first);
+      const isDevice =
+        typeof first === 'string'
+          ? /^(cpu|cuda|meta)/.test(first)
+          : typeof first === 'object' && first !== null && 'type' in first && !native().isTensor(first);
       if (!isDevice) return to.call(this, ...args);
       const [, second] = args;
       if (typeof second === 'string') return to.call(this, String(first), ...args.slice(1));
@@ -230,7 +262,8 @@ const install = ({ Tensor }: Native): void => {
     },
     writable: true,
   });
-  for (const [name, implementation] of Object.entries(PYTHON_METHODS)) define(name, { value: implementation, writable: true });
+  for (const [name, implementation] of Object.entries(PYTHON_METHODS))
+    define(name, { value: implementation, writable: true });
   for (const name of Reflect.ownKeys(METHODS_HERE)) define(name, { value: METHODS_HERE[name], writable: true });
   for (const [name, get] of Object.entries(GETTERS)) define(name, { get });
   define('device', {
