@@ -1,9 +1,9 @@
 /** @file Elementwise arithmetic: torch's rounding, signs, NaN and infinities. */
 import type { Builder } from '../stablehlo/builder.js';
 import type { Op } from '../stablehlo/types.js';
-import { isComplex, isFloating, realOf } from '../torch/dtype.js';
+import { isComplex, isFloating, isInteger, realOf } from '../torch/dtype.js';
 import { num, pointwise, renames, spread } from './common.js';
-import { rule } from './registry.js';
+import { NoLowering, rule } from './registry.js';
 
 renames({
   'aten::mul.Tensor': 'stablehlo.multiply',
@@ -31,11 +31,18 @@ renames({
   'aten::asinh': 'chlo.asinh',
   'aten::acosh': 'chlo.acosh',
   'aten::atanh': 'chlo.atanh',
-  'aten::bitwise_and.Tensor': 'stablehlo.and',
-  'aten::bitwise_or.Tensor': 'stablehlo.or',
-  'aten::bitwise_xor.Tensor': 'stablehlo.xor',
-  'aten::bitwise_not': 'stablehlo.not',
 });
+
+/** Bits of floats: libtorch's kernel says that there are none. */
+const bitwise = (x: Op): Op => {
+  if (!isInteger(x.dtype) && x.dtype !== 'bool')
+    throw new NoLowering(`bitwise operators take integers and booleans, not ${x.dtype}`);
+  return x;
+};
+pointwise('aten::bitwise_and.Tensor', ({ b }, { self, other }) => b.and(bitwise(self), other));
+pointwise('aten::bitwise_or.Tensor', ({ b }, { self, other }) => b.or(bitwise(self), other));
+pointwise('aten::bitwise_xor.Tensor', ({ b }, { self, other }) => b.xor(bitwise(self), other));
+pointwise('aten::bitwise_not', ({ b }, { self }) => b.unary('stablehlo.not', bitwise(self)));
 
 /** XLA's CPU compiler turns atan2(x, 1) of 64 and more doubles into a vector routine that gives garbage; atan2(2x, 2) is the same number. */
 pointwise('aten::atan', ({ b }, { self }) =>

@@ -41,6 +41,15 @@ void addIndexingMeta() {
                 index.scalar_type());
     return dense(index.sizes(), self);
   });
+  meta("aten::segment_reduce", [](const Tensor& data, c10::string_view, const std::optional<Tensor>& lengths,
+                                  const std::optional<Tensor>&, const std::optional<Tensor>& offsets, int64_t axis,
+                                  bool, const std::optional<at::Scalar>&) {
+    TORCH_CHECK(lengths || offsets, "segment_reduce(): Either lengths or offsets must be defined.");
+    const int64_t at = at::maybe_wrap_dim(axis, data.dim());
+    std::vector<int64_t> sizes = data.sizes().vec();
+    sizes[at] = lengths ? lengths->size(at) : offsets->size(at) - 1;
+    return dense(sizes, data);
+  });
   meta("aten::unfold_backward", [](const Tensor& grad, IntArrayRef sizes, int64_t, int64_t, int64_t) {
     return dense(sizes, grad);
   });

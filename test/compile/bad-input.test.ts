@@ -110,6 +110,28 @@ describe('compile: bad input is a JorchError', () => {
     fails('BAD_ARGUMENT', [/Poisson rate/], () => f(ones(3).neg()));
     assert.deepEqual([...f(good).shape], [3]);
   });
+
+  it('a failed factorisation gives NaN, as in XLA, where eager throws', () => {
+    const bad = torch.eye(3).neg();
+    fails('BAD_ARGUMENT', /positive-definite/, () => torch.linalg.cholesky(bad));
+    const f = compile((x: Tensor) => torch.linalg.cholesky(x));
+    assert.equal(f(bad).isnan().any().item(), true);
+    assert.deepEqual(f(torch.eye(3)).tolist(), torch.eye(3).tolist());
+  });
+
+  it('autocast, which a trace cannot see', () => {
+    fails('BAD_ARGUMENT', /cast explicitly/, () =>
+      torch.autocast({}, () => compile((x: Tensor) => x.mm(x))(torch.eye(2))),
+    );
+    fails('BAD_ARGUMENT', /cast explicitly/, () =>
+      compile((x: Tensor) => torch.autocast({}, () => x.mm(x)))(torch.eye(2)),
+    );
+    assert.deepEqual(compile((x: Tensor) => x.mm(x))(torch.eye(2)).tolist(), torch.eye(2).tolist());
+  });
+
+  it('dtypes that eager refuses', () => {
+    fails('BAD_ARGUMENT', /Float/, () => compile((x: Tensor) => torch.bitwise_and(x, x))(ones(2)));
+  });
 });
 
 describe('compile: a failing call leaves tensors and jorch usable', () => {

@@ -104,6 +104,26 @@ describe('compile: mutation', () => {
     fails('BAD_ARGUMENT', /leaf/, () => f(leaf([1])));
     fails('BAD_ARGUMENT', /leaf/, () => compile(f)(leaf([1])));
   });
+
+  it('an argument passed twice is another program than two arguments', () => {
+    const f = compile((a: Tensor, b: Tensor) => {
+      a.add_(1);
+      return a.mul(b);
+    });
+    const x = ones(2);
+    assert.deepEqual(f(x, ones(2)).tolist(), [2, 2]);
+    assert.deepEqual(f(x, x).tolist(), [9, 9]);
+    assert.deepEqual(f(ones(2), ones(2)).tolist(), [2, 2]);
+    assert.equal(f.stats.compiles, 2);
+  });
+
+  it('an argument that is captured as well is that very tensor', () => {
+    const w = ones(2);
+    const f = compile((a: Tensor) => a.add(w));
+    assert.deepEqual(f(w).tolist(), [2, 2]);
+    assert.deepEqual(f(ones(2).mul(5)).tolist(), [6, 6]);
+    assert.deepEqual(f(w).tolist(), [2, 2]);
+  });
 });
 
 describe('compile: gradients of captured leaves', () => {
@@ -178,6 +198,28 @@ describe('compile: gradients of captured leaves', () => {
         };
       },
       { calls: 20 },
+    );
+  });
+
+  it('a leaf argument’s grad, whichever tensor it is by now', () => {
+    const f = compile((w: Tensor) => void w.square().sum().backward());
+    const w = torch.tensor([1, 2], { requires_grad: true });
+    f(w);
+    f(w);
+    assert.deepEqual(w.grad!.tolist(), [4, 8]);
+    w.grad = null;
+    f(w);
+    f(w);
+    assert.deepEqual(w.grad!.tolist(), [4, 8]);
+    const other = torch.tensor([3, 4], { requires_grad: true });
+    f(other);
+    f(other);
+    assert.deepEqual(
+      [other.grad!.tolist(), w.grad!.tolist()],
+      [
+        [12, 16],
+        [4, 8],
+      ],
     );
   });
 });
