@@ -39,7 +39,11 @@ class ThreadLimit {
 NamedOptions withDefaults(const Plugin& plugin, NamedOptions options) {
   const std::string file = plugin.path().substr(plugin.path().rfind('/') + 1);
   // A second addressable device would only split XLA's thread pool.
-  if (file.find("cpu") != std::string::npos) options.emplace("cpu_device_count", int64_t{1});
+  if (file.find("cpu") != std::string::npos) {
+    options.emplace("cpu_device_count", int64_t{1});
+    // Every call waits for its result: handing the program to another thread and back would only add the two wake-ups.
+    options.emplace("asynchronous", false);
+  }
   // XLA would take three quarters of the card at once, beside libtorch's own allocator.
   if (file.find("cuda") != std::string::npos) options.emplace("preallocate", false);
   return options;
