@@ -173,7 +173,7 @@ const METHODS_HERE: Members = {
     if (hint === 'string') return describe(this);
     // `a + b` asks for "default"; Number(t), `t < u` and `a * b` all ask for "number".
     if (hint === 'default')
-      throw new JorchError('BAD_ARGUMENT', "JavaScript's + does not add tensors: write a.add(b), or expr`${a} + ${b}`");
+      throw new JorchError('BAD_ARGUMENT', "JavaScript's + does not add tensors: write a.add(b), or use expr");
     if (this.numel() !== 1) {
       throw new JorchError(
         'BAD_ARGUMENT',
