@@ -8,7 +8,7 @@ import type { Tensor } from '../torch/tensor.js';
 import { flatten, type Structure, structureKey, unflatten } from '../tree.js';
 import { type Built, build } from './build.js';
 import type { Graph } from './graph.js';
-import { explainMiss, type Signature, signatureOf } from './reasons.js';
+import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
 
 export interface CompileOptions {
   /** For messages; default: the function's name. */
@@ -255,9 +255,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
   private entryFor(args: unknown[]): Entry {
     const { structure, leaves } = this.flatten(args);
     const now = signatureOf(structure, leaves);
-    const known = [...this.entries.values()].find((e) =>
-      explainMiss([e.signature], now).startsWith('a captured tensor'),
-    );
+    const known = [...this.entries.values()].find((e) => difference(e.signature, now) === undefined);
     return known ?? this.warmup(args);
   }
 

@@ -1,7 +1,6 @@
 /** @file Splits the joint trace of a function and its backward: what the forward program saves, what the backward program recomputes. */
-import { isValue } from '../lowering/aten-call.js';
-import { liveNodes } from '../lowering/index.js';
-import type { Arg, Graph, Node, Value } from './graph.js';
+import { liveNodes, valuesIn } from '../lowering/index.js';
+import type { Graph, Node, Value } from './graph.js';
 
 /** Values that cross from the forward program to the backward program. */
 export interface Partition {
@@ -20,11 +19,7 @@ const MOST = 16;
 
 const operands = (node: Node): Value[] => {
   const found: Value[] = [];
-  const visit = (arg: Arg): void => {
-    if (Array.isArray(arg)) for (const a of arg) visit(a as Arg);
-    else if (isValue(arg)) found.push(arg);
-  };
-  Object.values(node.args).forEach(visit);
+  for (const arg of Object.values(node.args)) valuesIn(arg, (v) => found.push(v));
   return found;
 };
 

@@ -39,5 +39,6 @@ export {
   liveInputs,
   liveNodes,
   lower,
+  valuesIn,
 } from './lower.js';
 export { NoLowering, ruleNames } from './registry.js';

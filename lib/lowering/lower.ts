@@ -42,7 +42,8 @@ const RANDOM =
 
 const flat = (outs: Node['outs']): (Value | null)[] => outs.flat() as (Value | null)[];
 
-function valuesIn(arg: Arg, visit: (v: Value) => void): void {
+/** Visits the tensors of an argument, those in lists too. */
+export function valuesIn(arg: Arg, visit: (v: Value) => void): void {
   if (Array.isArray(arg)) for (const a of arg) valuesIn(a, visit);
   else if (isValue(arg)) visit(arg);
 }
