@@ -77,6 +77,8 @@ export interface ProgramSpec {
   readonly executable: Executable;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  /** Parameters behind the others: a random key each, drawn from these generators (null: the default one) at every run. */
+  readonly keys: readonly (GeneratorHandle | null)[];
 }
 
 /** The backward of a compiled program. */

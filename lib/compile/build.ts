@@ -58,6 +58,9 @@ const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({
   strides: physicalOrder(shape, strides) ? strides : [],
 });
 
+/** What random numbers are derived from. */
+const KEY: TensorSpec = { shape: [], strides: [], dtype: 'uint64' };
+
 class Builder {
   lowerMs = 0;
   compileMs = 0;
@@ -81,7 +84,9 @@ class Builder {
     const executable = native().compileProgram(located().cpuPlugin, lowered.text, xla);
     this.lowerMs += compiling - started;
     this.compileMs += performance.now() - compiling;
-    return { lowered, spec: { executable, inputs: inputs.map(specOf), outputs: results.map(specOf) } };
+    const keys = lowered.keys.map((k) => (k === undefined ? null : this.graph.generators![k]!));
+    const parameters = [...inputs.map(specOf), ...keys.map(() => KEY)];
+    return { lowered, spec: { executable, inputs: parameters, outputs: results.map(specOf), keys } };
   }
 }
 

@@ -1,4 +1,5 @@
 /** @file The recorded program, as the C++ recorder (native/trace) hands it over once per compilation. */
+import type { GeneratorHandle } from '../native.js';
 import type { DType } from '../torch/dtype.js';
 
 /** One tensor of a recorded program. Logically row-major; strides are what eager libtorch would have. */
@@ -11,7 +12,8 @@ export interface Value {
 
 /**
  * An argument of a recorded call. Integers and floats are numbers (bigint beyond 2^53), a Scalar that is a float with
- * an integer's value is `{ float }`, an undefined tensor or None is null, a Device or Layout is null.
+ * an integer's value is `{ float }`, an undefined tensor or None is null, a Device or Layout is null, a Generator is its
+ * place in the graph's list.
  */
 export type Arg =
   | null
@@ -24,6 +26,7 @@ export type Arg =
   | { readonly re: number; readonly im: number }
   | { readonly dtype: DType }
   | { readonly memory_format: string }
+  | { readonly generator: number }
   | readonly Arg[];
 
 /** One recorded call of a pure ATen operator. */
@@ -49,4 +52,6 @@ export interface Graph {
   readonly constants: readonly { readonly value: Value; readonly data: ConstantData }[];
   /** Topologically sorted pure operators; view operators are among them. */
   readonly nodes: readonly Node[];
+  /** Explicit generators of random operators: `{ generator }` is a place in this list. */
+  readonly generators?: readonly GeneratorHandle[];
 }

@@ -28,6 +28,7 @@ import './grid-sample.js';
 import './embedding-bag.js';
 import './incomplete-gamma.js';
 import './histogram.js';
+import './random.js';
 import './segment.js';
 import './fractional-pool.js';
 

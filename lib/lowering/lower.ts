@@ -2,9 +2,10 @@
 import type { Arg, Graph, Node, Value } from '../compile/graph.js';
 import { isIdentity, physicalOrder } from '../compile/layout.js';
 import { Builder } from '../stablehlo/builder.js';
-import { BuilderError, type Op, sameShape, typeText } from '../stablehlo/types.js';
+import { BuilderError, type Op, sameShape, type TensorType, typeText } from '../stablehlo/types.js';
 import { encodeCall, isValue } from './aten-call.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
+import { RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
 
 export interface LowerOptions {
@@ -29,6 +30,8 @@ export interface Lowered {
   readonly calls: readonly AtenCall[];
   /** Overloads that became StableHLO. */
   readonly lowered: readonly string[];
+  /** Generators (places in the graph's list, undefined: the default one) whose random keys are parameters behind `inputs`. */
+  readonly keys: readonly (number | undefined)[];
 }
 
 /** A rule that is missing or wrong. The message names the operator and where it was called. */
@@ -76,10 +79,19 @@ export function liveInputs(graph: Graph, results: readonly Value[]): Value[] {
 
 const where = (node: Node): string => (node.line === undefined ? '' : ` (called at ${node.line})`);
 
+const parameter = (name: string, { shape, dtype }: TensorType): Op => ({
+  name,
+  shape,
+  dtype,
+  type: typeText(shape, dtype),
+});
+
 class Lowering {
   readonly b = new Builder();
   readonly calls: AtenCall[] = [];
   readonly lowered = new Set<string>();
+  /** Random keys by generator. */
+  readonly keys = new Map<number | undefined, Op>();
   private readonly ops = new Map<number, Op>();
 
   constructor(
@@ -106,6 +118,18 @@ class Lowering {
     return arg;
   }
 
+  /** The random numbers of a node: the value it makes numbers its stream, in every program that it is part of. */
+  private randomOf(node: Node, first: Value | undefined): RandomStream {
+    const { generator } = node.args;
+    const place = generator ? (generator as { generator: number }).generator : undefined;
+    const key = (): Op => {
+      const known = this.keys.get(place) ?? parameter(`%key${this.keys.size}`, { shape: [], dtype: 'uint64' });
+      this.keys.set(place, known);
+      return known;
+    };
+    return new RandomStream(this.b, key, first?.id ?? 0);
+  }
+
   node(node: Node): void {
     const reason = this.byRule(node);
     if (reason === undefined) {
@@ -125,7 +149,7 @@ class Lowering {
     if (this.fallback === 'aten' && prefersAten(node, this.optimize)) return "libtorch's kernel is faster";
     const outs = flat(node.outs);
     const types = outs.map((v) => v ?? undefined);
-    const ctx: RuleContext = { b: this.b, out: types[0]!, outs: types, node };
+    const ctx: RuleContext = { b: this.b, out: types[0]!, outs: types, node, random: this.randomOf(node, types[0]) };
     const args = Object.fromEntries(Object.entries(node.args).map(([k, a]) => [k, this.argument(a)]));
     try {
       const result = lowerNode(ctx, args as never);
@@ -195,9 +219,9 @@ export function lower(
 ): Lowered {
   const lowering = new Lowering(fallback, optimize);
   const params = inputs.map((v, i) => {
-    const op: Op = { name: `%arg${i}`, shape: v.shape, dtype: v.dtype, type: typeText(v.shape, v.dtype) };
+    const op = parameter(`%arg${i}`, v);
     lowering.bind(v, op);
-    return `${op.name}: ${op.type}`;
+    return op;
   });
   for (const { value, data } of graph.constants) {
     lowering.bind(value, lowering.b.constant(data, value.shape, value.dtype));
@@ -210,14 +234,15 @@ export function lower(
   });
   const types = returned.map((o) => o.type).join(', ');
   const end = returned.length === 0 ? 'return' : `return ${returned.map((o) => o.name).join(', ')} : ${types}`;
+  const declared = [...params, ...lowering.keys.values()].map((p) => `${p.name}: ${p.type}`);
   const text = [
     'module @jorch {',
-    `func.func public @main(${params.join(', ')}) -> (${types}) {`,
+    `func.func public @main(${declared.join(', ')}) -> (${types}) {`,
     ...lowering.b.lines(),
     end,
     '}',
     '}',
     '',
   ].join('\n');
-  return { text, calls: lowering.calls, lowered: [...lowering.lowered].sort() };
+  return { text, calls: lowering.calls, lowered: [...lowering.lowered].sort(), keys: [...lowering.keys.keys()] };
 }

@@ -29,6 +29,9 @@ const FACTORISATIONS: readonly string[] = [
   'aten::_linalg_svd',
 ];
 
+// Every element repeats its attempts until the last one is done.
+const REJECTION: readonly string[] = ['aten::poisson', 'aten::binomial'];
+
 const PRODUCTS: readonly string[] = [
   'aten::convolution',
   'aten::convolution_backward',
@@ -39,9 +42,9 @@ const PRODUCTS: readonly string[] = [
 ];
 
 const chosen: Readonly<Record<Optimize, ReadonlySet<string>>> = {
-  auto: new Set(FACTORISATIONS),
+  auto: new Set([...FACTORISATIONS, ...REJECTION]),
   xla: new Set(),
-  aten: new Set([...FACTORISATIONS, ...PRODUCTS]),
+  aten: new Set([...FACTORISATIONS, ...REJECTION, ...PRODUCTS]),
 };
 
 // libtorch factors the transpose of a row-major real matrix, and its backward counts on that. The operands of an ATen call

@@ -2,6 +2,7 @@
 import type { Node } from '../compile/graph.js';
 import type { Builder } from '../stablehlo/builder.js';
 import type { Op, TensorType } from '../stablehlo/types.js';
+import type { RandomStream } from './random-stream.js';
 import type { RuleArgs } from './rule-args.js';
 
 /** What a rule works with, besides its arguments. */
@@ -13,6 +14,8 @@ export interface RuleContext {
   readonly outs: readonly (TensorType | undefined)[];
   /** The recorded call, for what the arguments do not tell (strides). */
   readonly node: Node;
+  /** Random bits of this call, fresh at every run. */
+  readonly random: RandomStream;
 }
 export type RuleResult = Op | readonly (Op | undefined)[];
 export type RuleName = keyof RuleArgs;

@@ -79,7 +79,7 @@ rule('aten::mode', (ctx, { self, dim }) =>
 );
 
 /** Binary search in every row of `sorted` at once: how many elements are below (or, `right`, not above) each value. */
-function search(b: Builder, sorted: Op, values: Op, right: boolean): Op {
+export function search(b: Builder, sorted: Op, values: Op, right: boolean): Op {
   const n = sorted.shape.at(-1)!;
   const shape = values.shape;
   const flat = b.reshape(sorted, [numel(sorted.shape)]);

@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
+#include <ATen/EmptyTensor.h>
 
 namespace jorch {
 
@@ -18,17 +19,8 @@ uint64_t seedFrom(const Napi::Value& value) {
   return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value());
 }
 
-// An external that owns a generator; lib/torch/generator.ts gives it its methods.
 napi_value MakeGenerator(napi_env env, napi_callback_info info) {
-  return guarded(env, "Generator", [&]() -> napi_value {
-    napi_value self;
-    check(env, napi_create_object(env, &self));
-    auto* made = new at::Generator(at::detail::createCPUGenerator());
-    const auto finalize = [](node_api_basic_env, void* data, void*) { delete static_cast<at::Generator*>(data); };
-    check(env, napi_wrap(env, self, made, finalize, nullptr, nullptr));
-    check(env, napi_type_tag_object(env, self, &kGeneratorTag));
-    return self;
-  });
+  return guarded(env, "Generator", [&] { return generatorObject(env, at::detail::createCPUGenerator()); });
 }
 
 Napi::Value ManualSeed(const Napi::CallbackInfo& info) {
@@ -56,6 +48,24 @@ const at::Generator* generatorFrom(napi_env env, napi_value value) {
   if (napi_check_object_type_tag(env, value, &kGeneratorTag, &tagged) != napi_ok || !tagged) return nullptr;
   void* data = nullptr;
   return napi_unwrap(env, value, &data) == napi_ok ? static_cast<at::Generator*>(data) : nullptr;
+}
+
+// An object that owns a generator; lib/torch/generator.ts gives it its methods.
+napi_value generatorObject(napi_env env, const at::Generator& generator) {
+  napi_value self;
+  check(env, napi_create_object(env, &self));
+  const auto finalize = [](node_api_basic_env, void* data, void*) { delete static_cast<at::Generator*>(data); };
+  check(env, napi_wrap(env, self, new at::Generator(generator), finalize, nullptr, nullptr));
+  check(env, napi_type_tag_object(env, self, &kGeneratorTag));
+  return self;
+}
+
+at::Tensor drawKey(at::Generator generator) {
+  if (!generator.defined()) generator = at::detail::getDefaultCPUGenerator();
+  at::Tensor key = at::detail::empty_cpu({}, at::kUInt64, std::nullopt, std::nullopt, std::nullopt, std::nullopt);
+  std::lock_guard<std::mutex> lock(generator.mutex());
+  *static_cast<uint64_t*>(key.mutable_data_ptr()) = at::check_generator<at::CPUGeneratorImpl>(generator)->random64();
+  return key;
 }
 
 void initGenerator(Napi::Env env, Napi::Object exports) {

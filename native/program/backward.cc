@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "dispatch/generator.h"
+
 namespace jorch::program {
 
 namespace {
@@ -38,6 +40,7 @@ struct CompiledBackward : torch::autograd::Node {
       const at::Tensor& like = likeResults[argument.index];
       arguments.push_back(gradient.defined() ? gradient : at::zeros(like.sizes(), like.options()));
     }
+    for (const at::Generator& generator : plan->keys) arguments.push_back(drawKey(generator));
     std::vector<at::Tensor> outputs;
     plan->program->run(arguments, outputs);
     variable_list result;

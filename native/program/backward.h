@@ -1,6 +1,7 @@
 // Gradients through a compiled call: an autograd node whose backward is a compiled program too.
 #pragma once
 
+#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
 #include <memory>
@@ -20,6 +21,7 @@ struct BackwardArgument {
 struct BackwardPlan {
   std::unique_ptr<Program> program;
   std::vector<BackwardArgument> arguments;
+  std::vector<at::Generator> keys;  // as in the forward program: parameters behind the arguments
   std::vector<uint32_t> results;   // forward outputs that get a grad_fn, in the order of the cotangents
   std::vector<uint32_t> inputs;    // forward parameters that gradients flow to
   std::vector<int32_t> gradients;  // per such parameter: the backward program's output, or -1 for none

@@ -10,6 +10,7 @@
 
 #include <list>
 
+#include "dispatch/generator.h"
 #include "dispatch/tracing.h"
 #include "pjrt/api.h"
 #include "program/aten_call.h"
@@ -87,6 +88,7 @@ struct Entry {
   std::vector<napi_ref> captureObjects;
   std::vector<Signature> captureSignatures;
   std::vector<Place> parameters;
+  std::vector<at::Generator> keys;  // parameters behind those: a fresh random key each; undefined: the default generator
   std::vector<ResultPlan> results;
   std::vector<EffectPlan> effects;
   std::vector<Place> clearedGrads;
@@ -153,6 +155,7 @@ using Tensors = c10::SmallVector<at::Tensor, 8>;
 napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, c10::ArrayRef<napi_value> argObjects) {
   Tensors parameters;
   for (Place place : entry.parameters) parameters.push_back(at_(entry, args, place));
+  for (const at::Generator& generator : entry.keys) parameters.push_back(drawKey(generator));
   std::vector<at::Tensor> outputs;
   entry.program->run(parameters, outputs);
   if (entry.backward) program::attach(entry.backward, parameters, outputs);
@@ -313,7 +316,18 @@ std::unique_ptr<Program> programFrom(napi_env env, const Napi::Object& spec) {
   return std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs));
 }
 
-// { executable, inputs, outputs, arguments: { kind, index }[], results, gradientInputs, gradients }
+// keys: (Generator | null)[]
+std::vector<at::Generator> keysFrom(napi_env env, const Napi::Object& spec) {
+  std::vector<at::Generator> keys;
+  const auto array = spec.Get("keys").As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    const Napi::Value key = array.Get(i);
+    keys.push_back(key.IsNull() ? at::Generator() : *generatorFrom(env, key));
+  }
+  return keys;
+}
+
+// { executable, inputs, outputs, keys, arguments: { kind, index }[], results, gradientInputs, gradients }
 std::shared_ptr<program::BackwardPlan> backwardFrom(napi_env env, const Napi::Object& spec) {
   auto plan = std::make_shared<program::BackwardPlan>();
   plan->program = programFrom(env, spec);
@@ -322,13 +336,14 @@ std::shared_ptr<program::BackwardPlan> backwardFrom(napi_env env, const Napi::Ob
     const std::string kind = o.Get("kind").As<Napi::String>();
     plan->arguments.push_back({kind == "residual" ? Kind::Residual : kind == "input" ? Kind::Input : Kind::Cotangent, o.Get("index").As<Napi::Number>().Uint32Value()});
   });
+  plan->keys = keysFrom(env, spec);
   for (int64_t index : longs(spec.Get("results"))) plan->results.push_back(static_cast<uint32_t>(index));
   for (int64_t index : longs(spec.Get("gradientInputs"))) plan->inputs.push_back(static_cast<uint32_t>(index));
   for (int64_t index : longs(spec.Get("gradients"))) plan->gradients.push_back(static_cast<int32_t>(index));
   return plan;
 }
 
-// add(structure, leaves, spec): spec = { id, executable, inputs, outputs, captures, parameters, results, effects, clearedGrads, shape, backward? }
+// add(structure, leaves, spec): spec = { id, executable, inputs, outputs, captures, parameters, keys, results, effects, clearedGrads, shape, backward? }
 napi_value addEntry(napi_env env, napi_callback_info info) {
   return guarded(env, "compile", [&]() -> napi_value {
     size_t count = 3;
@@ -345,6 +360,7 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
     for (const auto& leaf : leaves.tensors) entry.args.push_back(Signature::of(leaf));
     entry.program = programFrom(env, spec);
     forEach(spec.Get("parameters"), [&](const Napi::Object& o) { entry.parameters.push_back(placeFrom(o)); });
+    entry.keys = keysFrom(env, spec);
     forEach(spec.Get("results"), [&](const Napi::Object& o) {
       ResultPlan plan;
       if (o.Has("output")) plan.output = o.Get("output").As<Napi::Number>().Int32Value();

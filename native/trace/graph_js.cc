@@ -1,10 +1,13 @@
 /** @file The recorded program as the JavaScript objects of lib/compile/graph.ts. */
 #include "graph_js.h"
 
+#include "dispatch/generator.h"
+
 #include <ATen/Dispatch.h>
 #include <ATen/core/jit_type.h>
 #include <c10/core/MemoryFormat.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace jorch::trace {
@@ -54,6 +57,7 @@ class Writer {
     out.Set("inputs", list(graph_.inputs, [&](int64_t id) { return ref(id); }));
     out.Set("constants", list(graph_.constants, [&](const Constant& c) { return constant(c); }));
     out.Set("nodes", list(graph_.nodes, [&](const Node& n) { return node(n); }));
+    out.Set("generators", list(generators_, [&](const at::Generator& g) { return Napi::Value(env_, generatorObject(env_, g)); }));
     return out;
   }
 
@@ -141,9 +145,18 @@ class Writer {
     return out;
   }
 
+  /** Its place among the graph's generators. */
+  Napi::Value generator(const at::Generator& g) {
+    const auto found = std::find(generators_.begin(), generators_.end(), g);
+    const auto place = found - generators_.begin();
+    if (found == generators_.end()) generators_.push_back(g);
+    return single("generator", Napi::Number::New(env_, static_cast<double>(place)));
+  }
+
   /** `type` is the schema's real type: it alone tells a ScalarType or a MemoryFormat from an integer. */
   Napi::Value plain(const c10::IValue& v, const c10::TypePtr& type) {
-    if (v.isNone() || v.isDevice() || v.isGenerator() || v.isStream() || v.isStorage()) return env_.Null();
+    if (v.isGenerator()) return generator(v.toGenerator());
+    if (v.isNone() || v.isDevice() || v.isStream() || v.isStorage()) return env_.Null();
     if (const auto optional = type->cast<c10::OptionalType>()) return plain(v, optional->getElementType());
     if (v.isList()) {
       const auto of = type->cast<c10::ListType>();
@@ -201,6 +214,7 @@ class Writer {
   Napi::Env env_;
   const Graph& graph_;
   Napi::Array values_;
+  std::vector<at::Generator> generators_;
 };
 }  // namespace
 

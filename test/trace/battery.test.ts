@@ -1,5 +1,4 @@
 /** @file The hard cases for a recorder (prototypes/battery.cc and recorder.cc): compiled must equal eager in everything. */
-import assert from 'node:assert/strict';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { agree, agreeOn } from '../support/agree.js';
@@ -515,54 +514,6 @@ describe('trace: types and scalars', () => {
       },
       randn(3, 3),
     );
-  });
-});
-
-describe('trace: random operators', () => {
-  // One random operator per function: then the generator's state decides every value and both sides must agree exactly.
-  const cases: Record<string, (x: Tensor) => Tensor> = {
-    normal_: (x) => x.clone().normal_(),
-    uniform_: (x) => x.clone().uniform_(),
-    'bernoulli_ with p': (x) => x.clone().bernoulli_(0.3),
-    'bernoulli_ with a tensor': (x) => x.clone().bernoulli_(x.abs().clamp(0, 1)),
-    bernoulli: (x) => torch.bernoulli(x.abs().clamp(0, 1)),
-    exponential_: (x) => x.clone().exponential_(),
-    cauchy_: (x) => x.clone().cauchy_(),
-    geometric_: (x) => x.clone().geometric_(0.3),
-    log_normal_: (x) => x.clone().log_normal_(),
-    'random_ with a bound': (x) => x.clone().random_(5),
-    randn: (x) => torch.randn(3).add(x),
-    rand: (x) => torch.rand(3).add(x),
-    rand_like: (x) => torch.rand_like(x),
-    randn_like: (x) => torch.randn_like(x),
-    randint: (x) => torch.randint(0, 5, [3]).add(x),
-    randperm: (x) => torch.randperm(3).add(x),
-    'normal with tensors': (x) => torch.normal(x, x.abs()),
-    poisson: (x) => torch.poisson(x.abs()),
-    multinomial: (x) => torch.multinomial(x.abs(), 2),
-    'dropout in training': (x) => F.dropout(x, 0.5),
-    'alpha_dropout in training': (x) => F.alpha_dropout(x, 0.5, { training: true }),
-    'rrelu in training': (x) => F.rrelu(x, { training: true }),
-  };
-  for (const [name, f] of Object.entries(cases)) {
-    it(`${name} draws what eager draws`, () => {
-      agreeOn(f, randn(3));
-    });
-  }
-
-  it('draws anew at every call and advances the generator', () => {
-    const f = torch.compile((x: Tensor) => torch.randn_like(x));
-    const x = torch.zeros(8);
-    assert.notDeepEqual(f(x).tolist(), f(x).tolist());
-  });
-
-  it('dropout’s gradient uses the mask of its forward', () => {
-    agreeOn((x: Tensor) => {
-      const w = x.detach().clone().requires_grad_(true);
-      const y = torch.dropout(w, 0.5, true);
-      const [g] = autograd.grad(y.sum(), w);
-      return [y.detach(), g];
-    }, torch.ones(16));
   });
 });
 
