@@ -183,6 +183,19 @@ export interface Native {
     stablehlo: string,
     options: Readonly<Record<string, boolean | number | string>>,
   ): Executable;
+  /** An executable of what `serializeProgram` gave. The bytes must be whole: damaged ones may end the process. */
+  loadProgram(plugin: string, bytes: Buffer): Executable;
+  serializeProgram(executable: Executable): Buffer;
+  /** What executables depend on besides text and options: platform, device, threads, CPU. */
+  compilerIdentity(plugin: string): string;
+  /** What XLA would be told about the program. */
+  compileOptions(
+    plugin: string,
+    stablehlo: string,
+    options: Readonly<Record<string, boolean | number | string>>,
+  ): Buffer;
+  /** Begins to load the plugin on another thread. */
+  prepareCompiler(plugin: string): void;
   optimizedProgram(executable: Executable): {
     format: string;
     bytes: Buffer;

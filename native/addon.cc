@@ -9,6 +9,7 @@
 #include "dispatch/autograd.h"
 #include "dispatch/call.h"
 #include "program/compiled.h"
+#include "program/executable_js.h"
 #include "tensor/data.h"
 #include "tensor/tensor.h"
 #include "dispatch/tracing.h"
@@ -156,6 +157,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   initAutograd(env, exports);
   initTrace(env, exports);
   initCompiled(env, exports);
+  initExecutable(env, exports);
   return exports;
 }
 

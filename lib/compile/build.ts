@@ -1,9 +1,8 @@
-/** @file From a trace to a runnable program: which values the program returns, the lowering, XLA's compilation, the plan of the call. */
+/** @file From a trace to program texts, and from their executables to the plan of the call: which values a program takes and returns. */
 import { type Lowered, LoweringError, liveInputs, lower } from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
-import type { BackwardSpec, Capture, EntrySpec, Place, ProgramSpec, TensorSpec, Trace } from '../native.js';
+import type { BackwardSpec, Capture, EntrySpec, Executable, Place, ProgramSpec, TensorSpec, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
-import { located, native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Graph, Value } from './graph.js';
 import { physicalOrder } from './layout.js';
@@ -13,8 +12,6 @@ import { partition } from './partition.js';
 export interface BuildOptions {
   readonly fallback: 'aten' | 'error';
   readonly optimize: Optimize;
-  /** XLA's own options, by name. */
-  readonly xla: Readonly<Record<string, boolean | number | string>>;
 }
 
 /** A compiled program with everything needed to call it and to show it. */
@@ -22,8 +19,15 @@ export interface Built {
   readonly graph: Graph;
   readonly lowered: Lowered;
   readonly spec: Omit<EntrySpec, 'id' | 'shape'>;
-  readonly lowerMs: number;
-  readonly compileMs: number;
+}
+
+/** The texts to compile, and what to do with the executables. */
+export interface Plan {
+  readonly graph: Graph;
+  /** The program, and its backward if there is one. */
+  readonly programs: readonly Lowered[];
+  /** One executable per program, in order. */
+  finish(executables: readonly Executable[]): Built;
 }
 
 /** A list of values, each once. */
@@ -61,34 +65,28 @@ const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({
 /** What random numbers are derived from. */
 const KEY: TensorSpec = { shape: [], strides: [], dtype: 'uint64' };
 
-class Builder {
-  lowerMs = 0;
-  compileMs = 0;
-  constructor(
-    private readonly graph: Graph,
-    private readonly options: BuildOptions,
-  ) {}
-
-  /** Lowers and compiles the part of the graph between `inputs` and `results`. */
-  program(inputs: readonly Value[], results: readonly Value[]): { spec: ProgramSpec; lowered: Lowered } {
-    const { fallback, optimize, xla } = this.options;
-    const started = performance.now();
-    let lowered: Lowered;
-    try {
-      lowered = lower(this.graph, { inputs, results, fallback, optimize });
-    } catch (error) {
-      if (error instanceof LoweringError) throw new JorchError('NO_RULE', error.message, { cause: error });
-      throw error;
-    }
-    const compiling = performance.now();
-    const executable = native().compileProgram(located().cpuPlugin, lowered.text, xla);
-    this.lowerMs += compiling - started;
-    this.compileMs += performance.now() - compiling;
-    const keys = lowered.keys.map((k) => (k === undefined ? null : this.graph.generators![k]!));
-    const parameters = [...inputs.map(specOf), ...keys.map(() => KEY)];
-    return { lowered, spec: { executable, inputs: parameters, outputs: results.map(specOf), keys } };
-  }
+/** The program between `inputs` and `results`, and the types of both. */
+interface Part {
+  readonly lowered: Lowered;
+  readonly types: Omit<ProgramSpec, 'executable'>;
 }
+
+const lowerPart = (
+  graph: Graph,
+  inputs: readonly Value[],
+  results: readonly Value[],
+  { fallback, optimize }: BuildOptions,
+): Part => {
+  try {
+    const lowered = lower(graph, { inputs, results, fallback, optimize });
+    const keys = lowered.keys.map((k) => (k === undefined ? null : graph.generators![k]!));
+    const parameters = [...inputs.map(specOf), ...keys.map(() => KEY)];
+    return { lowered, types: { inputs: parameters, outputs: results.map(specOf), keys } };
+  } catch (error) {
+    if (error instanceof LoweringError) throw new JorchError('NO_RULE', error.message, { cause: error });
+    throw error;
+  }
+};
 
 /** Where each capture is at call time: an argument leaf, or the n-th captured tensor. */
 const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Tensor[] } => {
@@ -107,13 +105,12 @@ const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Te
 };
 
 /**
- * Lowers and compiles a trace, and its backward if there is one.
- * @throws JorchError NO_RULE (an operator needs an ATen call and `fallback` forbids it), COMPILE_FAILED, TOO_LARGE.
+ * Lowers a trace, and its backward if there is one.
+ * @throws JorchError NO_RULE (an operator needs an ATen call and `fallback` forbids it).
  */
-export const build = (trace: Trace, options: BuildOptions): Built => {
+export const plan = (trace: Trace, options: BuildOptions): Plan => {
   const { graph, captures, backward } = trace;
   const value = (id: number): Value => graph.values[id]!;
-  const builder = new Builder(graph, options);
   const { places, captured } = placesOf(captures);
   const results = new ValueList();
   const planned = trace.outputs.map((id, i) => {
@@ -140,33 +137,40 @@ export const build = (trace: Trace, options: BuildOptions): Built => {
       ]
     : liveInputs(graph, results.values);
   const inputs = listOf(wanted);
-  const forward = builder.program(inputs.values, results.values);
+  const forward = lowerPart(graph, inputs.values, results.values, options);
   const byInput = new Map(captures.map(({ input }, k) => [graph.inputs[input]!.id, places[k]!]));
 
-  const back = (): BackwardSpec => {
-    const parameters = listOf([...crossing.residuals, ...crossing.inputs, ...cotangents]);
-    const outputs = listOf(gradients);
-    const { spec } = builder.program(parameters.values, outputs.values);
-    return {
-      ...spec,
-      arguments: [
-        ...crossing.residuals.map((v) => ({ kind: 'residual' as const, index: results.indexOf(v) })),
-        ...crossing.inputs.map((v) => ({ kind: 'input' as const, index: inputs.indexOf(v) })),
-        ...cotangents.map((_, index) => ({ kind: 'cotangent' as const, index })),
-      ],
-      results: backward!.results.map((i) => results.indexOf(value(trace.outputs[i]!))),
-      gradientInputs: backward!.captures.map((k) => inputs.indexOf(graph.inputs[captures[k]!.input]!)),
-      gradients: backward!.gradients.map((id) => (id < 0 ? -1 : outputs.indexOf(value(id)))),
-    };
+  const parameters = listOf([...crossing.residuals, ...crossing.inputs, ...cotangents]);
+  const outputs = listOf(gradients);
+  const back = backward && lowerPart(graph, parameters.values, outputs.values, options);
+  const backSpec = (executable: Executable): BackwardSpec => ({
+    executable,
+    ...back!.types,
+    arguments: [
+      ...crossing.residuals.map((v) => ({ kind: 'residual' as const, index: results.indexOf(v) })),
+      ...crossing.inputs.map((v) => ({ kind: 'input' as const, index: inputs.indexOf(v) })),
+      ...cotangents.map((_, index) => ({ kind: 'cotangent' as const, index })),
+    ],
+    results: backward!.results.map((i) => results.indexOf(value(trace.outputs[i]!))),
+    gradientInputs: backward!.captures.map((k) => inputs.indexOf(graph.inputs[captures[k]!.input]!)),
+    gradients: backward!.gradients.map((id) => (id < 0 ? -1 : outputs.indexOf(value(id)))),
+  });
+  return {
+    graph,
+    programs: [forward.lowered, ...(back ? [back.lowered] : [])],
+    finish: ([executable, backExecutable]) => ({
+      graph,
+      lowered: forward.lowered,
+      spec: {
+        executable: executable!,
+        ...forward.types,
+        captures: captured,
+        parameters: inputs.values.map((v) => byInput.get(v.id)!),
+        results: planned,
+        effects,
+        clearedGrads,
+        ...(back ? { backward: backSpec(backExecutable!) } : {}),
+      },
+    }),
   };
-  const spec = {
-    ...forward.spec,
-    captures: captured,
-    parameters: inputs.values.map((v) => byInput.get(v.id)!),
-    results: planned,
-    effects,
-    clearedGrads,
-    ...(backward ? { backward: back() } : {}),
-  };
-  return { graph, lowered: forward.lowered, spec, lowerMs: builder.lowerMs, compileMs: builder.compileMs };
 };

@@ -3,10 +3,11 @@ import { ruleNames } from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
 import type { CompiledHandle, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
-import { native, onLoad } from '../runtime/load.js';
+import { located, native, onLoad } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import { flatten, type Structure, structureKey, unflatten } from '../tree.js';
-import { type Built, build } from './build.js';
+import { type Built, type Plan, plan } from './build.js';
+import { executables } from './executables.js';
 import type { Graph } from './graph.js';
 import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
 
@@ -24,8 +25,10 @@ export interface CompileOptions {
 }
 
 export interface CompileStats {
-  /** Programs compiled. */
+  /** Programs made, by compiling or from the persistent cache. */
   compiles: number;
+  /** Programs that came whole from the persistent cache. */
+  cacheLoads: number;
   hits: number;
   misses: number;
   /** Programs dropped because of `maxCompiles.limit`. */
@@ -114,6 +117,7 @@ const shapeOf = (s: Structure): 0 | 1 | 2 =>
 class Compilation<F extends (...args: never[]) => unknown> {
   readonly stats: CompileStats = {
     compiles: 0,
+    cacheLoads: 0,
     hits: 0,
     misses: 0,
     evictions: 0,
@@ -203,25 +207,40 @@ class Compilation<F extends (...args: never[]) => unknown> {
       signature,
     );
     this.complain(reason);
+    native().prepareCompiler(located().cpuPlugin);
     const { trace, results } = this.trace(structure, leaves);
-    const built = build(trace, {
-      fallback: this.options.fallback ?? 'aten',
-      optimize: this.options.optimize ?? 'auto',
-      xla: XLA_OPTIONS,
-    });
+    const planned = this.lowerTrace(trace);
+    const built = this.make(planned);
     const id = this.nextId++;
     const entry: Entry = { built, signature, structure: results };
     this.handle!.add(this.take(args).structure, leaves, { ...built.spec, id, shape: shapeOf(results) });
     this.entries.set(id, entry);
     this.reasons.push(reason);
     this.stats.compiles++;
-    this.stats.lowerMs += built.lowerMs;
-    this.stats.compileMs += built.compileMs;
     for (const dropped of this.handle!.trim(this.options.maxCompiles?.limit ?? 64)) {
       this.entries.delete(dropped);
       this.stats.evictions++;
     }
     return entry;
+  }
+
+  private lowerTrace(trace: Trace): Plan {
+    const started = performance.now();
+    const planned = plan(trace, {
+      fallback: this.options.fallback ?? 'aten',
+      optimize: this.options.optimize ?? 'auto',
+    });
+    this.stats.lowerMs += performance.now() - started;
+    return planned;
+  }
+
+  /** Compiles what was planned, or loads it from the persistent cache. */
+  private make(planned: Plan): Built {
+    const started = performance.now();
+    const obtained = planned.programs.map(({ text }) => executables().obtain(text, XLA_OPTIONS));
+    if (obtained.every(({ loaded }) => loaded)) this.stats.cacheLoads++;
+    this.stats.compileMs += performance.now() - started;
+    return planned.finish(obtained.map(({ executable }) => executable));
   }
 
   private trace(structure: Structure, leaves: readonly Tensor[]): { trace: Trace; results: Structure } {

@@ -44,9 +44,14 @@ export const pins = (): Pins => {
   return pinned;
 };
 
+/** Whether `JORCH_CACHE_DIR` says that compiled programs are not to be kept. */
+export const cacheIsOff = (): boolean => process.env['JORCH_CACHE_DIR'] === 'off';
+
 /** `JORCH_CACHE_DIR`, or `jorch` in the user's cache folder. */
-export const cacheDir = (): string =>
-  process.env['JORCH_CACHE_DIR'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'jorch');
+export const cacheDir = (): string => {
+  const named = cacheIsOff() ? undefined : process.env['JORCH_CACHE_DIR'];
+  return named || join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'jorch');
+};
 
 /** Where this set of parts is unpacked: named by its content, so that versions lie side by side. */
 export const runtimeDir = (): string => {

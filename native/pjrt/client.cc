@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "executable.h"
 
@@ -104,12 +105,23 @@ Client::Client(Plugin& plugin, const NamedOptions& options, int threads) : plugi
   deviceKind_.assign(kind.device_kind, kind.device_kind_size);
 }
 
-std::shared_ptr<Executable> Client::compile(const std::string& stablehlo, const OptionOverrides& overrides) {
-  checkProgramSizes(stablehlo);
+std::string Client::compileOptions(const std::string& stablehlo, const OptionOverrides& overrides) const {
   OptionOverrides merged = overrides;
   merged.insert(flags_.begin(), flags_.end());
   if (isCpu()) merged.merge(cpuDefaults(stablehlo));
-  const std::string options = encodeCompileOptions(merged);
+  return encodeCompileOptions(merged);
+}
+
+std::string Client::identity() const {
+  // XLA splits loops by the number of threads it has.
+  const char* limit = getenv("PJRT_NPROC");
+  return platform_ + "\n" + platformVersion_ + "\n" + deviceKind_ + "\n" + std::to_string(plugin_.apiMinor()) + "\n" +
+         (limit ? limit : std::to_string(std::thread::hardware_concurrency()));
+}
+
+std::shared_ptr<Executable> Client::compile(const std::string& stablehlo, const OptionOverrides& overrides) {
+  checkProgramSizes(stablehlo);
+  const std::string options = compileOptions(stablehlo, overrides);
   const PJRT_Program program = mlirProgram(stablehlo);
   auto args = make<PJRT_Client_Compile_Args>();
   args.client = client_;

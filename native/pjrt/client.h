@@ -32,6 +32,11 @@ class Client {
    */
   std::shared_ptr<Executable> compile(const std::string& stablehlo, const OptionOverrides& overrides = {});
 
+  /** What `compile` tells XLA about this program: a serialized CompileOptionsProto. Part of what an executable depends on. */
+  std::string compileOptions(const std::string& stablehlo, const OptionOverrides& overrides = {}) const;
+  /** Plugin, platform, device and threads, as text: executables of another identity must not be loaded. */
+  std::string identity() const;
+
   /**
    * Loads what Executable::serialize gave, on the same plugin version and CPU. The bytes must be known to be whole (checksum):
    * XLA may end the process on damaged ones. Throws PjrtError.

@@ -56,10 +56,14 @@ Plugin& Plugin::load(const std::string& path) {
   return *found->second;
 }
 
-Plugin::Plugin(const std::string& path) : path_(path) {
+void Plugin::quiet() {
   // XLA repeats every error, and some warnings, on stderr. Its threshold is read from this variable the first time the plugin
   // logs; without overwrite, so that JORCH users can still ask for the lines.
   setenv("TF_CPP_MIN_LOG_LEVEL", "3", /*overwrite=*/0);
+}
+
+Plugin::Plugin(const std::string& path) : path_(path) {
+  quiet();
 
   // RTLD_LOCAL: two plugins export the same protobuf marks, and nothing of a plugin may shadow libtorch's symbols.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);

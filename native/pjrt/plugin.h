@@ -18,6 +18,9 @@ class Plugin {
    */
   static Plugin& load(const std::string& path);
 
+  /** Keeps plugins from repeating errors on stderr. Changes the environment, so call it where that is safe; `load` calls it too. */
+  static void quiet();
+
   const PJRT_Api* api() const noexcept { return api_; }
   const std::string& path() const noexcept { return path_; }
   int apiMinor() const noexcept { return api_->pjrt_api_version.minor_version; }

@@ -12,10 +12,10 @@
 
 #include "dispatch/generator.h"
 #include "dispatch/tracing.h"
-#include "pjrt/api.h"
 #include "program/aten_call.h"
 #include "program/backward.h"
 #include "program/effects.h"
+#include "program/executable_js.h"
 #include "program/program.h"
 #include "tensor/tensor.h"
 
@@ -207,18 +207,6 @@ void readLeaves(Addon& addon, napi_env env, napi_value array, Leaves& leaves) {
   }
 }
 
-// PJRT's words become a JorchError; ATen's own message stays ATen's.
-template <class Body>
-napi_value translated(napi_env env, const char* code, Body body) {
-  try {
-    return body();
-  } catch (const pjrt::PjrtError& error) {
-    const std::string text = error.what();
-    const bool memory = text.find("RESOURCE_EXHAUSTED") != std::string::npos || text.find("Out of memory") != std::string::npos;
-    throw JsError(memory ? "OUT_OF_MEMORY" : code, text);
-  }
-}
-
 // call(structure, leaves) → the results, or undefined when no program fits.
 napi_value callCompiled(napi_env env, napi_callback_info info) {
   return guarded(env, "compiled call", [&]() -> napi_value {
@@ -234,7 +222,7 @@ napi_value callCompiled(napi_env env, napi_callback_info info) {
     readLeaves(addon, env, args[1], leaves);
     Entry* entry = compiled.find(structure, leaves.tensors);
     if (!entry) return nullptr;
-    return translated(env, "BAD_ARGUMENT", [&] { return runEntry(addon, env, *entry, leaves.tensors, leaves.objects); });
+    return translated("BAD_ARGUMENT", [&] { return runEntry(addon, env, *entry, leaves.tensors, leaves.objects); });
   });
 }
 
@@ -256,56 +244,6 @@ void forEach(const Napi::Value& value, Each each) {
 }
 
 c10::ScalarType dtypeOf(const Napi::Object& object) { return dtypeFrom(object.Get("dtype").As<Napi::String>()); }
-
-using ExecutableHolder = std::shared_ptr<pjrt::Executable>;
-constexpr napi_type_tag kExecutableTag = {0x6a6f726368206578ULL, 0x3c5d1f70a9b84e22ULL};
-
-// compile(plugin, stablehlo, overrides) → an executable
-Napi::Value CompileProgram(const Napi::CallbackInfo& info) {
-  return Napi::Value(info.Env(), guarded(info.Env(), "compile", [&]() -> napi_value {
-    return translated(info.Env(), "COMPILE_FAILED", [&]() -> napi_value {
-      pjrt::OptionOverrides overrides;
-      const auto given = info[2].As<Napi::Object>();
-      const auto names = given.GetPropertyNames();
-      for (uint32_t i = 0; i < names.Length(); i++) {
-        const std::string name = Napi::Value(names.Get(i)).As<Napi::String>();
-        const Napi::Value value = given.Get(name);
-        if (value.IsBoolean()) overrides[name] = value.As<Napi::Boolean>().Value();
-        else if (value.IsNumber()) overrides[name] = value.As<Napi::Number>().Int64Value();
-        else overrides[name] = value.ToString().Utf8Value();
-      }
-      auto executable = program::cpuClient(info[0].As<Napi::String>()).compile(info[1].As<Napi::String>(), overrides);
-      auto external = Napi::External<ExecutableHolder>::New(info.Env(), new ExecutableHolder(std::move(executable)), [](Napi::BasicEnv, ExecutableHolder* held) { delete held; });
-      check(info.Env(), napi_type_tag_object(info.Env(), external, &kExecutableTag));
-      return external;
-    });
-  }));
-}
-
-ExecutableHolder executableFrom(napi_env env, const Napi::Value& value) {
-  bool tagged = false;
-  if (!value.IsExternal() || napi_check_object_type_tag(env, value, &kExecutableTag, &tagged) != napi_ok || !tagged)
-    throw JsError("BAD_ARGUMENT", "expected an executable");
-  return *value.As<Napi::External<ExecutableHolder>>().Data();
-}
-
-// optimizedProgram(executable) → { format, bytes }
-Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
-  return Napi::Value(info.Env(), guarded(info.Env(), "lower", [&]() -> napi_value {
-    const auto [bytes, format] = executableFrom(info.Env(), info[0])->compiled().optimizedProgram();
-    auto result = Napi::Object::New(info.Env());
-    result.Set("format", format);
-    result.Set("bytes", Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size()));
-    const auto memory = executableFrom(info.Env(), info[0])->compiled().memoryStats();
-    auto stats = Napi::Object::New(info.Env());
-    stats.Set("code", static_cast<double>(memory.code));
-    stats.Set("arguments", static_cast<double>(memory.arguments));
-    stats.Set("outputs", static_cast<double>(memory.outputs));
-    stats.Set("temporaries", static_cast<double>(memory.temporaries));
-    result.Set("memory", stats);
-    return result;
-  }));
-}
 
 // { executable, inputs, outputs }
 std::unique_ptr<Program> programFrom(napi_env env, const Napi::Object& spec) {
@@ -441,8 +379,6 @@ void initCompiled(Napi::Env env, Napi::Object exports) {
   napi_value constructor;
   check(env, napi_define_class(env, "Compiled", NAPI_AUTO_LENGTH, construct, nullptr, std::size(properties), properties, &constructor));
   exports.Set("Compiled", Napi::Value(env, constructor));
-  exports.Set("compileProgram", Napi::Function::New(env, CompileProgram, "compileProgram"));
-  exports.Set("optimizedProgram", Napi::Function::New(env, OptimizedProgram, "optimizedProgram"));
 }
 
 }  // namespace jorch

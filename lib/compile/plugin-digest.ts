@@ -1,0 +1,21 @@
+/** @file What a plugin's file is, without reading its 200 MB in every process: its SHA-256 is remembered beside size and times. */
+import { createHash } from 'node:crypto';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import type { PersistentCache } from './persistent.js';
+
+/**
+ * SHA-256 of the plugin at `path`, as hex. Kept in `cache` under path, device, inode, size and both times of the file, whose change time
+ * no ordinary user can set back.
+ */
+export const pluginDigest = (path: string, cache: PersistentCache): string => {
+  const real = realpathSync(path);
+  const { dev, ino, size, mtimeNs, ctimeNs } = statSync(real, { bigint: true });
+  const key = createHash('sha256')
+    .update(JSON.stringify(['plugin', real, `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`]))
+    .digest();
+  const known = cache.note(key);
+  if (known?.length === 32) return known.toString('hex');
+  const digest = createHash('sha256').update(readFileSync(real)).digest();
+  cache.write(key, digest);
+  return digest.toString('hex');
+};

@@ -1,0 +1,138 @@
+#include "program/executable_js.h"
+
+#include <cstdlib>
+#include <thread>
+
+#include "pjrt/cpu_features.h"
+#include "program/program.h"
+#include "tensor/tensor.h"
+
+namespace jorch {
+
+namespace {
+
+constexpr napi_type_tag kExecutableTag = {0x6a6f726368206578ULL, 0x3c5d1f70a9b84e22ULL};
+
+template <class Body>
+Napi::Value entry(const Napi::CallbackInfo& info, const char* where, const char* code, Body body) {
+  return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value { return translated(code, body); }));
+}
+
+// compileProgram(plugin, stablehlo, overrides) → an executable
+Napi::Value CompileProgram(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    return wrapExecutable(info.Env(), program::cpuClient(info[0].As<Napi::String>()).compile(info[1].As<Napi::String>(), overridesFrom(info[2])));
+  });
+}
+
+// loadProgram(plugin, bytes) → an executable. The bytes must be whole: damaged ones may end the process.
+Napi::Value LoadProgram(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    const auto bytes = info[1].As<Napi::Buffer<char>>();
+    return wrapExecutable(info.Env(), program::cpuClient(info[0].As<Napi::String>()).deserialize(std::string(bytes.Data(), bytes.Length())));
+  });
+}
+
+// serializeProgram(executable) → Buffer
+Napi::Value SerializeProgram(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    const std::string bytes = executableFrom(info.Env(), info[0])->compiled().serialize();
+    return Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size());
+  });
+}
+
+// compilerIdentity(plugin) → what compiled programs depend on besides their text and options
+Napi::Value CompilerIdentity(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    auto& client = program::cpuClient(info[0].As<Napi::String>());
+    return text(info.Env(), client.identity() + "\n" + pjrt::cpuFeatures());
+  });
+}
+
+// compileOptions(plugin, stablehlo, overrides) → Buffer: what XLA would be told
+Napi::Value CompileOptions(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    const std::string bytes = program::cpuClient(info[0].As<Napi::String>()).compileOptions(info[1].As<Napi::String>(), overridesFrom(info[2]));
+    return Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size());
+  });
+}
+
+// prepareCompiler(plugin): begins to load the plugin on a thread of its own, so that tracing overlaps with it. Whatever goes wrong
+// there goes wrong again, in words, when a program is compiled.
+void PrepareCompiler(const Napi::CallbackInfo& info) {
+  // With flags the environment is changed while the client is made, which must not happen beside running JavaScript.
+  if (getenv("XLA_FLAGS")) return;
+  pjrt::Plugin::quiet();
+  std::thread([path = std::string(info[0].As<Napi::String>())] {
+    try {
+      program::cpuClient(path);
+    } catch (...) {
+    }
+  }).detach();
+}
+
+// optimizedProgram(executable) → { format, bytes, memory }
+Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
+  return entry(info, "lower", "BAD_ARGUMENT", [&]() -> napi_value {
+    const ExecutableHolder executable = executableFrom(info.Env(), info[0]);
+    const auto [bytes, format] = executable->compiled().optimizedProgram();
+    auto result = Napi::Object::New(info.Env());
+    result.Set("format", format);
+    result.Set("bytes", Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size()));
+    const auto memory = executable->compiled().memoryStats();
+    auto stats = Napi::Object::New(info.Env());
+    stats.Set("code", static_cast<double>(memory.code));
+    stats.Set("arguments", static_cast<double>(memory.arguments));
+    stats.Set("outputs", static_cast<double>(memory.outputs));
+    stats.Set("temporaries", static_cast<double>(memory.temporaries));
+    result.Set("memory", stats);
+    return result;
+  });
+}
+
+}  // namespace
+
+ExecutableHolder executableFrom(napi_env env, const Napi::Value& value) {
+  bool tagged = false;
+  if (!value.IsExternal() || napi_check_object_type_tag(env, value, &kExecutableTag, &tagged) != napi_ok || !tagged)
+    throw JsError("BAD_ARGUMENT", "expected an executable");
+  return *value.As<Napi::External<ExecutableHolder>>().Data();
+}
+
+napi_value wrapExecutable(napi_env env, ExecutableHolder executable) {
+  auto external = Napi::External<ExecutableHolder>::New(env, new ExecutableHolder(std::move(executable)), [](Napi::BasicEnv, ExecutableHolder* held) { delete held; });
+  check(env, napi_type_tag_object(env, external, &kExecutableTag));
+  return external;
+}
+
+pjrt::OptionOverrides overridesFrom(const Napi::Value& value) {
+  pjrt::OptionOverrides overrides;
+  const auto given = value.As<Napi::Object>();
+  const auto names = given.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    const std::string name = Napi::Value(names.Get(i)).As<Napi::String>();
+    const Napi::Value option = given.Get(name);
+    if (option.IsBoolean()) overrides[name] = option.As<Napi::Boolean>().Value();
+    else if (option.IsNumber()) overrides[name] = option.As<Napi::Number>().Int64Value();
+    else overrides[name] = option.ToString().Utf8Value();
+  }
+  return overrides;
+}
+
+JsError jsErrorFrom(const pjrt::PjrtError& error, const char* code) {
+  const std::string text = error.what();
+  const bool memory = text.find("RESOURCE_EXHAUSTED") != std::string::npos || text.find("Out of memory") != std::string::npos;
+  return JsError(memory ? "OUT_OF_MEMORY" : code, text);
+}
+
+void initExecutable(Napi::Env env, Napi::Object exports) {
+  exports.Set("compileProgram", Napi::Function::New(env, CompileProgram, "compileProgram"));
+  exports.Set("loadProgram", Napi::Function::New(env, LoadProgram, "loadProgram"));
+  exports.Set("serializeProgram", Napi::Function::New(env, SerializeProgram, "serializeProgram"));
+  exports.Set("compilerIdentity", Napi::Function::New(env, CompilerIdentity, "compilerIdentity"));
+  exports.Set("compileOptions", Napi::Function::New(env, CompileOptions, "compileOptions"));
+  exports.Set("prepareCompiler", Napi::Function::New(env, PrepareCompiler, "prepareCompiler"));
+  exports.Set("optimizedProgram", Napi::Function::New(env, OptimizedProgram, "optimizedProgram"));
+}
+
+}  // namespace jorch

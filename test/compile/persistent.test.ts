@@ -1,0 +1,353 @@
+/** @file The persistent compilation cache: what is whole is loaded, everything else is compiled again, and no damaged byte reaches the plugin. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Compiler, Executables, isPortable } from '../../lib/compile/executables.js';
+import { entriesOf, PersistentCache } from '../../lib/compile/persistent.js';
+
+/** Deterministic numbers in [0, 1). */
+const random = (seed: number): (() => number) => {
+  let state = seed;
+  return () => {
+    state = (state * 1664525 + 1013904223) % 2 ** 32;
+    return state / 2 ** 32;
+  };
+};
+
+const collectWarnings = async (body: () => void | Promise<void>): Promise<Error[]> => {
+  const warnings: Error[] = [];
+  const listen = (w: Error): void => void (w.name === 'JorchCache' && warnings.push(w));
+  process.on('warning', listen);
+  try {
+    await body();
+    await new Promise(setImmediate);
+  } finally {
+    process.off('warning', listen);
+  }
+  return warnings;
+};
+
+/** Stands for the plugin: its programs are texts, and it notices bytes that it did not make. */
+class TextCompiler implements Compiler<string> {
+  compiled = 0;
+  loaded = 0;
+  compileProgram(_plugin: string, text: string): string {
+    this.compiled++;
+    return text;
+  }
+  loadProgram(_plugin: string, bytes: Buffer): string {
+    const [digest, text] = JSON.parse(bytes.toString()) as [string, string];
+    assert.equal(digest, createHash('sha256').update(text).digest('hex'), 'damaged bytes reached the plugin');
+    this.loaded++;
+    return text;
+  }
+  serializeProgram(text: string): Buffer {
+    return Buffer.from(JSON.stringify([createHash('sha256').update(text).digest('hex'), text]));
+  }
+  compilerIdentity(): string {
+    return 'text';
+  }
+  compileOptions(): Buffer {
+    return Buffer.alloc(0);
+  }
+}
+
+describe('compile: the persistent cache', () => {
+  let dir = '';
+  let plugin = '';
+  let folder = '';
+  const open = (): { cache: PersistentCache; compiler: TextCompiler; made: Executables<string> } => {
+    const cache = PersistentCache.open(folder);
+    const compiler = new TextCompiler();
+    return { cache, compiler, made: new Executables(compiler, plugin, cache) };
+  };
+  const programOf = (i: number): string => `program ${i} ${'x'.repeat(i % 300)}`;
+  const fileOf = (made: Executables<string>, text: string): string =>
+    join(folder, `${made.key(text, {})!.toString('hex')}.xla`);
+
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'jorch-cache-'));
+    folder = join(dir, 'programs');
+    plugin = join(dir, 'plugin.so');
+    writeFileSync(plugin, 'a plugin');
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  it('what one process compiled another loads; another text, other options or another plugin are misses', () => {
+    const first = open();
+    assert.deepEqual(first.made.obtain('a', {}), { executable: 'a', loaded: false });
+    const second = open();
+    assert.deepEqual(second.made.obtain('a', {}), { executable: 'a', loaded: true });
+    assert.equal(second.made.obtain('b', {}).loaded, false);
+    assert.equal(second.compiler.compiled, 1);
+    writeFileSync(plugin, 'another plugin');
+    assert.equal(open().made.obtain('a', {}).loaded, false);
+    const optioned = open();
+    optioned.compiler.compileOptions = () => Buffer.from('fast');
+    assert.equal(optioned.made.obtain('a', {}).loaded, false);
+    const elsewhere = open();
+    elsewhere.compiler.compilerIdentity = () => 'another CPU';
+    assert.equal(elsewhere.made.obtain('a', {}).loaded, false);
+  });
+
+  it('1 000 damaged files: each is compiled again and healed, none reaches the plugin, one warning', async () => {
+    const count = 1000;
+    const { made } = open();
+    const files = Array.from({ length: count }, (_, i) => {
+      made.obtain(programOf(i), {});
+      return fileOf(made, programOf(i));
+    });
+    const next = random(1);
+    const damage: ((file: string, i: number) => void)[] = [
+      (file) => truncateSync(file, Math.floor(next() * readFileSync(file).length)),
+      (file) => {
+        const bytes = readFileSync(file);
+        const at = Math.floor(next() * bytes.length);
+        bytes[at] = bytes[at]! ^ (1 << Math.floor(next() * 8));
+        writeFileSync(file, bytes);
+      },
+      (file) => {
+        const bytes = readFileSync(file);
+        const from = Math.floor(next() * (bytes.length - 1));
+        const to = from + 1 + Math.floor(next() * (bytes.length - from - 1));
+        if (bytes.subarray(from, to).every((b) => b === 0)) bytes[from] = 1;
+        else bytes.fill(0, from, to);
+        writeFileSync(file, bytes);
+      },
+      (file, i) => writeFileSync(file, readFileSync(files[(i + 1) % count]!)),
+      (file) => {
+        const bytes = readFileSync(file);
+        bytes.writeUInt32LE(2, 8); // another version of the format
+        writeFileSync(file, bytes);
+      },
+      (file) => writeFileSync(file, Buffer.concat([readFileSync(file), Buffer.from('more')])),
+      (file) => chmodSync(file, 0),
+      (file) => {
+        rmSync(file);
+        mkdirSync(join(file, 'inside'), { recursive: true });
+      },
+      (file) => {
+        renameSync(file, join(dir, 'elsewhere'));
+        symlinkSync(join(dir, 'elsewhere'), file);
+      },
+      (file) => writeFileSync(file, ''),
+    ];
+    // Backwards: a swapped file takes its neighbour's bytes before those are damaged.
+    for (let i = count - 1; i >= 0; i--) damage[i % damage.length]!(files[i]!, i);
+    const after = open();
+    const warnings = await collectWarnings(() => {
+      for (let i = 0; i < count; i++) assert.equal(after.made.obtain(programOf(i), {}).executable, programOf(i));
+    });
+    assert.equal(after.compiler.compiled, count);
+    assert.equal(after.compiler.loaded, 0);
+    assert.equal(after.cache.counts.damaged, count);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0]!.message, /damaged and is made anew/);
+    const healed = open();
+    for (let i = 0; i < count; i++) assert.equal(healed.made.obtain(programOf(i), {}).loaded, true);
+  });
+
+  it('a whole file that the plugin refuses is compiled again', async () => {
+    open().made.obtain('a', {});
+    const { made, compiler, cache } = open();
+    compiler.loadProgram = () => {
+      throw new Error('not mine');
+    };
+    const warnings = await collectWarnings(() => assert.equal(made.obtain('a', {}).loaded, false));
+    assert.equal(warnings.length, 1);
+    assert.deepEqual([cache.counts.hits, cache.counts.misses], [0, 1]);
+  });
+
+  it('a folder that others may write to, a symbolic link, and one that cannot be made are refused, with one warning each', async () => {
+    const refused = async (words: RegExp): Promise<void> => {
+      const warnings = await collectWarnings(() => {
+        const { made, cache } = open();
+        assert.equal(cache.folder, undefined);
+        assert.equal(made.obtain('a', {}).executable, 'a');
+        assert.equal(made.obtain('a', {}).loaded, false);
+      });
+      assert.equal(warnings.length, 1);
+      assert.match(warnings[0]!.message, words);
+      assert.match(warnings[0]!.message, /JORCH_CACHE_DIR=off/);
+    };
+    mkdirSync(folder, { mode: 0o700 });
+    chmodSync(folder, 0o770);
+    await refused(/open to other users/);
+    rmSync(folder, { recursive: true });
+    mkdirSync(join(dir, 'real'), { mode: 0o700 });
+    symlinkSync(join(dir, 'real'), folder);
+    await refused(/symbolic link/);
+    rmSync(folder);
+    writeFileSync(folder, '');
+    await refused(/not a folder/);
+    rmSync(folder);
+    chmodSync(dir, 0o777);
+    await refused(/can be written by other users/);
+    chmodSync(dir, 0o700);
+    folder = join(plugin, 'programs');
+    await refused(/plugin\.so/);
+  });
+
+  it('the folder is made for its owner alone', () => {
+    open().made.obtain('a', {});
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => !name.endsWith('.xla')),
+      [],
+      'nothing temporary is left',
+    );
+    assert.equal(PersistentCache.open(folder).refused, undefined);
+  });
+
+  it('the oldest programs go when the cache is full, and leftovers of dead writers', () => {
+    process.env['JORCH_CACHE_MAX_MB'] = '0.25';
+    try {
+      const { cache } = open();
+      const leftover = join(folder, '.1-0123456789ab');
+      writeFileSync(leftover, '');
+      utimesSync(leftover, 0, 0);
+      const payload = Buffer.alloc(50 * 1024);
+      const keys = Array.from({ length: 12 }, (_, i) => createHash('sha256').update(String(i)).digest());
+      keys.forEach((key, i) => {
+        cache.write(key, payload);
+        utimesSync(join(folder, `${key.toString('hex')}.xla`), 1000 + i, 1000 + i);
+      });
+      cache.write(createHash('sha256').update('last').digest(), payload);
+      assert.ok(entriesOf(folder).reduce((sum, e) => sum + e.bytes, 0) <= 0.25 * 2 ** 20);
+      assert.equal(cache.read(keys[0]!), undefined);
+      assert.ok(cache.read(keys[11]!));
+      assert.ok(cache.counts.evictions >= 8);
+      assert.ok(!existsSync(leftover));
+    } finally {
+      delete process.env['JORCH_CACHE_MAX_MB'];
+    }
+  });
+
+  it('programs with custom calls that mean something in one process only are not kept', () => {
+    assert.ok(isPortable('stablehlo.custom_call @jorch_aten(%0) {call = "aten::sin"}'));
+    assert.ok(isPortable('stablehlo.custom_call @Qr(%0)'));
+    assert.ok(!isPortable('stablehlo.custom_call @jorch_something(%0)'));
+    const { made } = open();
+    assert.equal(made.obtain('stablehlo.custom_call @jorch_something(%0)', {}).loaded, false);
+    assert.equal(made.obtain('stablehlo.custom_call @jorch_something(%0)', {}).loaded, false);
+  });
+
+  it('writers killed at any moment leave nothing that a reader takes for whole', async () => {
+    const writer = `
+      const { PersistentCache } = require(${JSON.stringify(require.resolve('../../lib/compile/persistent.js'))});
+      const { createHash } = require('node:crypto');
+      const cache = PersistentCache.open(${JSON.stringify(folder)});
+      for (let i = 0; ; i++) {
+        const key = createHash('sha256').update(String(i % 8)).digest();
+        cache.write(key, Buffer.alloc(200_000, i % 8));
+        if (i === 8) process.send('writing');
+      }`;
+    const next = random(7);
+    const counts: PersistentCache['counts'][] = [];
+    for (let round = 0; round < 6; round++) {
+      const writers = [0, 1].map(() =>
+        spawn(process.execPath, ['-e', writer], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] }),
+      );
+      await Promise.all(writers.map((w) => new Promise((resolve) => w.once('message', resolve))));
+      const reader = PersistentCache.open(folder);
+      const read = (): void => {
+        for (let i = 0; i < 8; i++) {
+          const payload = reader.read(createHash('sha256').update(String(i)).digest());
+          assert.ok(payload?.length === 200_000 && payload.every((b) => b === i));
+        }
+      };
+      read();
+      await new Promise((resolve) => setTimeout(resolve, next() * 20));
+      const ended = writers.map((w) => new Promise((resolve) => w.once('exit', resolve)));
+      for (const w of writers) w.kill('SIGKILL');
+      await Promise.all(ended);
+      read();
+      counts.push(reader.counts);
+    }
+    for (const { damaged, hits } of counts) assert.deepEqual({ damaged, hits }, { damaged: 0, hits: 16 });
+  });
+});
+
+describe('compile: the persistent cache with XLA', () => {
+  let dir = '';
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'jorch-cache-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  /** Runs a script in a process with a cache folder of its own, and returns what it prints as JSON. */
+  const inProcess = (body: string, cache = dir): { result: Record<string, unknown>; stderr: string } => {
+    // The parts stay where they are: only the programs go to the test's folder.
+    const script = `
+      const torch = require(${JSON.stringify(require.resolve('../../lib/index.js'))});
+      torch.ones(1);
+      process.env.JORCH_CACHE_DIR = ${JSON.stringify(cache)};
+      console.log(JSON.stringify((() => { ${body} })()));`;
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    return { result: JSON.parse(stdout) as Record<string, unknown>, stderr };
+  };
+  const step = `
+    const w = torch.arange(6, { dtype: 'float32' }).reshape(2, 3).requires_grad_();
+    const f = torch.compile((x) => torch.linalg.svdvals(x.matmul(w).sin()).sum().add(torch.histc(x, 4).sum()));
+    const loss = f(torch.ones(3, 2));
+    loss.backward();
+    const { compiles, cacheLoads } = f.stats;
+    return { compiles, cacheLoads, loss: loss.item(), grad: w.grad.tolist(), counts: torch.runtime().cache };`;
+
+  it('a second process loads what the first compiled: forward, backward and ATen calls, with the same results', () => {
+    const first = inProcess(step).result;
+    const second = inProcess(step).result;
+    assert.deepEqual([first['compiles'], first['cacheLoads']], [1, 0]);
+    assert.deepEqual([second['compiles'], second['cacheLoads']], [1, 1]);
+    assert.deepEqual(second['loss'], first['loss']);
+    assert.deepEqual(second['grad'], first['grad']);
+    const { hits, misses } = second['counts'] as { hits: number; misses: number };
+    assert.deepEqual([hits, misses], [2, 0]);
+  });
+
+  it('a damaged file is compiled again, with one warning', () => {
+    const first = inProcess(step).result;
+    const programs = join(dir, 'programs');
+    for (const { name } of entriesOf(programs)) {
+      const bytes = readFileSync(join(programs, name));
+      bytes[bytes.length - 10]! ^= 4;
+      writeFileSync(join(programs, name), bytes, { mode: 0o600 });
+    }
+    const { result, stderr } = inProcess(step);
+    assert.deepEqual([result['cacheLoads'], result['grad']], [0, first['grad']]);
+    assert.equal(stderr.match(/JorchCache/g)?.length, 1, stderr);
+    assert.equal(inProcess(step).result['cacheLoads'], 1);
+  });
+
+  it('JORCH_CACHE_DIR=off keeps nothing', () => {
+    for (let i = 0; i < 2; i++) assert.equal(inProcess(step, 'off').result['cacheLoads'], 0);
+    assert.deepEqual(readdirSync(dir), []);
+  });
+
+  it('lower shows the same program, whether compiled or loaded', () => {
+    const body = `
+      const f = torch.compile((x) => x.sin().sum());
+      const { stablehlo, hlo, memory } = f.lower(torch.ones(5));
+      return { stablehlo, bytes: hlo.bytes.length > 0, memory: memory.arguments, cacheLoads: f.stats.cacheLoads };`;
+    const first = inProcess(body).result;
+    const second = inProcess(body).result;
+    assert.deepEqual({ ...second, cacheLoads: 0 }, first);
+    assert.equal(second['cacheLoads'], 1);
+  });
+});
