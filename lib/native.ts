@@ -126,6 +126,8 @@ export interface GeneratorHandle {
   readonly [generator]: never;
 }
 
+export type Fate = 'functionalized' | 'decomposed' | 'recorded' | 'dynamic' | 'value' | 'refused' | 'absent';
+
 export interface Native {
   readonly Tensor: { readonly prototype: Tensor };
   readonly Compiled: new () => CompiledHandle;
@@ -176,6 +178,8 @@ export interface Native {
   trace(fn: (twins: Tensor[]) => Tensor[], args: readonly Tensor[]): Trace;
   isTracing(): boolean;
   setRules(names: readonly string[]): void;
+  /** What becomes of every registered overload in a trace (native/trace/record.h), and whether it is core ATen. */
+  operatorFates(): [name: string, fate: Fate, core: boolean][];
   setLineReader(read: () => string): void;
 
   compileProgram(

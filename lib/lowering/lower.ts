@@ -7,6 +7,7 @@ import { encodeCall, isValue } from './aten-call.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
 import { RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
+import { whyUnlowered } from './unlowered.js';
 
 export interface LowerOptions {
   /** What the program returns, in order. */
@@ -145,7 +146,7 @@ class Lowering {
   /** Lowers by the rule; answers why that was not possible, undefined when it was. */
   private byRule(node: Node): string | undefined {
     const lowerNode = findRule(node.op);
-    if (lowerNode === undefined) return 'no lowering rule';
+    if (lowerNode === undefined) return whyUnlowered(node.op);
     if (this.fallback === 'aten' && prefersAten(node, this.optimize)) return "libtorch's kernel is faster";
     const outs = flat(node.outs);
     const types = outs.map((v) => v ?? undefined);

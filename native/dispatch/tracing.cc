@@ -8,6 +8,7 @@
 
 #include "tensor/tensor.h"
 #include "trace/graph_js.h"
+#include "trace/record.h"
 
 namespace jorch {
 
@@ -233,6 +234,21 @@ Napi::Value SetRules(const Napi::CallbackInfo& info) {
   }));
 }
 
+// → [name, fate, core][]
+Napi::Value OperatorFates(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "operatorFates", [&]() -> napi_value {
+    auto list = Napi::Array::New(info.Env());
+    for (const auto& [name, fate, core] : trace::fates()) {
+      auto entry = Napi::Array::New(info.Env(), 3);
+      entry.Set(0u, name);
+      entry.Set(1u, fate);
+      entry.Set(2u, Napi::Boolean::New(info.Env(), core));
+      list.Set(list.Length(), entry);
+    }
+    return list;
+  }));
+}
+
 Napi::Value SetLineReader(const Napi::CallbackInfo& info) {
   napi_create_reference(info.Env(), info[0], 1, &Addon::of(info.Env()).lineReader);
   return info.Env().Undefined();
@@ -248,6 +264,7 @@ void initTrace(Napi::Env env, Napi::Object exports) {
   exports.Set("trace", Napi::Value(env, trace));
   exports.Set("setRules", Napi::Function::New(env, SetRules, "setRules"));
   exports.Set("setLineReader", Napi::Function::New(env, SetLineReader, "setLineReader"));
+  exports.Set("operatorFates", Napi::Function::New(env, OperatorFates, "operatorFates"));
   exports.Set("isTracing", Napi::Function::New(env, IsTracing, "isTracing"));
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/native/TypeProperties.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -230,6 +231,31 @@ void recordOrDecompose(const c10::OperatorHandle& op, Stack* stack) {
   }
   Decomposing guard(&op.schema());
   at::functionalization::functionalize_op_helper(op, stack);
+}
+
+std::vector<Fate> fates() {
+  using Key = c10::DispatchKey;
+  auto& dispatcher = c10::Dispatcher::singleton();
+  std::vector<Fate> all;
+  for (const c10::OperatorName& each : dispatcher.getAllOpNames()) {
+    const auto op = dispatcher.findSchema(each);
+    if (!op || each.name.rfind("aten::", 0) != 0) continue;
+    const bool implicit = op->hasKernelForDispatchKey(Key::CompositeImplicitAutograd);
+    const bool composite = op->hasKernelForDispatchKey(Key::CompositeExplicitAutograd) ||
+                           op->hasKernelForDispatchKey(Key::CompositeExplicitAutogradNonFunctional);
+    const auto fate = [&]() -> const char* {
+      const OpInfo& info = infoOf(*op);
+      if (implicit) return info.needsData ? "value" : "decomposed";
+      if (op->schema().is_mutable()) return op->hasKernelForDispatchKey(Key::Functionalize) ? "functionalized" : "refused";
+      if (!composite && !op->hasKernelForDispatchKey(Key::CPU)) return "absent";
+      if (info.dynamicShape) return "dynamic";
+      if (info.needsData) return "value";
+      return composite && !info.whole ? "decomposed" : "recorded";
+    };
+    all.push_back({opName(op->schema()), fate(), op->hasTag(at::Tag::core)});
+  }
+  std::sort(all.begin(), all.end(), [](const Fate& a, const Fate& b) { return a.name < b.name; });
+  return all;
 }
 
 void recordCall(const char* name, const char* overload, Stack* stack) {

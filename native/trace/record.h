@@ -4,6 +4,7 @@
 #include <ATen/core/stack.h>
 
 #include <string>
+#include <vector>
 
 namespace jorch::trace {
 
@@ -15,6 +16,21 @@ void record(const c10::OperatorHandle& op, torch::jit::Stack* stack);
 
 /** For functional CompositeExplicit operators: recorded whole or run in their parts, decided per call. */
 void recordOrDecompose(const c10::OperatorHandle& op, torch::jit::Stack* stack);
+
+/** What becomes of an operator in a trace, for the coverage page. */
+struct Fate {
+  std::string name;
+  /**
+   * `functionalized` (an in-place or out= form), `decomposed` (libtorch takes it apart), `recorded` (a node: its rule or an ATen call),
+   * `dynamic` (its shape depends on data), `value` (it gives a plain value), `refused` (it changes something and has no functional form),
+   * `absent` (no kernel for dense CPU tensors).
+   */
+  const char* fate;
+  /** Tagged as core ATen. */
+  bool core;
+};
+/** Of every registered ATen overload, by name. */
+std::vector<Fate> fates();
 
 /** Records a call of `op` with arguments that were prepared elsewhere; results are bare trace tensors. */
 void recordCall(const char* name, const char* overload, torch::jit::Stack* stack);
