@@ -64,6 +64,31 @@ void noteLine(napi_env env) {
   tracer->setLine(textOf(env, line));
 }
 
+namespace {
+
+// What to write instead of an operator whose result has a shape that only the data can tell.
+std::string staticForm(const std::string& op) {
+  const std::pair<const char*, const char*> forms[] = {
+      {"nonzero", "nonzero_static(input, { size }) gives a fixed number of rows; where(mask, a, b) chooses without indices"},
+      {"masked_select", "where(mask, input, 0) keeps the shape; input.mul(mask).sum() reduces over the chosen elements"},
+      {"index", "where(mask, input, 0) keeps the shape; integer indices of a fixed number (nonzero_static, topk) can be taken"},
+      {"repeat_interleave", "the argument output_size fixes the length: repeat_interleave(input, repeats, { output_size })"},
+      {"bincount", "zeros(n).scatter_add(0, index, weights) counts into a fixed number of bins"},
+      {"unique", "sort(input) and a comparison of neighbours mark the first of each value in a fixed shape"},
+  };
+  for (const auto& [name, form] : forms)
+    if (op.find(name) != std::string::npos) return form;
+  return "use an operator with a result of fixed shape";
+}
+
+// " (fit.ts:12:7)", empty when unknown.
+std::string at() {
+  const auto* tracer = trace::current();
+  return tracer && !tracer->line().empty() ? " (" + tracer->line() + ")" : "";
+}
+
+}  // namespace
+
 void throwConcretization(napi_env env, const trace::Concretization& error) noexcept {
   using Kind = trace::Concretization::Kind;
   std::string op = error.op().rfind("aten::", 0) == 0 ? error.op().substr(6) : error.op();
@@ -76,11 +101,10 @@ void throwConcretization(napi_env env, const trace::Concretization& error) noexc
     }
   } else if (error.kind() == Kind::DynamicShape) {
     throwJs(env, "DYNAMIC_SHAPE",
-            op + ": the shape of its result depends on the data, so a compiled program cannot hold it. Use a form with a static shape (where(mask, a, b) for masked_select and "
-                 "boolean indexing, nonzero_static(size) for nonzero), or call it outside compile()");
+            op + at() + ": the shape of its result depends on the data, so a compiled program cannot hold it. Instead: " + staticForm(op) + "; or call it outside compile()");
   } else {
     throwJs(env, "CONCRETIZATION",
-            op + ": needs the value of a tensor while compile() records the function, when there are shapes and dtypes but no data. Use where(condition, a, b) or cond(…) to choose, "
+            op + at() + ": needs the value of a tensor while compile() records the function, when there are shapes and dtypes but no data. Use where(condition, a, b) or cond(…) to choose, "
                  "return the tensor and read it outside, or pass the number as a plain (static) argument");
   }
 }

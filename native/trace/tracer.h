@@ -74,6 +74,7 @@ class Tracer {
   Graph& graph() { return graph_; }
   /** The user's source line for nodes recorded from now on. */
   void setLine(std::string line) { line_ = std::move(line); }
+  const std::string& line() const { return line_; }
   uint64_t serial() const { return serial_; }
 
   // For the recorder only.

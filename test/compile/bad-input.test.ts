@@ -27,13 +27,30 @@ describe('compile: bad input is a JorchError', () => {
     fails('CONCRETIZATION', /item/, () => compile((x: Tensor) => x.mul(w.item()))(ones(1)));
   });
 
-  it('DYNAMIC_SHAPE: nonzero, masked_select, boolean indexing, unique, with the remedy', () => {
-    fails('DYNAMIC_SHAPE', [/nonzero/, /where/], () => compile((x: Tensor) => torch.nonzero(x))(ones(2)));
-    fails('DYNAMIC_SHAPE', [/masked_select/, /where/], () =>
-      compile((x: Tensor) => torch.masked_select(x, x.gt(0)))(ones(2)),
-    );
-    fails('DYNAMIC_SHAPE', /where/, () => compile((x: Tensor) => x.at(x.gt(0)))(ones(2)));
-    fails('DYNAMIC_SHAPE', /unique/, () => compile((x: Tensor) => torch.unique(x) as Tensor)(ones(2)));
+  it('DYNAMIC_SHAPE names the operator, the line and the static form; the static forms compile', () => {
+    const n = torch.tensor([1n, 0n, 2n]);
+    const cases: [RegExp, RegExp, (x: Tensor) => unknown, (x: Tensor) => Tensor][] = [
+      [/nonzero/, /nonzero_static/, (x) => torch.nonzero(x), (x) => torch.nonzero_static(x, { size: 2 })],
+      [/masked_select/, /where/, (x) => torch.masked_select(x, x.gt(0)), (x) => torch.where(x.gt(0), x, 0)],
+      [/index/, /where/, (x) => x.at(x.gt(0)), (x) => torch.where(x.gt(0), x, 0)],
+      [/unique/, /sort/, (x) => torch.unique(x), (x) => torch.sort(x)[0]],
+      [
+        /bincount/,
+        /scatter_add/,
+        (x) => torch.bincount(x),
+        (x) => torch.zeros([3], { dtype: torch.int64 }).scatter_add(0, x, torch.ones_like(x)),
+      ],
+      [
+        /repeat_interleave/,
+        /output_size/,
+        (x) => x.repeat_interleave(x),
+        (x) => x.repeat_interleave(x, { output_size: 3 }),
+      ],
+    ];
+    for (const [op, remedy, dynamic, fixed] of cases) {
+      fails('DYNAMIC_SHAPE', [op, remedy, /bad-input\.test\.[jt]s:\d+/], () => compile(dynamic as (x: Tensor) => Tensor)(n));
+      assert.deepEqual(compile(fixed)(n).tolist(), fixed(n).tolist());
+    }
   });
 
   it('a non-tensor result: its path, its kind, the remedy', () => {
