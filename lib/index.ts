@@ -1,5 +1,5 @@
 /** @file The public surface: `import * as torch from 'jorch'` reads like Python's torch. */
-export * as autograd from './autograd.js';
+
 export {
   type Compiled,
   type CompileOptions,
@@ -35,4 +35,7 @@ export {
 export { ops } from './torch/runtime-ops.js';
 export { Scalar } from './torch/scalar.js';
 export type { Shape, Tensor } from './torch/tensor.js';
+export * as autograd from './transforms/autograd.js';
+export { customJvp, customVjp } from './transforms/custom.js';
+export * as func from './transforms/index.js';
 export * as tree from './tree.js';

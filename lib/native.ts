@@ -121,6 +121,19 @@ export interface CompiledHandle {
   trim(limit: number): number[];
 }
 
+export type LevelKind = 'grad' | 'vmap' | 'jvp';
+/** Whether random operators under vmap are refused, draw once for all examples, or for each. */
+export type Randomness = 'error' | 'same' | 'different';
+
+/** The innermost open level of torch.func. */
+export interface Level {
+  readonly kind: LevelKind;
+  readonly level: number;
+  /** Examples of a vmap level; 0 for others. */
+  readonly size: number;
+  readonly randomness: Randomness;
+}
+
 declare const generator: unique symbol;
 export interface GeneratorHandle {
   readonly [generator]: never;
@@ -175,12 +188,49 @@ export interface Native {
   manualSeed(seed: number | bigint, generator?: GeneratorHandle): void;
   initialSeed(generator?: GeneratorHandle): bigint;
 
-  trace(fn: (twins: Tensor[]) => Tensor[], args: readonly Tensor[]): Trace;
+  /** `joint`: with the backward. Default true. */
+  trace(fn: (twins: Tensor[]) => Tensor[], args: readonly Tensor[], joint?: boolean): Trace;
+  /** Records an operator of our own into the open trace and returns its results. */
+  recordNode(
+    op: string,
+    operands: readonly Tensor[],
+    attachment: number,
+    results: readonly { readonly shape: readonly number[]; readonly dtype: DType }[],
+  ): Tensor[];
   isTracing(): boolean;
   setRules(names: readonly string[]): void;
   /** What becomes of every registered overload in a trace (native/trace/record.h), and whether it is core ATen. */
   operatorFates(): [name: string, fate: Fate, core: boolean][];
   setLineReader(read: () => string): void;
+
+  /** Opens a level of torch.func around `fn`. `size` and `randomness` are vmap's. */
+  withLevel<T>(kind: LevelKind, size: number, randomness: Randomness, fn: (level: number) => T): T;
+  /** Runs `fn` with the innermost level put aside. */
+  lower<T>(fn: () => T): T;
+  currentLevel(): Level | null;
+  /** The tensor as a variable of its own of a grad or jvp level. */
+  wrapGrad(tensor: Tensor, level: number, requiresGrad: boolean): Tensor;
+  /** What a level's variable holds; any other tensor is returned itself. */
+  unwrapGrad(tensor: Tensor, level: number): Tensor;
+  unwrapDead(tensor: Tensor): Tensor;
+  makeDual(primal: Tensor, tangent: Tensor): Tensor;
+  unpackDual(tensor: Tensor): [Tensor, Tensor | null];
+  addBatch(tensor: Tensor, dim: number, level: number): Tensor;
+  /** The tensor below the level and its batch dimension, -1 if the level does not batch it. */
+  removeBatch(tensor: Tensor, level: number): [Tensor, number];
+  /** Gives `outputs` a history that leads through `backward` to `inputs`. */
+  attach(
+    label: string,
+    inputs: readonly Tensor[],
+    outputs: readonly Tensor[],
+    saved: readonly Tensor[],
+    backward: (saved: Tensor[], gradients: (Tensor | null)[], needed: boolean[]) => (Tensor | null)[],
+  ): void;
+  /** Runs `fn` and notes the tensors that it used and neither made nor was `given`. Isolated: what it records is thrown away. */
+  probe<T>(fn: () => T, given: readonly Tensor[], isolated: boolean): { seen: Tensor[]; result: T };
+  isProbing(): boolean;
+  /** Runs `fn`; every use of from[i] meanwhile is a use of to[i]. */
+  substitute<T>(from: readonly Tensor[], to: readonly Tensor[], fn: () => T): T;
 
   compileProgram(
     plugin: string,

@@ -13,6 +13,9 @@
 #include "tensor/data.h"
 #include "tensor/tensor.h"
 #include "dispatch/tracing.h"
+#include "transforms/callback_node.h"
+#include "transforms/closure.h"
+#include "transforms/levels.h"
 
 namespace jorch {
 
@@ -158,6 +161,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   initTrace(env, exports);
   initCompiled(env, exports);
   initExecutable(env, exports);
+  transforms::init(env, exports);
+  transforms::initCallbackNode(env, exports);
+  closure::init(env, exports);
   return exports;
 }
 

@@ -151,8 +151,8 @@ class Compilation<F extends (...args: never[]) => unknown> {
       this.stats.hits++;
       return this.finish(hit);
     }
-    // Inside another trace a compiled function is its body.
-    if (native().isTracing()) return this.f(...(args as never[]));
+    // Inside another trace, and inside torch.func's transforms, a compiled function is its body.
+    if (native().isTracing() || native().currentLevel() !== null) return this.f(...(args as never[]));
     this.compile(args);
     const result = handle.call(structure, leaves);
     if (result === undefined)
@@ -304,6 +304,14 @@ class Compilation<F extends (...args: never[]) => unknown> {
   }
 }
 
+const bodies = new WeakMap<
+  object,
+  { readonly body: (...args: never[]) => unknown; readonly options: CompileOptions }
+>();
+
+/** What a compiled function was made of; undefined for any other. */
+export const bodyOf = (f: object) => bodies.get(f);
+
 const checkOptions = (options: CompileOptions): void => {
   const known = ['name', 'static', 'fallback', 'optimize', 'maxCompiles'];
   for (const key of Object.keys(options)) {
@@ -331,6 +339,7 @@ export const compile = <F extends (...args: never[]) => unknown>(f: F, options: 
   checkOptions(options);
   const compilation = new Compilation(f, options);
   const compiled = (...args: unknown[]) => compilation.call(args);
+  bodies.set(compiled, { body: f, options });
   return Object.assign(compiled, {
     lower: (...args: unknown[]) => compilation.lower(args),
     explain: (...args: unknown[]) => compilation.explain(args),

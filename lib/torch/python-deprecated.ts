@@ -1,13 +1,15 @@
 /** @file Signatures that Python's torch still takes though they are deprecated: `addcmul(x, value, y, z)`, `add(x, alpha, y)`. */
 import { isJorchError } from '../runtime/errors.js';
+import { native } from '../runtime/load.js';
 import { DEPRECATED } from './generated/resolution.js';
 import { isKeywords } from './python-call.js';
 import { op } from './runtime-ops.js';
 import { Scalar } from './scalar.js';
-import { isTensor } from './tensor.js';
 
 const matches = (kind: string | undefined, value: unknown): boolean =>
-  kind === 'T' ? isTensor(value) : typeof value === 'number' || typeof value === 'bigint' || value instanceof Scalar;
+  kind === 'T'
+    ? native().isTensor(value)
+    : typeof value === 'number' || typeof value === 'bigint' || value instanceof Scalar;
 
 /** The arguments in today's places, or undefined where no deprecated signature takes them. A method's object has the place of `self` in the old order. */
 function rearranged(

@@ -3,12 +3,16 @@
 #include <ATen/ScalarOps.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_strided.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "tensor/tensor.h"
 #include "trace/graph_js.h"
 #include "trace/record.h"
+#include "transforms/closure.h"
+#include "transforms/js.h"
+#include "transforms/levels.h"
 
 namespace jorch {
 
@@ -21,7 +25,8 @@ namespace {
 
 }  // namespace
 
-at::Tensor lifted(const at::Tensor& tensor) {
+at::Tensor lifted(const at::Tensor& met) {
+  const at::Tensor& tensor = closure::use(met);
   if (auto* tracer = trace::current()) return tracer->lift(tensor);
   if (trace::isTraceTensor(tensor)) leaked();
   return tensor;
@@ -111,13 +116,6 @@ void throwConcretization(napi_env env, const trace::Concretization& error) noexc
 
 namespace {
 
-napi_value call(napi_env env, napi_value function, std::initializer_list<napi_value> args) {
-  napi_value undefined, result;
-  check(env, napi_get_undefined(env, &undefined));
-  check(env, napi_call_function(env, undefined, function, args.size(), args.begin(), &result));
-  return result;
-}
-
 std::vector<napi_value> elements(napi_env env, napi_value array) {
   uint32_t length = 0;
   check(env, napi_get_array_length(env, array, &length));
@@ -184,13 +182,17 @@ Joint traceBackward(trace::Tracer& tracer, const std::vector<at::Tensor>& result
   return joint;
 }
 
-// trace(fn, args): runs fn(twins) under a fresh trace; fn returns a flat array of tensors.
+// trace(fn, args, joint = true): runs fn(twins) under a fresh trace; fn returns a flat array of tensors.
 // → { graph, outputs: valueId[], sameAs: captureIndex[] (-1: a new tensor), captures, backward: null | { results, cotangents, captures, gradients } }
 napi_value runTrace(napi_env env, napi_callback_info info) {
   return guarded(env, "compile", [&]() -> napi_value {
-    size_t count = 2;
-    napi_value args[2];
+    size_t count = 3;
+    napi_value args[3];
     check(env, napi_get_cb_info(env, info, &count, args, nullptr, nullptr));
+    bool joint = true;  // with the backward; not for the body of a loop, whose derivatives are loops of their own
+    napi_valuetype type;
+    check(env, napi_typeof(env, args[2], &type));
+    if (type == napi_boolean) check(env, napi_get_value_bool(env, args[2], &joint));
     Addon& addon = Addon::of(env);
     refuseAutocast();
     trace::Tracer tracer;
@@ -201,7 +203,7 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
     check(env, napi_create_array_with_length(env, given.size(), &twins));
     for (size_t i = 0; i < given.size(); i++) {
       const at::Tensor& eager = wrapArgument(addon, env, given[i], "an argument").tensor();
-      const at::Tensor twin = tracer.input(eager, eager.requires_grad());
+      const at::Tensor twin = tracer.input(eager, joint && eager.requires_grad());
       // A tensor given twice is one capture.
       size_t k = 0;
       while (!tracer.captures()[k].twin.is_same(twin)) k++;
@@ -209,7 +211,7 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
       if (leafOf[k] < 0) leafOf[k] = static_cast<int64_t>(i);
       check(env, napi_set_element(env, twins, i, wrap(addon, env, twin)));
     }
-    const auto results = elements(env, call(env, args[0], {twins}));
+    const auto results = elements(env, callJs(env, args[0], {twins}));
     std::vector<at::Tensor> traced;
     for (napi_value result : results) traced.push_back(lifted(wrapArgument(addon, env, result, "a result").tensor()));
     // Values first: reading them applies pending mutations, which the effects then see.
@@ -227,7 +229,7 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
     }
     const size_t captured = tracer.captures().size();
     const auto effects = tracer.effects();
-    const Joint joint = traceBackward(tracer, traced, isNew);
+    const Joint backwardPass = joint ? traceBackward(tracer, traced, isNew) : Joint{};
     check(env, napi_create_array_with_length(env, captured, &captures));
     for (size_t k = 0; k < captured; k++) check(env, napi_set_element(env, captures, k, captureJs(addon, env, tracer.captures()[k], effects[k], k < leafOf.size() ? leafOf[k] : -1)));
     check(env, napi_create_object(env, &record));
@@ -235,18 +237,47 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
     set(env, record, "outputs", outputs);
     set(env, record, "sameAs", sameAs);
     set(env, record, "captures", captures);
-    if (joint.results.empty()) {
+    if (backwardPass.results.empty()) {
       check(env, napi_get_null(env, &backward));
     } else {
       check(env, napi_create_object(env, &backward));
-      set(env, backward, "results", integers(env, joint.results));
-      set(env, backward, "cotangents", integers(env, joint.cotangents));
-      set(env, backward, "captures", integers(env, joint.captures));
-      set(env, backward, "gradients", integers(env, joint.gradients));
+      set(env, backward, "results", integers(env, backwardPass.results));
+      set(env, backward, "cotangents", integers(env, backwardPass.cotangents));
+      set(env, backward, "captures", integers(env, backwardPass.captures));
+      set(env, backward, "gradients", integers(env, backwardPass.gradients));
     }
     set(env, record, "backward", backward);
     return record;
   });
+}
+
+// recordNode(op, operands, attachment, [{ shape, dtype }]) → fresh trace tensors: an operator of our own, with what belongs
+// to it kept by TypeScript under the number `attachment`.
+Napi::Value RecordNode(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "compile", [&]() -> napi_value {
+    Addon& addon = Addon::of(info.Env());
+    noteLine(info.Env());
+    trace::Tracer& tracer = *trace::current();
+    trace::Node node;
+    node.schema = nullptr;
+    node.op = textOf(info.Env(), info[0]);
+    trace::Arg operands, attachment;
+    operands.kind = trace::Arg::Kind::Tensors;
+    for (const at::Tensor& t : usedTensors(addon, info.Env(), info[1])) operands.ids.push_back(tracer.valueOf(t));
+    attachment.plain = c10::IValue(info[2].As<Napi::Number>().Int64Value());
+    node.args = {std::move(operands), std::move(attachment)};
+    std::vector<at::Tensor> results;
+    for (napi_value item : elements(info.Env(), info[3])) {
+      const auto spec = Napi::Value(info.Env(), item).As<Napi::Object>();
+      std::vector<int64_t> sizes;
+      for (napi_value size : elements(info.Env(), spec.Get("shape"))) sizes.push_back(Napi::Value(info.Env(), size).As<Napi::Number>().Int64Value());
+      const at::Tensor bare = tracer.fresh(at::empty(sizes, at::TensorOptions(dtypeFrom(textOf(info.Env(), spec.Get("dtype")))).device(at::kMeta)));
+      node.outs.push_back({false, {static_cast<int64_t>(tracer.graph().values.size()) - 1}});
+      results.push_back(at::functionalization::impl::to_functional_tensor(bare));
+    }
+    tracer.add(std::move(node));
+    return tensorArray(addon, info.Env(), results);
+  }));
 }
 
 Napi::Value SetRules(const Napi::CallbackInfo& info) {
@@ -289,6 +320,7 @@ void initTrace(Napi::Env env, Napi::Object exports) {
   exports.Set("setRules", Napi::Function::New(env, SetRules, "setRules"));
   exports.Set("setLineReader", Napi::Function::New(env, SetLineReader, "setLineReader"));
   exports.Set("operatorFates", Napi::Function::New(env, OperatorFates, "operatorFates"));
+  exports.Set("recordNode", Napi::Function::New(env, RecordNode, "recordNode"));
   exports.Set("isTracing", Napi::Function::New(env, IsTracing, "isTracing"));
 }
 

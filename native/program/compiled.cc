@@ -18,6 +18,7 @@
 #include "program/executable_js.h"
 #include "program/program.h"
 #include "tensor/tensor.h"
+#include "transforms/levels.h"
 
 namespace jorch {
 
@@ -213,7 +214,7 @@ napi_value callCompiled(napi_env env, napi_callback_info info) {
     size_t count = 2;
     napi_value args[2];
     CompiledWrap& compiled = self(env, info, count, args);
-    if (trace::current()) return nullptr;
+    if (trace::current() || transforms::active()) return nullptr;
     Addon& addon = Addon::of(env);
     addon.reaper->drain(env);
     uint32_t structure = 0;

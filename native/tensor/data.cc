@@ -6,6 +6,8 @@
 
 #include "dispatch/tracing.h"
 #include "tensor/tensor.h"
+#include "transforms/closure.h"
+#include "transforms/levels.h"
 
 namespace jorch {
 
@@ -37,7 +39,10 @@ std::vector<int64_t> sizesOf(const Napi::Value& value) {
 }
 
 // The tensor itself when its memory can be read from here, else why not.
-const at::Tensor& readable(const at::Tensor& tensor, const char* what) {
+at::Tensor readable(const at::Tensor& met, const char* what) {
+  const at::Tensor tensor = transforms::bottom(closure::use(met));
+  if (!tensor.defined())
+    throw JsError("CONCRETIZATION", std::string(what) + ": vmap runs the function once for all examples, so the tensor has no single value here; return it and read it outside, or choose with where(condition, a, b)");
   if (isTraced(tensor)) throw trace::Concretization(trace::Concretization::Kind::Data, what);
   return tensor;
 }
@@ -48,6 +53,7 @@ Napi::Value FromData(const Napi::CallbackInfo& info) {
     Addon& addon = Addon::of(info.Env());
     const Bytes bytes = bytesOf(info.Env(), info[0]);
     const auto type = dtypeFrom(info[1].As<Napi::String>());
+    const transforms::Below below;  // a literal is the same at every level
     at::Tensor made = at::empty(sizesOf(info[2]), at::TensorOptions(type));
     if (static_cast<size_t>(made.nbytes()) != bytes.length)
       throw JsError("BAD_ARGUMENT", "expected " + std::to_string(made.nbytes()) + " bytes for the shape, got " + std::to_string(bytes.length));
@@ -78,6 +84,7 @@ Napi::Value FromBuffer(const Napi::CallbackInfo& info) {
 // toBytes(tensor) → ArrayBuffer with the elements, row-major.
 Napi::Value ToBytes(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), guarded(info.Env(), "toTypedArray", [&]() -> napi_value {
+    const transforms::Below below;
     const at::Tensor source = readable(wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "the tensor").tensor(), "toTypedArray");
     // Gradients of zero (sgn's, say) are tensors without memory until they are cloned.
     const at::Tensor held = source._is_zerotensor() ? source.clone() : source;
@@ -93,7 +100,8 @@ Napi::Value ToBytes(const Napi::CallbackInfo& info) {
 // item(tensor) → number | boolean | { re, im }; an integer beyond 2^53 throws.
 Napi::Value Item(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), guarded(info.Env(), "item", [&]() -> napi_value {
-    const at::Tensor& tensor = readable(wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "the tensor").tensor(), "item");
+    const transforms::Below below;
+    const at::Tensor tensor = readable(wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "the tensor").tensor(), "item");
     if (tensor.numel() != 1) throw JsError("BAD_ARGUMENT", "item: expected a tensor with one element, got " + std::to_string(tensor.numel()) + " elements; use tolist() or toTypedArray()");
     const at::Scalar value = tensor.item();
     if (value.isBoolean()) return Napi::Boolean::New(info.Env(), value.toBool());

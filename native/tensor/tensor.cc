@@ -10,6 +10,8 @@
 #include "dispatch/autograd.h"
 #include "dispatch/tracing.h"
 #include "trace/tracer.h"
+#include "transforms/closure.h"
+#include "transforms/levels.h"
 
 namespace jorch {
 
@@ -174,6 +176,7 @@ napi_value wrap(Addon& addon, napi_env env, at::Tensor tensor) {
     check(env, napi_get_null(env, &result));
     return result;
   }
+  closure::note(tensor);
   relievePressure(addon, env);
   napi_value constructor;
   check(env, napi_get_reference_value(env, addon.tensorClass, &constructor));
@@ -248,7 +251,7 @@ napi_value boolean(napi_env env, bool value) {
   return result;
 }
 
-std::string deviceName(const at::Tensor& tensor) { return trace::isTraceTensor(tensor) ? "cpu" : tensor.device().str(); }
+std::string deviceName(const at::Tensor& tensor) { return tensor.device().type() == c10::DeviceType::Lazy ? "cpu" : tensor.device().str(); }
 
 napi_value getShape(napi_env env, napi_callback_info info) {
   return getter(env, info, "shape", [&](Addon&, const at::Tensor& t) { return integers(env, t.sizes()); });
@@ -287,7 +290,7 @@ napi_value getIsLeaf(napi_env env, napi_callback_info info) {
   return getter(env, info, "is_leaf", [&](Addon&, const at::Tensor& t) { return boolean(env, t.is_leaf()); });
 }
 napi_value getIsTraced(napi_env env, napi_callback_info info) {
-  return getter(env, info, "isTraced", [&](Addon&, const at::Tensor& t) { return boolean(env, trace::isTraceTensor(t)); });
+  return getter(env, info, "isTraced", [&](Addon&, const at::Tensor& t) { return boolean(env, t.device().type() == c10::DeviceType::Lazy); });
 }
 napi_value getGradFn(napi_env env, napi_callback_info info) {
   return getter(env, info, "grad_fn", [&](Addon&, const at::Tensor& t) -> napi_value {

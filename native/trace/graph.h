@@ -35,7 +35,7 @@ struct Out {
 
 /** One call of a pure operator, arguments in schema order with defaults filled in. */
 struct Node {
-  const c10::FunctionSchema* schema;
+  const c10::FunctionSchema* schema;  // nullptr: an operator of our own, with arguments `operands` and `attachment`
   std::string op;  // "aten::add.Tensor", "aten::relu"
   std::vector<Arg> args;
   std::vector<Out> outs;

@@ -198,7 +198,11 @@ class Writer {
     Napi::Object out = Napi::Object::New(env_);
     out.Set("op", n.op);
     Napi::Object args = Napi::Object::New(env_);
-    for (size_t i = 0; i < n.args.size(); ++i) {
+    if (n.schema == nullptr) {  // an operator of our own
+      args.Set("operands", list(n.args[0].ids, [&](int64_t id) { return ref(id); }));
+      args.Set("attachment", integer(n.args[1].plain.toInt()));
+    }
+    for (size_t i = 0; n.schema != nullptr && i < n.args.size(); ++i) {
       const c10::Argument& declared = n.schema->arguments()[i];
       args.Set(declared.name(), arg(n.args[i], declared));
     }
