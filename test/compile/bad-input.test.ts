@@ -48,7 +48,9 @@ describe('compile: bad input is a JorchError', () => {
       ],
     ];
     for (const [op, remedy, dynamic, fixed] of cases) {
-      fails('DYNAMIC_SHAPE', [op, remedy, /bad-input\.test\.[jt]s:\d+/], () => compile(dynamic as (x: Tensor) => Tensor)(n));
+      fails('DYNAMIC_SHAPE', [op, remedy, /bad-input\.test\.[jt]s:\d+/], () =>
+        compile(dynamic as (x: Tensor) => Tensor)(n),
+      );
       assert.deepEqual(compile(fixed)(n).tolist(), fixed(n).tolist());
     }
   });
@@ -263,6 +265,6 @@ describe('compile: a failing call leaves tensors and jorch usable', () => {
           })(ones(1)),
         );
     });
-    assert.equal(torch.memory().tensors, before);
+    assert.ok(torch.memory().tensors <= before); // fewer when garbage of other tests was collected meanwhile
   });
 });
