@@ -104,6 +104,22 @@ export interface EntrySpec extends ProgramSpec {
   /** 0: one tensor, 1: an array of tensors, 2: [id, ...tensors], to be unflattened. */
   readonly shape: 0 | 1 | 2;
   readonly backward?: BackwardSpec;
+  /** What it was traced for; default: what the tensors are when it is added. */
+  readonly described?: Circumstances;
+}
+
+declare const opaque: unique symbol;
+/** What tensors and modes were at some moment. */
+export interface Circumstances {
+  readonly [opaque]: 'circumstances';
+}
+/** Values of tensors as they were at some moment. */
+export interface Snapshot {
+  readonly [opaque]: 'snapshot';
+}
+/** A run that is over and has changed nothing yet. */
+export interface FinishedRun {
+  readonly [opaque]: 'run';
 }
 
 declare const executable: unique symbol;
@@ -117,6 +133,23 @@ export interface CompiledHandle {
   /** The results, or undefined when no program fits these arguments. */
   call(structure: number, leaves: readonly Tensor[]): Tensor | (Tensor | number)[] | undefined;
   add(structure: number, leaves: readonly Tensor[], spec: EntrySpec): void;
+  describe(leaves: readonly Tensor[], captures: readonly Tensor[]): Circumstances;
+  /** The modes of this moment, as a number. */
+  modes(): number;
+  fits(structure: number, leaves: readonly Tensor[], modes: number): boolean;
+  snapshot(tensors: readonly Tensor[]): Snapshot;
+  /**
+   * Runs on another thread; undefined when no program fits. A snapshot holds the leaves and behind them the captured tensors of the
+   * program meant; without one, all are taken as they are now.
+   */
+  start(
+    structure: number,
+    leaves: readonly Tensor[],
+    modes: number,
+    snapshot?: Snapshot,
+  ): Promise<FinishedRun> | undefined;
+  /** The results, as `call` gives them; only now are tensors changed. */
+  finish(run: FinishedRun, leaves: readonly Tensor[]): Tensor | (Tensor | number)[];
   /** Drops the least recently used programs beyond `limit` and returns their ids. */
   trim(limit: number): number[];
 }
@@ -239,6 +272,13 @@ export interface Native {
   ): Executable;
   /** An executable of what `serializeProgram` gave. The bytes must be whole: damaged ones may end the process. */
   loadProgram(plugin: string, bytes: Buffer): Executable;
+  compileProgramAsync(
+    plugin: string,
+    stablehlo: string,
+    options: Readonly<Record<string, boolean | number | string>>,
+    keep: boolean,
+  ): Promise<{ executable: Executable; bytes?: Buffer }>;
+  loadProgramAsync(plugin: string, bytes: Buffer): Promise<Executable>;
   serializeProgram(executable: Executable): Buffer;
   /** What executables depend on besides text and options: platform, device, threads, CPU. */
   compilerIdentity(plugin: string): string;

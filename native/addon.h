@@ -13,6 +13,7 @@
 namespace jorch {
 
 class TensorWrap;
+class Channel;
 
 // What JavaScript sees as a JorchError: a stable code and a text.
 struct JsError : std::runtime_error {
@@ -54,6 +55,7 @@ struct Addon {
   int64_t keptBytes = 0;       // what the last collection left
   napi_ref collector = nullptr;  // collect(full): JavaScript's garbage collector
   std::shared_ptr<Reaper> reaper;
+  std::shared_ptr<Channel> channel;  // results of other threads; opened with the first job
 };
 
 // Exact bookkeeping of the memory that handles hold. Safe inside garbage collection.

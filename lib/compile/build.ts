@@ -26,6 +26,10 @@ export interface Plan {
   readonly graph: Graph;
   /** The program, and its backward if there is one. */
   readonly programs: readonly Lowered[];
+  readonly captured: readonly Tensor[];
+  readonly results: EntrySpec['results'];
+  readonly effects: EntrySpec['effects'];
+  readonly clearedGrads: EntrySpec['clearedGrads'];
   /** One executable per program, in order. */
   finish(executables: readonly Executable[]): Built;
 }
@@ -158,6 +162,10 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   return {
     graph,
     programs: [forward.lowered, ...(back ? [back.lowered] : [])],
+    captured,
+    results: planned,
+    effects,
+    clearedGrads,
     finish: ([executable, backExecutable]) => ({
       graph,
       lowered: forward.lowered,

@@ -6,10 +6,12 @@ import { JorchError } from '../runtime/errors.js';
 import { located, native, onLoad } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import { flatten, type Structure, structureKey, unflatten } from '../tree.js';
+import { AsyncCalls, type AsyncOptions, type Prepared } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import { executables } from './executables.js';
 import type { Graph } from './graph.js';
 import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
+import { materialize, type WithSpecs } from './spec.js';
 
 export interface CompileOptions {
   /** For messages; default: the function's name. */
@@ -62,12 +64,19 @@ export interface Explanation {
 /** A compiled function: called like `f`, returns the same pytree. */
 export interface Compiled<F extends (...args: never[]) => unknown> {
   (...args: Parameters<F>): ReturnType<F>;
+  /**
+   * The same off the event loop: traced here and now, compiled and run on other threads. Arguments and captured tensors count as they are
+   * at the call; what the function changes changes when the promise resolves. Calls of a function that changes tensors run one after the other.
+   */
+  async(...args: Parameters<F>): Promise<ReturnType<F>>;
+  /** Compiles for these arguments, off the event loop, without running. spec(shape, { dtype }) stands for a tensor. */
+  warmup(...args: WithSpecs<Parameters<F>>): Promise<void>;
+  /** `async` and `warmup` that an AbortSignal ends: the promise rejects with its reason, and nothing is changed. */
+  with(options: AsyncOptions): Pick<Compiled<F>, 'async' | 'warmup'>;
   /** The program for these arguments, without running it. */
-  lower(...args: Parameters<F>): LoweredProgram;
+  lower(...args: WithSpecs<Parameters<F>>): LoweredProgram;
   /** Which operators were lowered, which run as ATen calls, and why each compilation happened. */
-  explain(...args: Parameters<F> | []): Explanation;
-  /** Compiles for these arguments without running. */
-  warmup(...args: Parameters<F>): void;
+  explain(...args: WithSpecs<Parameters<F>> | []): Explanation;
   readonly stats: Readonly<CompileStats>;
   /** Frees the programs and the captured tensors. A later call compiles anew. */
   dispose(): void;
@@ -131,6 +140,21 @@ class Compilation<F extends (...args: never[]) => unknown> {
   private readonly entries = new Map<number, Entry>();
   private readonly reasons: string[] = [];
   private nextId = 0;
+  /** Result structures of programs that were dropped while asynchronous calls were under way. */
+  private readonly retired = new Map<number, Structure>();
+  readonly asyncCalls = new AsyncCalls(
+    {
+      name: () => this.name,
+      handle: () => this.programs(),
+      take: (args) => this.take(args),
+      prepare: (args) => this.prepare(args),
+      finish: (result) => this.finish(result),
+      idle: () => this.retired.clear(),
+      hit: () => void this.stats.hits++,
+      loaded: (ms, fromCache) => this.countLoad(ms, fromCache),
+    },
+    XLA_OPTIONS,
+  );
   private readonly name: string;
   private readonly statics: ReadonlySet<number>;
 
@@ -144,8 +168,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
 
   call(args: unknown[]): unknown {
     const { structure, leaves } = this.take(args);
-    this.handle ??= new (native().Compiled)();
-    const { handle } = this;
+    const handle = this.programs();
     const hit = handle.call(structure, leaves);
     if (hit !== undefined) {
       this.stats.hits++;
@@ -161,6 +184,11 @@ class Compilation<F extends (...args: never[]) => unknown> {
         `${this.name}: the program just compiled does not fit its own arguments; a captured tensor changed while the function was traced`,
       );
     return this.finish(result);
+  }
+
+  private programs(): CompiledHandle {
+    this.handle ??= new (native().Compiled)();
+    return this.handle;
   }
 
   /** Arguments as leaves and the number of their structure. All tensors is the fast case: nothing is taken apart. */
@@ -194,11 +222,18 @@ class Compilation<F extends (...args: never[]) => unknown> {
 
   private finish(result: Tensor | (Tensor | number)[]): unknown {
     if (!Array.isArray(result) || typeof result[0] !== 'number') return result;
-    return unflatten(this.entries.get(result[0])!.structure, result, 1);
+    return unflatten(this.entries.get(result[0])?.structure ?? this.retired.get(result[0])!, result, 1);
   }
 
   /** Traces, lowers and compiles for these arguments. Whatever fails leaves everything as it was. */
   private compile(args: unknown[]): Entry {
+    native().prepareCompiler(located().cpuPlugin);
+    const { plan: planned, install } = this.prepare(args);
+    return install(this.make(planned));
+  }
+
+  /** Traces and lowers for these arguments; `install` makes the executables a program for them. */
+  private prepare(args: unknown[]): Prepared<Entry> {
     this.stats.misses++;
     const { structure, leaves } = this.flatten(args);
     const signature = signatureOf(structure, leaves);
@@ -207,21 +242,36 @@ class Compilation<F extends (...args: never[]) => unknown> {
       signature,
     );
     this.complain(reason);
-    native().prepareCompiler(located().cpuPlugin);
     const { trace, results } = this.trace(structure, leaves);
     const planned = this.lowerTrace(trace);
-    const built = this.make(planned);
-    const id = this.nextId++;
-    const entry: Entry = { built, signature, structure: results };
-    this.handle!.add(this.take(args).structure, leaves, { ...built.spec, id, shape: shapeOf(results) });
-    this.entries.set(id, entry);
-    this.reasons.push(reason);
-    this.stats.compiles++;
-    for (const dropped of this.handle!.trim(this.options.maxCompiles?.limit ?? 64)) {
-      this.entries.delete(dropped);
-      this.stats.evictions++;
+    const { structure: number } = this.take(args);
+    const described = this.programs().describe(leaves, planned.captured);
+    const install = (built: Built): Entry => {
+      const id = this.nextId++;
+      const entry: Entry = { built, signature, structure: results };
+      this.programs().add(number, leaves, { ...built.spec, id, shape: shapeOf(results), described });
+      this.entries.set(id, entry);
+      this.reasons.push(reason);
+      this.stats.compiles++;
+      this.stats.evictions += this.trim(this.options.maxCompiles?.limit ?? 64);
+      return entry;
+    };
+    return { plan: planned, install };
+  }
+
+  /** Drops the least recently used programs; returns how many. */
+  private trim(limit: number): number {
+    const dropped = this.handle?.trim(limit) ?? [];
+    for (const id of dropped) {
+      if (this.asyncCalls.inFlight > 0) this.retired.set(id, this.entries.get(id)!.structure);
+      this.entries.delete(id);
     }
-    return entry;
+    return dropped.length;
+  }
+
+  private countLoad(ms: number, fromCache: boolean): void {
+    this.stats.compileMs += ms;
+    if (fromCache) this.stats.cacheLoads++;
   }
 
   private lowerTrace(trace: Trace): Plan {
@@ -238,8 +288,10 @@ class Compilation<F extends (...args: never[]) => unknown> {
   private make(planned: Plan): Built {
     const started = performance.now();
     const obtained = planned.programs.map(({ text }) => executables().obtain(text, XLA_OPTIONS));
-    if (obtained.every(({ loaded }) => loaded)) this.stats.cacheLoads++;
-    this.stats.compileMs += performance.now() - started;
+    this.countLoad(
+      performance.now() - started,
+      obtained.every(({ loaded }) => loaded),
+    );
     return planned.finish(obtained.map(({ executable }) => executable));
   }
 
@@ -265,27 +317,22 @@ class Compilation<F extends (...args: never[]) => unknown> {
     if (this.stats.compiles === MANY) process.emitWarning(text, { type: 'JorchRecompilation' });
   }
 
-  warmup(args: unknown[]): Entry {
-    this.handle ??= new (native().Compiled)();
-    return this.compile(args);
-  }
-
   /** The program for these arguments: one of those compiled, or a new one. */
   private entryFor(args: unknown[]): Entry {
     const { structure, leaves } = this.flatten(args);
     const now = signatureOf(structure, leaves);
     const known = [...this.entries.values()].find((e) => difference(e.signature, now) === undefined);
-    return known ?? this.warmup(args);
+    return known ?? this.compile(args);
   }
 
   lower(args: unknown[]): LoweredProgram {
-    const { built } = this.entryFor(args);
+    const { built } = this.entryFor(materialize(args));
     const { format, bytes, memory } = native().optimizedProgram(built.spec.executable);
     return { graph: built.graph, stablehlo: built.lowered.text, hlo: { format, bytes }, memory };
   }
 
   explain(args: unknown[]): Explanation {
-    const entry = args.length > 0 ? this.entryFor(args) : [...this.entries.values()].at(-1);
+    const entry = args.length > 0 ? this.entryFor(materialize(args)) : [...this.entries.values()].at(-1);
     const lowered = entry?.built.lowered.lowered ?? [];
     const calls = entry?.built.lowered.calls ?? [];
     const reasons = [...this.reasons];
@@ -299,8 +346,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
   }
 
   dispose(): void {
-    this.handle?.trim(0);
-    this.entries.clear();
+    this.trim(0);
   }
 }
 
@@ -340,10 +386,15 @@ export const compile = <F extends (...args: never[]) => unknown>(f: F, options: 
   const compilation = new Compilation(f, options);
   const compiled = (...args: unknown[]) => compilation.call(args);
   bodies.set(compiled, { body: f, options });
+  const calls = (options: AsyncOptions) => ({
+    async: (...args: unknown[]) => compilation.asyncCalls.call(args, options),
+    warmup: async (...args: unknown[]) => compilation.asyncCalls.warmup(materialize(args), options),
+  });
   return Object.assign(compiled, {
+    ...calls({}),
+    with: (options: AsyncOptions) => calls(options),
     lower: (...args: unknown[]) => compilation.lower(args),
     explain: (...args: unknown[]) => compilation.explain(args),
-    warmup: (...args: unknown[]) => void compilation.warmup(args),
     stats: compilation.stats,
     dispose: () => compilation.dispose(),
   }) as unknown as Compiled<F>;

@@ -16,7 +16,9 @@
 #include "program/backward.h"
 #include "program/effects.h"
 #include "program/executable_js.h"
+#include "program/jobs.h"
 #include "program/program.h"
+#include "program/snapshot.h"
 #include "tensor/tensor.h"
 #include "transforms/levels.h"
 
@@ -81,6 +83,15 @@ struct EffectPlan {
 enum class Shape : uint8_t { Single, Array, Tree };
 
 struct Entry {
+  explicit Entry(std::shared_ptr<Reaper> reaperOfEnv) : reaper(std::move(reaperOfEnv)) {}
+  // On any thread: a run that goes on holds its entry.
+  ~Entry() {
+    for (napi_ref reference : captureObjects) reaper->bury(reference);
+  }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  std::shared_ptr<Reaper> reaper;
   uint32_t id;
   uint32_t structure;
   uint64_t mode;
@@ -122,15 +133,15 @@ bool hasTwins(const std::vector<uint32_t>& numbers) {
 
 class CompiledWrap {
  public:
-  std::list<Entry> entries;  // the latest used first
+  std::list<std::shared_ptr<Entry>> entries;  // the latest used first
 
-  Entry* find(uint32_t structure, c10::ArrayRef<at::Tensor> args) {
-    const uint64_t mode = modes();
+  // Shared with the list, which may drop it while it runs.
+  std::shared_ptr<Entry> find(uint32_t structure, c10::ArrayRef<at::Tensor> args, uint64_t mode) {
     for (auto it = entries.begin(); it != entries.end(); ++it) {
-      Entry& entry = *it;
+      const Entry& entry = **it;
       if (entry.structure != structure || entry.mode != mode || entry.args.size() != args.size() || !matches(entry, args)) continue;
-      if (it != entries.begin()) entries.splice(entries.begin(), entries, it);
-      return &entry;
+      entries.splice(entries.begin(), entries, it);
+      return entries.front();
     }
     return nullptr;
   }
@@ -153,12 +164,16 @@ const at::Tensor& at_(const Entry& entry, c10::ArrayRef<at::Tensor> args, Place 
 
 using Tensors = c10::SmallVector<at::Tensor, 8>;
 
-napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, c10::ArrayRef<napi_value> argObjects) {
+Tensors parametersOf(const Entry& entry, c10::ArrayRef<at::Tensor> args) {
   Tensors parameters;
   for (Place place : entry.parameters) parameters.push_back(at_(entry, args, place));
   for (const at::Generator& generator : entry.keys) parameters.push_back(drawKey(generator));
-  std::vector<at::Tensor> outputs;
-  entry.program->run(parameters, outputs);
+  return parameters;
+}
+
+// After the run, on the JS thread: history, mutations, results as JavaScript's values.
+napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::ArrayRef<at::Tensor> args, c10::ArrayRef<napi_value> argObjects,
+                       c10::ArrayRef<at::Tensor> parameters, const std::vector<at::Tensor>& outputs) {
   if (entry.backward) program::attach(entry.backward, parameters, outputs);
   // From here on nothing fails: mutations take effect only after the program has.
   for (const EffectPlan& effect : entry.effects) {
@@ -182,6 +197,13 @@ napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensor
   if (skip) check(env, napi_set_element(env, array, 0, number(env, entry.id)));
   for (uint32_t i = 0; i < entry.results.size(); i++) check(env, napi_set_element(env, array, i + skip, resultAt(entry.results[i])));
   return array;
+}
+
+napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, c10::ArrayRef<napi_value> argObjects) {
+  const Tensors parameters = parametersOf(entry, args);
+  std::vector<at::Tensor> outputs;
+  entry.program->run(parameters, outputs);
+  return finishEntry(addon, env, entry, args, argObjects, parameters, outputs);
 }
 
 CompiledWrap& self(napi_env env, napi_callback_info info, size_t& count, napi_value* args) {
@@ -221,7 +243,7 @@ napi_value callCompiled(napi_env env, napi_callback_info info) {
     check(env, napi_get_value_uint32(env, args[0], &structure));
     Leaves leaves;
     readLeaves(addon, env, args[1], leaves);
-    Entry* entry = compiled.find(structure, leaves.tensors);
+    const std::shared_ptr<Entry> entry = compiled.find(structure, leaves.tensors, modes());
     if (!entry) return nullptr;
     return translated("BAD_ARGUMENT", [&] { return runEntry(addon, env, *entry, leaves.tensors, leaves.objects); });
   });
@@ -282,7 +304,52 @@ std::shared_ptr<program::BackwardPlan> backwardFrom(napi_env env, const Napi::Ob
   return plan;
 }
 
-// add(structure, leaves, spec): spec = { id, executable, inputs, outputs, captures, parameters, keys, results, effects, clearedGrads, shape, backward? }
+template <class T>
+napi_value externalOf(napi_env env, T value, const napi_type_tag& tag) {
+  auto external = Napi::External<T>::New(env, new T(std::move(value)), [](Napi::BasicEnv, T* held) { delete held; });
+  check(env, napi_type_tag_object(env, external, &tag));
+  return external;
+}
+
+template <class T>
+T& externalFrom(napi_env env, napi_value value, const napi_type_tag& tag, const char* what) {
+  bool tagged = false;
+  const Napi::Value given(env, value);
+  if (!given.IsExternal() || napi_check_object_type_tag(env, value, &tag, &tagged) != napi_ok || !tagged)
+    throw JsError("BAD_ARGUMENT", std::string("expected ") + what);
+  return *given.As<Napi::External<T>>().Data();
+}
+
+constexpr napi_type_tag kCircumstancesTag = {0x6a6f726368206369ULL, 0x54d1a87e0bc93f26ULL};
+
+// What a program is compiled for.
+struct Circumstances {
+  uint64_t mode;
+  std::vector<Signature> args, captures;
+  std::vector<uint32_t> sameTensor, sameMemory;
+
+  static Circumstances of(c10::ArrayRef<at::Tensor> args, c10::ArrayRef<at::Tensor> captures) {
+    Circumstances result{modes(), {}, {}, pattern(args, captures, tensorOf), pattern(args, captures, memoryOf)};
+    for (const auto& tensor : args) result.args.push_back(Signature::of(tensor));
+    for (const auto& tensor : captures) result.captures.push_back(Signature::of(tensor));
+    return result;
+  }
+};
+
+// describe(leaves, captures) → the circumstances of this moment, for an add() that comes later
+napi_value describeCompiled(napi_env env, napi_callback_info info) {
+  return guarded(env, "compile", [&]() -> napi_value {
+    size_t count = 2;
+    napi_value args[2];
+    self(env, info, count, args);
+    Leaves leaves, captures;
+    readLeaves(Addon::of(env), env, args[0], leaves);
+    readLeaves(Addon::of(env), env, args[1], captures);
+    return externalOf(env, Circumstances::of(leaves.tensors, captures.tensors), kCircumstancesTag);
+  });
+}
+
+// add(structure, leaves, spec): spec = { id, executable, inputs, outputs, captures, parameters, keys, results, effects, clearedGrads, shape, backward?, described? }
 napi_value addEntry(napi_env env, napi_callback_info info) {
   return guarded(env, "compile", [&]() -> napi_value {
     size_t count = 3;
@@ -292,11 +359,17 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
     const auto spec = Napi::Value(env, args[2]).As<Napi::Object>();
     Leaves leaves;
     readLeaves(addon, env, args[1], leaves);
-    Entry entry;
+    auto added = std::make_shared<Entry>(addon.reaper);
+    Entry& entry = *added;
     entry.id = spec.Get("id").As<Napi::Number>().Uint32Value();
     entry.structure = Napi::Value(env, args[0]).As<Napi::Number>().Uint32Value();
-    entry.mode = modes();
-    for (const auto& leaf : leaves.tensors) entry.args.push_back(Signature::of(leaf));
+    Tensors captures;
+    forEach(spec.Get("captures"), [&](const Napi::Object& o) { captures.push_back(wrapArgument(addon, env, o, "a captured tensor").tensor()); });
+    const auto described = spec.Get("described");
+    const Circumstances now = described.IsExternal() ? externalFrom<Circumstances>(env, described, kCircumstancesTag, "circumstances") : Circumstances::of(leaves.tensors, captures);
+    entry.mode = now.mode;
+    entry.args = now.args;
+    entry.captureSignatures = now.captures;
     entry.program = programFrom(env, spec);
     forEach(spec.Get("parameters"), [&](const Napi::Object& o) { entry.parameters.push_back(placeFrom(o)); });
     entry.keys = keysFrom(env, spec);
@@ -312,28 +385,18 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
     forEach(spec.Get("clearedGrads"), [&](const Napi::Object& o) { entry.clearedGrads.push_back(placeFrom(o)); });
     if (spec.Get("backward").IsObject()) entry.backward = backwardFrom(env, spec.Get("backward").As<Napi::Object>());
     entry.shape = static_cast<Shape>(spec.Get("shape").As<Napi::Number>().Uint32Value());
+    entry.captures.assign(captures.begin(), captures.end());
+    if (hasTwins(now.sameTensor)) entry.sameTensor = now.sameTensor;
+    if (!entry.effects.empty()) entry.sameMemory = now.sameMemory;
     // References last: everything that can throw is over.
-    forEach(spec.Get("captures"), [&](const Napi::Object& o) {
-      const at::Tensor& tensor = wrapArgument(addon, env, o, "a captured tensor").tensor();
-      entry.captures.push_back(tensor);
-      entry.captureSignatures.push_back(Signature::of(tensor));
-    });
-    entry.sameTensor = pattern(leaves.tensors, entry.captures, tensorOf);
-    if (!hasTwins(entry.sameTensor)) entry.sameTensor.clear();
-    if (!entry.effects.empty()) entry.sameMemory = pattern(leaves.tensors, entry.captures, memoryOf);
     forEach(spec.Get("captures"), [&](const Napi::Object& o) {
       napi_ref reference;
       check(env, napi_create_reference(env, o, 1, &reference));
       entry.captureObjects.push_back(reference);
     });
-    compiled.entries.push_front(std::move(entry));
+    compiled.entries.push_front(std::move(added));
     return nullptr;
   });
-}
-
-void drop(const std::shared_ptr<Reaper>& reaper, Entry& entry) {
-  for (napi_ref reference : entry.captureObjects) reaper->bury(reference);
-  entry.captureObjects.clear();
 }
 
 // trim(limit) → ids of the entries dropped, the least recently used
@@ -346,11 +409,146 @@ napi_value trimEntries(napi_env env, napi_callback_info info) {
     check(env, napi_get_value_uint32(env, args[0], &limit));
     std::vector<int64_t> dropped;
     while (compiled.entries.size() > limit) {
-      drop(Addon::of(env).reaper, compiled.entries.back());
-      dropped.push_back(compiled.entries.back().id);
+      dropped.push_back(compiled.entries.back()->id);
       compiled.entries.pop_back();
     }
     return integers(env, dropped);
+  });
+}
+
+// Memory that an asynchronous run reads, as it was at the call, and how often what it belongs to had been written by then.
+struct Frozen {
+  at::Tensor original, values;
+  uint32_t version = 0;
+
+  static Frozen of(const at::Tensor& tensor) { return {tensor, program::snapshot(tensor), versionOf(tensor)}; }
+  static uint32_t versionOf(const at::Tensor& tensor) {
+    return tensor.is_inference() ? 0 : tensor.unsafeGetTensorImpl()->version_counter().current_version();
+  }
+  bool changed() const { return versionOf(original) != version; }
+};
+
+constexpr napi_type_tag kSnapshotTag = {0x6a6f72636820736eULL, 0x8f0c3be1d7554a10ULL};
+constexpr napi_type_tag kRunTag = {0x6a6f726368207275ULL, 0x1b6e09c4f2a84d73ULL};
+
+using Snapshot = std::vector<Frozen>;
+
+// snapshot(tensors) → their values as they are now, for start()
+napi_value takeSnapshot(napi_env env, napi_callback_info info) {
+  return guarded(env, "compiled call", [&]() -> napi_value {
+    size_t count = 1;
+    napi_value args[1];
+    self(env, info, count, args);
+    Leaves leaves;
+    readLeaves(Addon::of(env), env, args[0], leaves);
+    Snapshot frozen;
+    for (const at::Tensor& tensor : leaves.tensors) frozen.push_back(Frozen::of(tensor));
+    return externalOf(env, std::move(frozen), kSnapshotTag);
+  });
+}
+
+// A run on a thread of our own. What it was given does not change under it, and nothing of it is seen before finish().
+struct AsyncRun : Job, std::enable_shared_from_this<AsyncRun> {
+  std::shared_ptr<const Entry> entry;
+  Tensors args;
+  std::vector<Frozen> parameters;
+  std::vector<Frozen> targets;  // of the program's effects
+  std::vector<at::Tensor> outputs;
+
+  void run() override {
+    Tensors values;
+    for (const Frozen& parameter : parameters) values.push_back(parameter.values);
+    entry->program->run(values, outputs);
+    // What backward saves must be what the run has read.
+    if (!entry->backward)
+      for (Frozen& parameter : parameters) parameter.values = at::Tensor();
+  }
+  napi_value result(napi_env env) override { return externalOf(env, shared_from_this(), kRunTag); }
+};
+
+// modes() → the modes of this moment, for fits() and start()
+napi_value currentModes(napi_env env, napi_callback_info) { return number(env, static_cast<double>(modes())); }
+
+// fits(structure, leaves, modes) → whether a program is there
+napi_value fitsCompiled(napi_env env, napi_callback_info info) {
+  return guarded(env, "compiled call", [&]() -> napi_value {
+    size_t count = 3;
+    napi_value args[3];
+    CompiledWrap& compiled = self(env, info, count, args);
+    Leaves leaves;
+    readLeaves(Addon::of(env), env, args[1], leaves);
+    const auto number = [&](napi_value value) { return Napi::Value(env, value).As<Napi::Number>().Int64Value(); };
+    napi_value result;
+    check(env, napi_get_boolean(env, compiled.find(static_cast<uint32_t>(number(args[0])), leaves.tensors, number(args[2])) != nullptr, &result));
+    return result;
+  });
+}
+
+// start(structure, leaves, modes, snapshot?) → a promise of a run to finish(), or undefined when no program fits. A snapshot holds the
+// leaves, and behind them the captured tensors of the program meant.
+napi_value startCompiled(napi_env env, napi_callback_info info) {
+  return guarded(env, "compiled call", [&]() -> napi_value {
+    size_t count = 4;
+    napi_value args[4];
+    CompiledWrap& compiled = self(env, info, count, args);
+    Addon& addon = Addon::of(env);
+    addon.reaper->drain(env);
+    Leaves leaves;
+    readLeaves(addon, env, args[1], leaves);
+    const auto number = [&](napi_value value) { return Napi::Value(env, value).As<Napi::Number>().Int64Value(); };
+    const std::shared_ptr<Entry> entry = compiled.find(static_cast<uint32_t>(number(args[0])), leaves.tensors, number(args[2]));
+    if (!entry) return nullptr;
+    const Snapshot* earlier = Napi::Value(env, args[3]).IsUndefined() ? nullptr : &externalFrom<Snapshot>(env, args[3], kSnapshotTag, "a snapshot");
+    const size_t leafCount = leaves.tensors.size();
+    if (earlier && earlier->size() != leafCount && earlier->size() != leafCount + entry->captures.size()) earlier = nullptr;
+    const auto before = [&](Place place) -> const Frozen* {
+      const size_t index = place.index + (place.isArg ? 0 : leafCount);
+      const bool known = earlier && !place.ofGrad && index < earlier->size() && (*earlier)[index].original.is_same(at_(*entry, leaves.tensors, place));
+      return known ? &(*earlier)[index] : nullptr;
+    };
+    auto run = std::make_shared<AsyncRun>();
+    run->entry = entry;
+    for (Place place : entry->parameters) {
+      const Frozen* known = before(place);
+      run->parameters.push_back(known ? *known : Frozen::of(at_(*entry, leaves.tensors, place)));
+    }
+    for (const at::Generator& generator : entry->keys) {
+      const at::Tensor key = drawKey(generator);
+      run->parameters.push_back({key, key, 0});
+    }
+    for (const EffectPlan& effect : entry->effects) {
+      const at::Tensor& target = at_(*entry, leaves.tensors, effect.target);
+      const Frozen* known = before(effect.target);
+      if (!effect.gradient) run->targets.push_back({target, at::Tensor(), known ? known->version : Frozen::versionOf(target)});
+    }
+    run->args = std::move(leaves.tensors);
+    return submit(addon, env, Lane::Run, "compiled call", std::move(run));
+  });
+}
+
+// finish(run, leaves) → the results, as call() gives them; what the program changes is changed now. Throws BAD_ARGUMENT, and then
+// changes nothing, when somebody else changed it meanwhile.
+napi_value finishCompiled(napi_env env, napi_callback_info info) {
+  return guarded(env, "compiled call", [&]() -> napi_value {
+    size_t count = 2;
+    napi_value args[2];
+    self(env, info, count, args);
+    Addon& addon = Addon::of(env);
+    const std::shared_ptr<AsyncRun> run = externalFrom<std::shared_ptr<AsyncRun>>(env, args[0], kRunTag, "a run");
+    const auto refuse = [](const char* why) { throw JsError("BAD_ARGUMENT", why); };
+    for (const Frozen& target : run->targets)
+      if (target.changed()) refuse("a tensor that the function changes was changed by others before the asynchronous call was done; await the call first. Nothing was changed by the call");
+    Tensors parameters;
+    for (const Frozen& parameter : run->parameters) {
+      if (run->entry->backward && parameter.original.requires_grad() && parameter.changed())
+        refuse("a tensor that requires grad was changed in place before the asynchronous call was done, so that its gradient cannot be computed; await the call first");
+      parameters.push_back(parameter.original.requires_grad() || !parameter.values.defined() ? parameter.original : parameter.values);
+    }
+    uint32_t length = 0;
+    check(env, napi_get_array_length(env, args[1], &length));
+    c10::SmallVector<napi_value, 8> objects(length);
+    for (uint32_t i = 0; i < length; i++) check(env, napi_get_element(env, args[1], i, &objects[i]));
+    return finishEntry(addon, env, *run->entry, run->args, objects, parameters, run->outputs);
   });
 }
 
@@ -359,11 +557,7 @@ napi_value construct(napi_env env, napi_callback_info info) {
     napi_value receiver;
     check(env, napi_get_cb_info(env, info, nullptr, nullptr, &receiver, nullptr));
     auto* made = new CompiledWrap;
-    const auto finalize = [](node_api_basic_env basicEnv, void* data, void*) {
-      auto* wrapped = static_cast<CompiledWrap*>(data);
-      for (auto& entry : wrapped->entries) drop(Addon::of(const_cast<napi_env>(basicEnv)).reaper, entry);
-      delete wrapped;
-    };
+    const auto finalize = [](node_api_basic_env, void* data, void*) { delete static_cast<CompiledWrap*>(data); };
     check(env, napi_wrap(env, receiver, made, finalize, nullptr, nullptr));
     return receiver;
   });
@@ -375,6 +569,12 @@ void initCompiled(Napi::Env env, Napi::Object exports) {
   const napi_property_descriptor properties[] = {
       {"call", nullptr, callCompiled, nullptr, nullptr, nullptr, napi_default_method, nullptr},
       {"add", nullptr, addEntry, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"describe", nullptr, describeCompiled, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"modes", nullptr, currentModes, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"fits", nullptr, fitsCompiled, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"snapshot", nullptr, takeSnapshot, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"start", nullptr, startCompiled, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"finish", nullptr, finishCompiled, nullptr, nullptr, nullptr, napi_default_method, nullptr},
       {"trim", nullptr, trimEntries, nullptr, nullptr, nullptr, napi_default_method, nullptr},
   };
   napi_value constructor;

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "pjrt/cpu_features.h"
+#include "program/jobs.h"
 #include "program/program.h"
 #include "tensor/tensor.h"
 
@@ -71,6 +72,59 @@ void PrepareCompiler(const Napi::CallbackInfo& info) {
   }).detach();
 }
 
+// Compiles, and serialises what came out if `keep`.
+struct CompileJob : Job {
+  pjrt::Client* client = nullptr;
+  std::string text;
+  pjrt::OptionOverrides overrides;
+  bool keep = false;
+  ExecutableHolder executable;
+  std::string bytes;
+
+  void run() override {
+    executable = client->compile(text, overrides);
+    if (keep) bytes = executable->compiled().serialize();
+  }
+  napi_value result(napi_env env) override {
+    auto object = Napi::Object::New(env);
+    object.Set("executable", Napi::Value(env, wrapExecutable(env, executable)));
+    if (keep) object.Set("bytes", Napi::Buffer<char>::Copy(env, bytes.data(), bytes.size()));
+    return object;
+  }
+};
+
+// compileProgramAsync(plugin, stablehlo, overrides, keep) → a promise of { executable, bytes? }
+Napi::Value CompileProgramAsync(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    auto job = std::make_shared<CompileJob>();
+    job->client = &program::cpuClient(info[0].As<Napi::String>());
+    job->text = info[1].As<Napi::String>();
+    job->overrides = overridesFrom(info[2]);
+    job->keep = info[3].ToBoolean();
+    return submit(Addon::of(info.Env()), info.Env(), Lane::Compile, "compile", std::move(job));
+  });
+}
+
+struct LoadJob : Job {
+  pjrt::Client* client = nullptr;
+  std::string bytes;
+  ExecutableHolder executable;
+
+  void run() override { executable = client->deserialize(bytes); }
+  napi_value result(napi_env env) override { return wrapExecutable(env, executable); }
+};
+
+// loadProgramAsync(plugin, bytes) → a promise of an executable
+Napi::Value LoadProgramAsync(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    auto job = std::make_shared<LoadJob>();
+    job->client = &program::cpuClient(info[0].As<Napi::String>());
+    const auto bytes = info[1].As<Napi::Buffer<char>>();
+    job->bytes.assign(bytes.Data(), bytes.Length());
+    return submit(Addon::of(info.Env()), info.Env(), Lane::Compile, "compile", std::move(job));
+  });
+}
+
 // optimizedProgram(executable) → { format, bytes, memory }
 Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
   return entry(info, "lower", "BAD_ARGUMENT", [&]() -> napi_value {
@@ -128,6 +182,8 @@ JsError jsErrorFrom(const pjrt::PjrtError& error, const char* code) {
 void initExecutable(Napi::Env env, Napi::Object exports) {
   exports.Set("compileProgram", Napi::Function::New(env, CompileProgram, "compileProgram"));
   exports.Set("loadProgram", Napi::Function::New(env, LoadProgram, "loadProgram"));
+  exports.Set("compileProgramAsync", Napi::Function::New(env, CompileProgramAsync, "compileProgramAsync"));
+  exports.Set("loadProgramAsync", Napi::Function::New(env, LoadProgramAsync, "loadProgramAsync"));
   exports.Set("serializeProgram", Napi::Function::New(env, SerializeProgram, "serializeProgram"));
   exports.Set("compilerIdentity", Napi::Function::New(env, CompilerIdentity, "compilerIdentity"));
   exports.Set("compileOptions", Napi::Function::New(env, CompileOptions, "compileOptions"));

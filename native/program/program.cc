@@ -8,6 +8,8 @@
 #include <c10/util/accumulate.h>
 
 #include <algorithm>
+#include <mutex>
+#include <unordered_map>
 
 #include "aten_call.h"
 
@@ -23,6 +25,29 @@ struct ResultMemory {
 // Runs wherever the tensor's last reference dies: a finalizer during garbage collection, another thread, process exit. It touches
 // no JavaScript, and plugin and client are never destroyed.
 void freeResult(void* context) { delete static_cast<ResultMemory*>(context); }
+
+/** Results whose memory libtorch shares: it wants a deleter that takes the address. */
+struct SharedResults {
+  std::mutex mutex;
+  std::unordered_map<void*, ResultMemory*> byAddress;
+  static SharedResults& all() {
+    static auto* results = new SharedResults;
+    return *results;
+  }
+};
+
+void freeSharedResult(void* data) {
+  ResultMemory* memory = nullptr;
+  {
+    SharedResults& all = SharedResults::all();
+    std::lock_guard<std::mutex> lock(all.mutex);
+    const auto found = all.byAddress.find(data);
+    if (found == all.byAddress.end()) return;
+    memory = found->second;
+    all.byAddress.erase(found);
+  }
+  delete memory;
+}
 
 const void* emptyData() {
   alignas(64) static const char nothing[64] = {};
@@ -66,6 +91,19 @@ bool isDense(const OutputSpec& spec) {
 }
 
 }  // namespace
+
+bool makeSimple(c10::StorageImpl& storage) {
+  c10::DataPtr& pointer = storage._mutable_data_ptr_no_checks();
+  void* data = pointer.get();
+  if (pointer.get_deleter() != &freeResult || data == nullptr) return false;
+  SharedResults& all = SharedResults::all();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  auto* memory = static_cast<ResultMemory*>(pointer.get_context());
+  if (!all.byAddress.emplace(data, memory).second) return false;
+  pointer.release_context();
+  pointer = c10::DataPtr(data, data, &freeSharedResult, c10::Device(c10::kCPU));
+  return true;
+}
 
 pjrt::Client& cpuClient(const std::string& path, int threads) {
   pjrt::Plugin& plugin = pjrt::Plugin::load(path);

@@ -40,6 +40,12 @@ pjrt::Client& cpuClient(const std::string& path, int threads = 0);
 /** PJRT's element type for a torch dtype. Throws c10::Error for one that XLA does not have (quantized, float8, …). */
 PJRT_Buffer_Type elementType(c10::ScalarType dtype);
 
+/**
+ * Lets libtorch share the memory of a program's result copy-on-write: its deleter then needs nothing but the address. False for
+ * other memory.
+ */
+bool makeSimple(c10::StorageImpl& storage);
+
 /** Safe to run from several threads at once. */
 class Program {
  public:

@@ -171,10 +171,10 @@ describe('compile: one trace and one compilation per signature', () => {
     assert.equal(f(ones(2)).at(0).item(), 3);
   });
 
-  it('warmup compiles and does not run', () => {
+  it('warmup compiles and does not run', async () => {
     const x = ones(2);
     const f = compile((a: Tensor) => a.add_(1));
-    f.warmup(x);
+    await f.warmup(x);
     assert.deepEqual(x.tolist(), [1, 1]);
     assert.equal(f.stats.compiles, 1);
     f(x);

@@ -14,7 +14,7 @@ const run = (
 
 describe('process exit', () => {
   const codes: Readonly<Record<string, number | null>> = { return: 0, exit: 7, throw: 1, rejection: 1, SIGTERM: null };
-  for (const use of ['imported', 'eager', 'gradient', 'compiled', 'inside a trace']) {
+  for (const use of ['imported', 'eager', 'gradient', 'compiled', 'in flight', 'inside a trace']) {
     it(`after ${use}: return, process.exit, throw, rejection and SIGTERM end as they should`, () => {
       for (const [end, code] of Object.entries(codes)) {
         // A signal is taken by the event loop, and `return` inside a trace is `compiled`.
@@ -51,10 +51,14 @@ describe('worker_threads', () => {
     );
   });
 
-  it('a worker terminated while it computes takes nothing with it', () => {
-    for (const { told, code } of results('terminate', '2')) {
-      assert.deepEqual(told, right);
-      assert.equal(code, 1);
-    }
-  });
+  for (const [mode, what] of [
+    ['terminate', 'it computes'],
+    ['flight', 'asynchronous calls and a compilation are under way'],
+  ] as const)
+    it(`a worker terminated while ${what} takes nothing with it`, () => {
+      for (const { told, code } of results(mode, '2')) {
+        assert.deepEqual(told, right);
+        assert.equal(code, 1);
+      }
+    });
 });

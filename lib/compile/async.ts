@@ -1,0 +1,258 @@
+/**
+ * @file Asynchronous calls of a compiled function. The function is traced on the JS thread, at the call; XLA compiles and the program runs
+ * on threads of jorch's own. Arguments and captured tensors count as they were at the call.
+ */
+import type { CompiledHandle, Executable, FinishedRun, Snapshot } from '../native.js';
+import { JorchError } from '../runtime/errors.js';
+import { located, native } from '../runtime/load.js';
+import type { Tensor } from '../torch/tensor.js';
+import type { Built, Plan } from './build.js';
+import { executables, type XlaOptions } from './executables.js';
+
+/** Arguments as leaves, and the number of their structure. */
+export interface Taken {
+  readonly structure: number;
+  readonly leaves: readonly Tensor[];
+}
+
+/** A traced and lowered call that waits for its executables. */
+export interface Prepared<Installed = unknown> {
+  readonly plan: Plan;
+  /** Makes it a program of the function. */
+  install(built: Built): Installed;
+}
+
+/** What the compiled function offers to its asynchronous calls. */
+export interface AsyncTarget {
+  name(): string;
+  handle(): CompiledHandle;
+  take(args: unknown[]): Taken;
+  /** Traces and lowers. Whatever fails leaves everything as it was. */
+  prepare(args: unknown[]): Prepared;
+  finish(result: Tensor | (Tensor | number)[]): unknown;
+  /** No asynchronous call is under way any more. */
+  idle(): void;
+  /** Counts. */
+  hit(): void;
+  loaded(ms: number, fromCache: boolean): void;
+}
+
+export interface AsyncOptions {
+  /** Rejects the promise with the signal's reason; what was not done yet is not done. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const executableFor = async (
+  text: string,
+  options: XlaOptions,
+): Promise<{ executable: Executable; loaded: boolean }> => {
+  const store = executables();
+  const key = store.key(text, options);
+  const plugin = located().cpuPlugin;
+  const bytes = key && store.cache.read(key);
+  if (bytes) {
+    try {
+      return { executable: await native().loadProgramAsync(plugin, bytes), loaded: true };
+    } catch {
+      store.cache.reject(key);
+    }
+  }
+  const made = await native().compileProgramAsync(plugin, text, options, key !== undefined);
+  if (key && made.bytes) store.cache.write(key, made.bytes);
+  return { executable: made.executable, loaded: false };
+};
+
+/** A compilation that several calls wait for. */
+interface Pending {
+  readonly done: Promise<void>;
+  /** Called as soon as the program is there, before another one can drive it out. */
+  readonly waiting: (() => void)[];
+  readonly captured: readonly Tensor[];
+  readonly changes: boolean;
+}
+
+/** Resolves or rejects as `promise`, or rejects as soon as the signal fires. */
+const abortable = <T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+};
+
+/** Attempts after which arguments are given up that no program of theirs fits. */
+const ATTEMPTS = 3;
+
+export class AsyncCalls {
+  private readonly pending = new Map<string, Pending>();
+  /** Whether a program of the function changes tensors: its asynchronous calls then run one after the other. */
+  private serial = false;
+  /** The last of them, while any is under way. */
+  private tail: Promise<unknown> | undefined;
+  /** Leaves that some program changes or returns as they are. */
+  private readonly touched = new Set<number>();
+
+  constructor(
+    private readonly target: AsyncTarget,
+    private readonly xla: XlaOptions,
+  ) {}
+
+  private checkOutside(what: string): void {
+    if (native().isTracing())
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `${this.target.name()}: ${what} inside a function that is being traced; its result would come after the trace. Call the compiled function itself there`,
+      );
+  }
+
+  /** Calls that are not settled. */
+  inFlight = 0;
+
+  async call(args: unknown[], options: AsyncOptions = {}): Promise<unknown> {
+    this.inFlight++;
+    try {
+      return await this.run(args, options);
+    } finally {
+      if (--this.inFlight === 0) this.target.idle();
+    }
+  }
+
+  private async run(args: unknown[], { signal }: AsyncOptions): Promise<unknown> {
+    this.checkOutside('an asynchronous call');
+    signal?.throwIfAborted();
+    const { target } = this;
+    const taken = target.take(args);
+    const modes = target.handle().modes();
+    if (this.serial) return this.queued(args, taken, modes, signal);
+    const run = target.handle().start(taken.structure, taken.leaves, modes);
+    if (run) {
+      target.hit();
+      return this.settle(run, taken, signal);
+    }
+    const pending = this.compilation(args, taken, modes);
+    if (pending.changes) return this.queued(args, taken, modes, signal);
+    const snapshot = target.handle().snapshot([...taken.leaves, ...pending.captured]);
+    return this.settle(this.startAfter(pending, args, taken, modes, signal, snapshot), taken, signal);
+  }
+
+  /** Compiles for these arguments if no program fits them. */
+  async warmup(args: unknown[], { signal }: AsyncOptions = {}): Promise<void> {
+    this.checkOutside('warmup');
+    signal?.throwIfAborted();
+    const taken = this.target.take(args);
+    const handle = this.target.handle();
+    const modes = handle.modes();
+    if (!handle.fits(taken.structure, taken.leaves, modes))
+      await abortable(this.compilation(args, taken, modes).done, signal);
+  }
+
+  private async settle(
+    run: Promise<FinishedRun>,
+    { leaves }: Taken,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    const done = await abortable(run, signal);
+    // The last moment at which nothing has been changed.
+    signal?.throwIfAborted();
+    return this.target.finish(this.target.handle().finish(done, leaves));
+  }
+
+  /** Starts the program when it is compiled; compiles again when a captured tensor changed in between. */
+  private async startAfter(
+    pending: Pending,
+    args: unknown[],
+    taken: Taken,
+    modes: number,
+    signal: AbortSignal | undefined,
+    snapshot?: Snapshot,
+  ): Promise<FinishedRun> {
+    const { structure, leaves } = taken;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const compilation = attempt === 0 ? pending : this.compilation(args, taken, modes);
+      let run: Promise<FinishedRun> | undefined;
+      let failed: { error: unknown } | undefined;
+      compilation.waiting.push(() => {
+        if (signal?.aborted) return;
+        try {
+          run = this.target.handle().start(structure, leaves, modes, snapshot);
+          run?.catch(() => undefined); // it may fail before this function goes on
+        } catch (error) {
+          failed = { error };
+        }
+      });
+      await abortable(compilation.done, signal);
+      if (failed) throw failed.error;
+      if (run) return run;
+    }
+    throw new JorchError(
+      'COMPILE_FAILED',
+      `${this.target.name()}: captured tensors kept changing their shape, dtype or requires_grad while the function was compiled`,
+    );
+  }
+
+  /** Behind the calls before it, whose changes it must see. Arguments that the function only reads count as they are now. */
+  private queued(args: unknown[], taken: Taken, modes: number, signal: AbortSignal | undefined): Promise<unknown> {
+    const busy = this.tail;
+    const frozen: Taken = !busy
+      ? taken
+      : {
+          structure: taken.structure,
+          leaves: taken.leaves.map((t, i) => (this.touched.has(i) || t.requires_grad ? t : t.clone())),
+        };
+    const turn = async (): Promise<unknown> => {
+      signal?.throwIfAborted();
+      const run = this.target.handle().start(frozen.structure, frozen.leaves, modes);
+      if (run) {
+        this.target.hit();
+        return this.settle(run, frozen, signal);
+      }
+      const pending = this.compilation(args, frozen, modes);
+      const snapshot = this.target.handle().snapshot([...frozen.leaves, ...pending.captured]);
+      return this.settle(this.startAfter(pending, args, frozen, modes, signal, snapshot), frozen, signal);
+    };
+    const result = busy ? abortable(busy, signal).then(turn) : turn();
+    // Failures are the caller's; the next call goes on.
+    const tail = Promise.all([busy, result.catch(() => undefined)]).then(() => {
+      if (this.tail === tail) this.tail = undefined;
+    });
+    this.tail = tail;
+    return result;
+  }
+
+  /** The compilation under way for these arguments, or a new one. */
+  private compilation(args: unknown[], { structure, leaves }: Taken, modes: number): Pending {
+    const key = `${structure} ${modes} ${leaves
+      .map((t) => `${t.dtype}[${t.shape.join()}][${t.strides.join()}]${t.requires_grad ? (t.grad ? 'G' : 'g') : ''}`)
+      .join(' ')}`;
+    const known = this.pending.get(key);
+    if (known) return known;
+    native().prepareCompiler(located().cpuPlugin);
+    const prepared = this.target.prepare(args);
+    const { captured, effects, clearedGrads, results } = prepared.plan;
+    const waiting: (() => void)[] = [];
+    const pending: Pending = {
+      waiting,
+      captured,
+      changes: effects.length + clearedGrads.length > 0,
+      done: this.compile(prepared, waiting).finally(() => this.pending.delete(key)),
+    };
+    this.serial ||= pending.changes;
+    for (const place of [...effects, ...clearedGrads, ...results])
+      if ('isArg' in place && place.isArg) this.touched.add(place.index);
+    pending.done.catch(() => undefined); // whoever waits hears of it
+    this.pending.set(key, pending);
+    return pending;
+  }
+
+  private async compile({ plan, install }: Prepared, waiting: readonly (() => void)[]): Promise<void> {
+    const started = performance.now();
+    const made = await Promise.all(plan.programs.map(({ text }) => executableFor(text, this.xla)));
+    this.target.loaded(
+      performance.now() - started,
+      made.every(({ loaded }) => loaded),
+    );
+    install(plan.finish(made.map(({ executable }) => executable)));
+    for (const start of waiting) start();
+  }
+}
