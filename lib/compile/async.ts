@@ -99,10 +99,10 @@ export class AsyncCalls {
   ) {}
 
   private checkOutside(what: string): void {
-    if (native().isTracing())
+    if (native().isTracing() || native().currentLevel() !== null)
       throw new JorchError(
         'BAD_ARGUMENT',
-        `${this.target.name()}: ${what} inside a function that is being traced; its result would come after the trace. Call the compiled function itself there`,
+        `${this.target.name()}: ${what} inside a function that is being traced or transformed; its result would come afterwards. Call the compiled function itself there`,
       );
   }
 

@@ -336,7 +336,7 @@ describe('compile: warmup, signals, failures', () => {
       call = inner.async(x);
       return x;
     })(ones(1));
-    await rejects(call!, 'BAD_ARGUMENT', /being traced/);
+    await rejects(call!, 'BAD_ARGUMENT', /being traced or transformed/);
   });
 
   it('dispose and eviction while calls are under way', async () => {
