@@ -282,12 +282,8 @@ export interface Native {
   serializeProgram(executable: Executable): Buffer;
   /** What executables depend on besides text and options: platform, device, threads, CPU. */
   compilerIdentity(plugin: string): string;
-  /** What XLA would be told about the program. */
-  compileOptions(
-    plugin: string,
-    stablehlo: string,
-    options: Readonly<Record<string, boolean | number | string>>,
-  ): Buffer;
+  /** What XLA would be told beside the program. */
+  compileOptions(plugin: string, options: Readonly<Record<string, boolean | number | string>>): Buffer;
   /** Begins to load the plugin on another thread. */
   prepareCompiler(plugin: string): void;
   optimizedProgram(executable: Executable): {

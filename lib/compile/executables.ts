@@ -14,7 +14,7 @@ export interface Compiler<E> {
   loadProgram(plugin: string, bytes: Buffer): E;
   serializeProgram(executable: E): Buffer;
   compilerIdentity(plugin: string): string;
-  compileOptions(plugin: string, stablehlo: string, options: XlaOptions): Buffer;
+  compileOptions(plugin: string, options: XlaOptions): Buffer;
 }
 
 /** Bumped when programs of the same text would be compiled or called in another way. */
@@ -50,7 +50,7 @@ export class Executables<E> {
       hash.update(`${Buffer.byteLength(bytes)}:`).update(bytes);
     };
     part(this.identity);
-    part(this.compiler.compileOptions(this.plugin, stablehlo, options));
+    part(this.compiler.compileOptions(this.plugin, options));
     part(stablehlo);
     return hash.digest();
   }

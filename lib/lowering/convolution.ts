@@ -30,6 +30,9 @@ const pairs = (n: number, low: (d: number) => number, high: (d: number) => numbe
 /** The plain convolution: x [N, C, …] with w [O, C/groups, …]. */
 function forward(b: Builder, x: Op, w: Op, shape: readonly number[], c: Conv): Op {
   const n = shape.length - 2;
+  // As the adjoint of a transposed one with output padding it must not go on to the end of what it reads.
+  const needed = (d: number) =>
+    (shape[d + 2]! - 1) * c.stride[d]! + c.dilation[d]! * (w.shape[d + 2]! - 1) + 1 - x.shape[d + 2]! - c.padding[d]!;
   return b.convolution(x, w, {
     layout: layout('bf', 'oi', 'bf', n),
     shape,
@@ -37,7 +40,7 @@ function forward(b: Builder, x: Op, w: Op, shape: readonly number[], c: Conv): O
     padding: pairs(
       n,
       (d) => c.padding[d]!,
-      (d) => c.padding[d]!,
+      (d) => (c.padding[d]! - needed(d) < c.stride[d]! ? c.padding[d]! : needed(d)),
     ),
     rhsDilation: c.dilation,
     featureGroups: c.groups,

@@ -7,14 +7,14 @@ import { scatterFlat } from './gather.js';
 import { extremum } from './reduction.js';
 import { NoLowering, rule } from './registry.js';
 
-/** The given bounds, or the data's when both are equal; a range without width is widened by 1 on each side. */
-function bounds(b: Builder, x: Op, min: number, max: number): readonly [Op, Op] {
+/** The given bounds, or the data's when both are equal; a range without width is widened on each side. */
+function bounds(b: Builder, x: Op, min: number, max: number, widening: number): readonly [Op, Op] {
   const data = min === max && x.shape[0] !== 0;
   const low = data ? extremum(b, x, [0], 'minimum') : b.scalar(min, x.dtype);
   const high = data ? extremum(b, x, [0], 'maximum') : b.scalar(max, x.dtype);
   const flat = b.compare('EQ', low, high);
-  const one = b.scalar(1, x.dtype);
-  return [b.select(flat, b.subtract(low, one), low), b.select(flat, b.add(high, one), high)];
+  const margin = b.scalar(widening, x.dtype);
+  return [b.select(flat, b.subtract(low, margin), low), b.select(flat, b.add(high, margin), high)];
 }
 /** The bin of each element of a vector, `bins` for none. */
 function binOf(b: Builder, x: Op, low: Op, high: Op, bins: number): Op {
@@ -27,7 +27,7 @@ function binOf(b: Builder, x: Op, low: Op, high: Op, bins: number): Op {
 rule('aten::histc', ({ b, out }, { self, bins, min, max }) => {
   if (!isFloating(self.dtype)) throw new NoLowering('histc of integers');
   const x = b.reshape(self, [numel(self.shape)]);
-  const [low, high] = bounds(b, x, num(min), num(max));
+  const [low, high] = bounds(b, x, num(min), num(max), 1);
   return scatterFlat(b, b.fill(out, 0), binOf(b, x, low, high, bins), b.fill(x, 1), (o, u) => b.add(o, u));
 });
 /** Weights per bin between given edges, the number of edges that are not above an element deciding. */
@@ -59,7 +59,7 @@ rule('aten::histogram.bin_ct', ({ b, outs }, args) => {
   const { self, bins, weight, density: dense } = args;
   const given = args.range;
   const x = b.reshape(self, [numel(self.shape)]);
-  const [low, high] = bounds(b, x, given?.[0] ?? 0, given?.[1] ?? 0);
+  const [low, high] = bounds(b, x, given?.[0] ?? 0, given?.[1] ?? 0, 0.5);
   const edges = edgesOf(b, low, high, outs[1]!.shape[0]!);
   const zero = b.constant(0, [bins], x.dtype);
   const h = scatterFlat(b, zero, binOf(b, x, low, high, bins), weights(b, x, weight), (o, u) => b.add(o, u));

@@ -31,6 +31,7 @@ import './histogram.js';
 import './random.js';
 import './segment.js';
 import './fractional-pool.js';
+import './ctc.js';
 
 export {
   type AtenCall,

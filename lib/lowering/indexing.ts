@@ -1,7 +1,7 @@
 /** @file Reading and writing at positions given by index tensors: index, index_put, index_select, take, embedding. */
 import type { Builder } from '../stablehlo/builder.js';
 import { numel, type Op, range, replaceAt } from '../stablehlo/types.js';
-import { opmath, spread, wrapDim } from './common.js';
+import { opmath, spread, sumOver, wrapDim } from './common.js';
 import { flatten, gatherDim, scatterFlat, scatterRows, takeFlat, takeRows, wrapIndex } from './gather.js';
 import { NoLowering, type RuleContext, rule, rules } from './registry.js';
 import { scan } from './scan.js';
@@ -65,6 +65,26 @@ rule('aten::masked_scatter', ({ b, out }, { self, mask, source }) => {
   const x = b.broadcast(self, out.shape);
   const where = b.broadcast(mask, out.shape);
   return b.select(where, maskedSource(b, where, source, x), x);
+});
+/** The gradients of the source's elements that were used, in their order, then zeros. */
+rule('aten::masked_scatter_backward', ({ b, out }, { grad_output, mask }) => {
+  const where = flatten(b, b.broadcast(mask, grad_output.shape));
+  const [total] = scan(b, [b.convert(where, 'int64')], 0, [0], ([x], [y]) => [b.add(x!, y!)]);
+  const size = numel(out.shape);
+  const slot = b.select(where, b.subtract(total!, b.fill(total!, 1)), b.fill(total!, size));
+  const empty = b.constant(0, [size], out.dtype);
+  return b.reshape(
+    scatterFlat(b, empty, slot, flatten(b, grad_output), (_, u) => u),
+    out.shape,
+  );
+});
+/** Row k as often as `repeats[k]` says: the result's place p belongs to the first row whose repeats reach beyond p. */
+rule('aten::repeat_interleave.Tensor', ({ b, out }, { repeats }) => {
+  const [size, n] = [out.shape[0]!, repeats.shape[0]!];
+  const [ends] = scan(b, [b.convert(repeats, 'int64')], 0, [0], ([x], [y]) => [b.add(x!, y!)]);
+  const shape = [size, n];
+  const passed = b.compare('LE', b.broadcastInDim(ends!, shape, [1]), b.iota(shape, 0, 'int64'));
+  return b.convert(sumOver(b, b.convert(passed, 'int64'), [1]), out.dtype);
 });
 rules(['aten::index_put', 'aten::_unsafe_index_put'], ({ b }, { self, indices, values, accumulate }) => {
   const given = indices.filter((i) => i !== undefined);

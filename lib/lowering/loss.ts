@@ -144,10 +144,8 @@ for (const name of ['aten::nll_loss_backward', 'aten::nll_loss2d_backward'] as c
 
 /** [N, C] and the targets [N]: margins of every class to the target's. */
 function margins(b: Builder, self: Op, target: Op, margin: number) {
-  const x = b.reshape(b.convert(self, opmath(self.dtype)), [
-    numel(self.shape) / self.shape.at(-1)!,
-    self.shape.at(-1)!,
-  ]);
+  const c = self.shape.at(-1) ?? 1;
+  const x = b.reshape(b.convert(self, opmath(self.dtype)), [numel(self.shape) / c, c]);
   const t = b.broadcastInDim(b.convert(b.reshape(target, [x.shape[0]!]), 'int64'), x.shape, [0]);
   const own = b.compare('EQ', t, b.iota(x.shape, 1, 'int64'));
   const picked = sumOver(b, b.select(own, x, b.fill(x, 0)), [1], true);

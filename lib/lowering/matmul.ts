@@ -1,6 +1,6 @@
 /** @file Matrix products. Factors are multiplied in the result's dtype; 16-bit floats accumulate in float32 by XLA itself. */
 import type { Builder } from '../stablehlo/builder.js';
-import type { Literal, Op, TensorType } from '../stablehlo/types.js';
+import { type Literal, type Op, range, type TensorType } from '../stablehlo/types.js';
 import { num, opmath, spread, sumOver } from './common.js';
 import { type RuleContext, rule, rules } from './registry.js';
 
@@ -70,7 +70,7 @@ rule('aten::_trilinear', ({ b, out }, { i1, i2, i3, expand1, expand2, expand3, s
   const full = (x: Op, expand: readonly number[]) =>
     [...expand].sort((p, q) => p - q).reduce((y, d) => b.unsqueeze(y, d), x);
   const parts = [full(i1, expand1), full(i2, expand2), full(i3, expand3)];
-  const shape = Array.from({ length: rank }, (_, d) => Math.max(...parts.map((p) => p.shape[d]!)));
+  const shape = range(rank).map((d) => parts.map((p) => p.shape[d]!).reduce((n, size) => (n === 1 ? size : n)));
   const [x, y, z] = parts.map((p) => b.broadcast(p, shape)) as [Op, Op, Op];
   return b.reshape(sumOver(b, b.multiply(b.multiply(x, y), z), sumdim), out.shape);
 });

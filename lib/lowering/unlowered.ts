@@ -11,7 +11,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/_standard_gamma_grad|_dirichlet_grad/, 'a piecewise approximation of implicit derivatives'],
   [/histogramdd/, 'bins in any number of dimensions'],
   [/_window(\.|$)|fft_r?fftfreq|range(\.|$)/, 'made from plain numbers, once'],
-  [/_ctc_loss/, 'a recursion over label sequences of any length'],
+  [/(cudnn|miopen)_ctc_loss/, 'a CUDA kernel; _ctc_loss lowers'],
   [/(_test_|_foobar|_print|_assert|_make_dep|sym_constrain)/, "libtorch's own tools"],
   [/set(\.|$)|resize|from_file|\.names$|generator_with_names/, 'changes memory or names, not values'],
   [/_transformer_encoder|_multi_head|_transform_bias|_masked_softmax/, 'a fused inference kernel; its parts lower'],

@@ -1,11 +1,12 @@
 /** @file Views and copies. Values are logically row-major, so a view is a reshape, a transpose or a slice. */
 
 import type { Value } from '../compile/graph.js';
+import { physicalOrder } from '../compile/layout.js';
 import type { Builder } from '../stablehlo/builder.js';
-import { numel, type Op, range, replaceAt, type TensorType } from '../stablehlo/types.js';
+import { BuilderError, numel, type Op, range, replaceAt, type TensorType } from '../stablehlo/types.js';
 import { ITEM_BYTES, isComplex } from '../torch/dtype.js';
 import { spread, wrapDim } from './common.js';
-import { scatterFlat, takeFlat } from './gather.js';
+import { flatten, scatterFlat, takeFlat } from './gather.js';
 import { NoLowering, rule, rules } from './registry.js';
 
 rules(
@@ -216,38 +217,46 @@ rule('aten::select_backward', ({ b, out }, { grad_output, dim, index }) => {
   return placeSlice(b, b.unsqueeze(grad_output, d), b.scalar(0, out.dtype), out.shape[d]!, d, i, 1);
 });
 
-/** Positions in storage of the elements of a strided view. */
-function strided(b: Builder, size: readonly number[], stride: readonly number[], offset: number): Op {
-  let at = b.constant(offset, size, 'int64');
-  size.forEach((_, d) => {
-    at = b.add(at, b.multiply(b.iota(size, d, 'int64'), b.constant(stride[d]!, size, 'int64')));
-  });
-  return at;
+/** Positions in storage of the elements of a strided view, row-major. */
+const addresses = (size: readonly number[], stride: readonly number[], offset: number): number[] =>
+  size.reduce((at, n, d) => at.flatMap((p) => range(n).map((i) => p + i * stride[d]!)), [offset]);
+interface Strided {
+  readonly size: readonly number[];
+  readonly stride: readonly number[];
+  readonly offset: number;
 }
-/** The dimensions from the slowest in memory to the fastest, if the tensor fills its storage without gaps. */
-function memoryOrder(v: Value): number[] {
-  const order = range(v.shape.length).sort((a, c) => v.strides[c]! - v.strides[a]! || v.shape[c]! - v.shape[a]!);
-  let expected = 1;
-  for (const d of [...order].reverse()) {
-    if (v.shape[d] !== 1 && v.strides[d] !== expected)
-      throw new NoLowering('as_strided of a tensor with gaps in memory');
-    expected *= v.shape[d]!;
+/**
+ * The elements of `self` in the order of memory, with the view's positions among them. A program has only the elements
+ * of the tensor itself, not what lies around or between them in its storage.
+ */
+function strided(b: Builder, self: Op, v: Value, { size, stride, offset }: Strided): readonly [Op, Op] {
+  const refuse = () => {
+    const asked = `size [${size}], stride [${stride}], storage_offset ${offset} from the tensor's own`;
+    throw new BuilderError(`${asked}: reaches memory outside the tensor of shape [${v.shape}]; pass the whole tensor.`);
+  };
+  const order = physicalOrder(v.shape, v.strides);
+  if (order === undefined) {
+    const held = new Map(addresses(v.shape, v.strides, 0).map((address, i) => [address, i]));
+    const at = addresses(size, stride, offset).map((address) => held.get(address) ?? refuse());
+    return [flatten(b, self), b.constant(at as number[], size, 'int64')];
   }
-  return order;
+  if (size.reduce((last, n, d) => last + (n - 1) * stride[d]!, offset) >= numel(v.shape) && !size.includes(0)) refuse();
+  const steps = size.map((_, d) => b.multiply(b.iota(size, d, 'int64'), b.constant(stride[d]!, size, 'int64')));
+  const at = steps.reduce((sum, step) => b.add(sum, step), b.constant(offset, size, 'int64'));
+  return [flatten(b, b.transpose(self, order)), at];
 }
 rules(['aten::as_strided', 'aten::as_strided_copy'], ({ b, out, node }, { self, size, stride, storage_offset }) => {
-  const order = memoryOrder(node.args.self as Value);
-  const storage = b.reshape(b.transpose(self, order), [numel(self.shape)]);
-  return b.reshape(takeFlat(b, storage, strided(b, size, stride, storage_offset ?? 0)), out.shape);
+  const view = { size, stride, offset: storage_offset ?? 0 };
+  return b.reshape(takeFlat(b, ...strided(b, self, node.args.self as Value, view)), out.shape);
 });
 rule('aten::as_strided_scatter', ({ b, node }, { self, src, size, stride, storage_offset }) => {
-  const order = memoryOrder(node.args.self as Value);
-  const ordered = b.transpose(self, order);
-  const storage = b.reshape(ordered, [numel(self.shape)]);
-  const at = strided(b, size, stride, storage_offset ?? 0);
-  const written = scatterFlat(b, storage, at, b.convert(src, self.dtype), (_, update) => update);
+  const v = node.args.self as Value;
+  const [flat, at] = strided(b, self, v, { size, stride, offset: storage_offset ?? 0 });
+  const written = scatterFlat(b, flat, at, b.convert(src, self.dtype), (_, update) => update);
+  const order = physicalOrder(v.shape, v.strides) ?? range(v.shape.length);
+  const ordered = order.map((d) => v.shape[d]!);
   return b.transpose(
-    b.reshape(written, ordered.shape),
+    b.reshape(written, ordered),
     range(order.length).map((d) => order.indexOf(d)),
   );
 });

@@ -105,10 +105,10 @@ Client::Client(Plugin& plugin, const NamedOptions& options, int threads) : plugi
   deviceKind_.assign(kind.device_kind, kind.device_kind_size);
 }
 
-std::string Client::compileOptions(const std::string& stablehlo, const OptionOverrides& overrides) const {
+std::string Client::compileOptions(const OptionOverrides& overrides) const {
   OptionOverrides merged = overrides;
   merged.insert(flags_.begin(), flags_.end());
-  if (isCpu()) merged.merge(cpuDefaults(stablehlo));
+  if (isCpu()) merged.merge(cpuDefaults());
   return encodeCompileOptions(merged);
 }
 
@@ -121,7 +121,7 @@ std::string Client::identity() const {
 
 std::shared_ptr<Executable> Client::compile(const std::string& stablehlo, const OptionOverrides& overrides) {
   checkProgramSizes(stablehlo);
-  const std::string options = compileOptions(stablehlo, overrides);
+  const std::string options = compileOptions(overrides);
   const PJRT_Program program = mlirProgram(stablehlo);
   auto args = make<PJRT_Client_Compile_Args>();
   args.client = client_;

@@ -32,8 +32,8 @@ class Client {
    */
   std::shared_ptr<Executable> compile(const std::string& stablehlo, const OptionOverrides& overrides = {});
 
-  /** What `compile` tells XLA about this program: a serialized CompileOptionsProto. Part of what an executable depends on. */
-  std::string compileOptions(const std::string& stablehlo, const OptionOverrides& overrides = {}) const;
+  /** What `compile` tells XLA: a serialized CompileOptionsProto. Part of what an executable depends on. */
+  std::string compileOptions(const OptionOverrides& overrides = {}) const;
   /** Plugin, platform, device and threads, as text: executables of another identity must not be loaded. */
   std::string identity() const;
 

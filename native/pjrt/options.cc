@@ -55,19 +55,6 @@ std::string encodeOverride(const OptionValue& value) {
   return out;
 }
 
-// A reduction whose whole body is maximum or minimum, in either of the ways StableHLO prints it.
-bool reducesByMinMax(std::string_view text) {
-  for (std::string_view op : {std::string_view("stablehlo.maximum"), std::string_view("stablehlo.minimum")})
-    for (size_t at = text.find(op); at != std::string_view::npos; at = text.find(op, at)) {
-      at += op.size();
-      if (text.substr(at, 7) == " across") return true;
-      static constexpr std::string_view next = "stablehlo.", end = "stablehlo.return";
-      const size_t following = text.find(next, at);
-      if (following != std::string_view::npos && text.substr(following, end.size()) == end) return true;
-    }
-  return false;
-}
-
 [[noreturn]] void tooLarge(const char* where, const std::string& shape) {
   throw TooLarge(where, "a tensor of shape [" + shape + "] has more than " + std::to_string(kMaxElements) +
                             " elements (2^38 - 1), the most that XLA can handle");
@@ -162,13 +149,9 @@ OptionOverrides parseXlaFlags(const char* text) {
   return result;
 }
 
-OptionOverrides cpuDefaults(std::string_view stablehlo) {
+OptionOverrides cpuDefaults() {
   // On by default, and then maximum(x, NaN) is x.
-  OptionOverrides result{{"xla_cpu_enable_fast_min_max", false}};
-  // From 4,096 elements on XLA hands reductions (sums too, three times faster) to YNNPACK, whose max and min skip NaN. A body that
-  // is not a bare maximum, like `q != q ? q : maximum(p, q)`, stays with XLA and is right without this.
-  if (reducesByMinMax(stablehlo)) result.emplace("xla_cpu_experimental_ynn_fusion_type", std::string());
-  return result;
+  return {{"xla_cpu_enable_fast_min_max", false}};
 }
 
 void checkElementCount(const char* where, const int64_t* dims, size_t count) {

@@ -53,10 +53,11 @@ std::vector<PJRT_NamedValue> namedValues(const NamedOptions& options);
 PJRT_Program mlirProgram(const std::string& text);
 
 /**
- * What the CPU backend needs to keep torch's NaN rules (max, min, clamp, pooling: a NaN wins), for the program `stablehlo`.
- * Measured with run-time inputs on API 0.115; lower in rank than XLA_FLAGS and than what a compilation asks for.
+ * What the CPU backend needs to keep torch's NaN rules (max, min, clamp, pooling: a NaN wins); reductions say so themselves
+ * (lib/stablehlo/structured.ts). Measured with run-time inputs on API 0.115; lower in rank than XLA_FLAGS and than what a
+ * compilation asks for.
  */
-OptionOverrides cpuDefaults(std::string_view stablehlo);
+OptionOverrides cpuDefaults();
 
 /** XLA ends the process for values of 2^38 elements and more; so do sizes that overflow. */
 inline constexpr int64_t kMaxElements = (int64_t{1} << 38) - 1;

@@ -50,10 +50,10 @@ Napi::Value CompilerIdentity(const Napi::CallbackInfo& info) {
   });
 }
 
-// compileOptions(plugin, stablehlo, overrides) → Buffer: what XLA would be told
+// compileOptions(plugin, overrides) → Buffer: what XLA would be told
 Napi::Value CompileOptions(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    const std::string bytes = program::cpuClient(info[0].As<Napi::String>()).compileOptions(info[1].As<Napi::String>(), overridesFrom(info[2]));
+    const std::string bytes = program::cpuClient(info[0].As<Napi::String>()).compileOptions(overridesFrom(info[1]));
     return Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size());
   });
 }

@@ -8,4 +8,7 @@ namespace jorch::trace {
 /** Registers them above functionalization, where CompositeImplicit operators are taken apart. */
 void registerDecompositions(torch::Library& autogradLazy);
 
+/** Whether an operator is being traced that only checks its data: such checks pass. */
+bool skipsDataChecks();
+
 }  // namespace jorch::trace

@@ -45,8 +45,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> batchNorm(c10::DispatchKeySet key
   return {wrap(0), wrap(1), wrap(2)};
 }
 
-/** In-place operators on lists: libtorch's own functionalization refuses an empty list (adam without amsgrad). */
-void functionalizeLists(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+/** An in-place operator by its functional form: fused optimiser steps, whose empty lists libtorch's own functionalization
+    refuses (adam without amsgrad), and the few that it has no functionalization for. */
+void byFunctionalForm(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   namespace fn = at::functionalization::impl;
   const c10::FunctionSchema& schema = op.schema();
   const std::string functional = schema.name().substr(0, schema.name().size() - 1);
@@ -55,25 +56,27 @@ void functionalizeLists(const c10::OperatorHandle& op, torch::jit::Stack* stack)
   const size_t count = schema.arguments().size();
   const torch::jit::Stack args(stack->end() - count, stack->end());
   torch::jit::drop(*stack, count);
-  torch::jit::Stack bare;
-  for (const c10::IValue& a : args) {
+  const auto bare = [](const at::Tensor& t) {
+    if (!t.defined() || !fn::isFunctionalTensor(t)) return t;
+    fn::sync(t);
+    return fn::from_functional_tensor(t, false);
+  };
+  torch::jit::Stack inputs;
+  for (const c10::Argument& wanted : pure.schema().arguments()) {  // polygamma has another order than polygamma_
+    const c10::IValue& a = args.at(*schema.argumentIndexWithName(wanted.name()));
     if (a.isTensor()) {
-      fn::sync(a.toTensor());
-      bare.emplace_back(fn::from_functional_tensor(a.toTensor(), false));
+      inputs.emplace_back(bare(a.toTensor()));
     } else if (a.isTensorList()) {
       c10::List<at::Tensor> list;
-      for (const at::Tensor& t : a.toTensorList()) {
-        fn::sync(t);
-        list.push_back(fn::from_functional_tensor(t, false));
-      }
-      bare.emplace_back(std::move(list));
+      for (const at::Tensor& t : a.toTensorList()) list.push_back(bare(t));
+      inputs.emplace_back(std::move(list));
     } else {
-      bare.push_back(a);
+      inputs.push_back(a);
     }
   }
   {
     c10::impl::ExcludeDispatchKeyGuard skip(DispatchKey::Functionalize);
-    pure.callBoxed(&bare);
+    pure.callBoxed(&inputs);
   }
   const auto put = [](const at::Tensor& t, const at::Tensor& value) {
     TORCH_CHECK(fn::isFunctionalTensor(t), "a tensor outside the trace cannot be mutated inside it");
@@ -84,7 +87,7 @@ void functionalizeLists(const c10::OperatorHandle& op, torch::jit::Stack* stack)
   size_t out = 0;
   for (size_t i = 0; i < count; ++i) {
     if (schema.arguments()[i].alias_info() == nullptr || !schema.arguments()[i].alias_info()->isWrite()) continue;
-    const c10::IValue& now = bare.at(out++);
+    const c10::IValue& now = inputs.at(out++);
     if (args[i].isTensor()) {
       put(args[i].toTensor(), now.toTensor());
       continue;
@@ -92,6 +95,7 @@ void functionalizeLists(const c10::OperatorHandle& op, torch::jit::Stack* stack)
     const auto before = args[i].toTensorVector(), after = now.toTensorVector();
     for (size_t k = 0; k < before.size(); ++k) put(before[k], after[k]);
   }
+  if (!schema.returns().empty()) stack->push_back(args[0]);
 }
 
 /** libtorch warns when a kernel is replaced; here that is meant. */
@@ -104,6 +108,23 @@ bool isFusedStep(const c10::OperatorHandle& op) {
   return (name.rfind("aten::_fused_", 0) == 0 || name.rfind("aten::_amp_", 0) == 0) && op.schema().is_mutable() &&
          op.schema().returns().empty();
 }
+
+/** In-place operators on one tensor that libtorch has no functionalization for, like polygamma_. */
+bool isForgotten(const c10::OperatorHandle& op) {
+  const c10::FunctionSchema& schema = op.schema();
+  const std::string& name = schema.name();
+  if (!schema.is_mutable() || name.rfind("aten::", 0) != 0 || name.back() != '_' || schema.returns().size() != 1 ||
+      op.hasKernelForDispatchKey(DispatchKey::CompositeImplicitAutograd) ||
+      op.hasKernelForDispatchKey(DispatchKey::Functionalize)) {
+    return false;
+  }
+  const auto pure = c10::Dispatcher::singleton().findSchema({name.substr(0, name.size() - 1), schema.overload_name()});
+  if (!pure || pure->schema().is_mutable() || pure->schema().arguments().size() != schema.arguments().size()) return false;
+  for (const c10::Argument& a : pure->schema().arguments()) {
+    if (!schema.argumentIndexWithName(a.name())) return false;
+  }
+  return schema.arguments()[0].alias_info() != nullptr;
+}
 }  // namespace
 
 void registerFunctionalization(torch::Library& lib) {
@@ -113,9 +134,9 @@ void registerFunctionalization(torch::Library& lib) {
   auto& dispatcher = c10::Dispatcher::singleton();
   for (const auto& name : dispatcher.getAllOpNames()) {
     const auto op = dispatcher.findOp(name);
-    if (!op || !op->hasSchema() || !isFusedStep(*op)) continue;
+    if (!op || !op->hasSchema() || !(isFusedStep(*op) || isForgotten(*op))) continue;
     lib.impl(opName(op->schema()).substr(6).c_str(),
-             torch::CppFunction::makeFromBoxedFunction<&functionalizeLists>());
+             torch::CppFunction::makeFromBoxedFunction<&byFunctionalForm>());
   }
 }
 

@@ -50,6 +50,14 @@ void addIndexingMeta() {
     sizes[at] = lengths ? lengths->size(at) : offsets->size(at) - 1;
     return dense(sizes, data);
   });
+  meta("aten::masked_scatter_backward",
+       [](const Tensor& grad, const Tensor&, IntArrayRef sizes) { return dense(sizes, grad); });
+  meta("aten::repeat_interleave.Tensor", [](const Tensor& repeats, std::optional<int64_t> size) {
+    TORCH_CHECK(repeats.dim() == 1, "repeat_interleave only accept 1D vector as repeat");
+    TORCH_CHECK(repeats.scalar_type() == at::kLong || repeats.scalar_type() == at::kInt,
+                "repeats has to be Long or Int tensor");
+    return dense({size.value_or(0)}, repeats);
+  });
   meta("aten::unfold_backward", [](const Tensor& grad, IntArrayRef sizes, int64_t, int64_t, int64_t) {
     return dense(sizes, grad);
   });

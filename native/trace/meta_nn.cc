@@ -87,6 +87,18 @@ void addNnMeta() {
     const int64_t batch = logProbs.size(1);
     return std::make_tuple(dense({batch}, logProbs), dense({batch, logProbs.size(0), 2 * longest + 1}, logProbs));
   });
+  // Where the lengths are data, the backward gets the states of the longest target that fits.
+  meta("aten::_ctc_loss.Tensor", [](const Tensor& logProbs, const Tensor& targets, const Tensor& inputLengths,
+                                    const Tensor& targetLengths, int64_t, bool) {
+    const int64_t batch = logProbs.dim() == 3 ? logProbs.size(1) : -1;
+    TORCH_CHECK(inputLengths.numel() == batch && targetLengths.numel() == batch,
+                "ctc_loss: expected log_probs of three dimensions and one input and one target length per sequence");
+    const int64_t longest = targets.size(-1);
+    return std::make_tuple(dense({batch}, logProbs), dense({batch, logProbs.size(0), 2 * longest + 1}, logProbs));
+  });
+  meta("aten::_ctc_loss_backward.Tensor",
+       [](const Tensor&, const Tensor& logProbs, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+          const Tensor&, int64_t, bool) { return like(logProbs); });
   meta("aten::_ctc_loss_backward",
        [](const Tensor&, const Tensor& logProbs, const Tensor&, IntArrayRef, IntArrayRef, const Tensor&, const Tensor&,
           int64_t, bool) { return like(logProbs); });

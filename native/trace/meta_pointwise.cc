@@ -93,7 +93,9 @@ void addPointwiseMeta() {
   });
   meta("aten::glu_backward", [](const Tensor&, const Tensor& self, int64_t) { return dense(self.sizes(), self); });
   meta("aten::native_dropout_backward",
-       [](const Tensor& grad, const Tensor& mask, double) { return at::mul(grad, mask); });
+       [](const Tensor& grad, const Tensor& mask, double scale) {
+         return at::mul(grad, at::mul(like(mask, grad.scalar_type()), scale));
+       });
   meta("aten::_standard_gamma_grad", [](const Tensor& self, const Tensor& output) { return pair(self, output); });
 }
 

@@ -72,7 +72,7 @@ const OpInfo& infoOf(const c10::OperatorHandle& op) {
 /** Whether a tagged operator's result has a static shape after all, seen from its arguments. */
 bool staticAfterAll(const OpInfo& info, const c10::FunctionSchema& schema, const Stack& stack) {
   const size_t first = stack.size() - schema.arguments().size();
-  if (info.name == "aten::_ctc_loss") return true;      // its lengths are lists; another overload has tensors
+  if (schema.name() == "aten::_ctc_loss") return true;  // the shape functions take the most that fits
   if (info.name == "aten::linalg_lstsq") return true;   // but for rank-deficient input, whose residuals are empty
   if (info.name == "aten::repeat_interleave.Tensor") return !stack.back().isNone();
   if (schema.name() != "aten::index" && schema.name() != "aten::_unsafe_index") return false;

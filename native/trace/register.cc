@@ -42,6 +42,14 @@ bool allclose(const at::Tensor& self, const at::Tensor& other, double rtol, doub
   return stack.back().toBool();
 }
 
+bool equal(const at::Tensor& self, const at::Tensor& other) {
+  if (skipsDataChecks()) return false;
+  torch::jit::Stack stack;
+  torch::jit::push(stack, self, other);
+  recordCall("aten::equal", "", &stack);
+  return stack.back().toBool();
+}
+
 /** The copy between devices below functionalization: `dst` is fresh, so it may take on a new value. */
 at::Tensor copyFrom(const at::Tensor& self, const at::Tensor& dst, bool nonBlocking) {
   TraceTensor* target = traceTensor(dst);
@@ -133,6 +141,7 @@ void registerAll() {
                                       std::optional<at::Layout> layout, std::optional<at::Device> device,
                                       std::optional<bool> pin) { return at::zeros(size, dtype, layout, device, pin); });
   lib.impl("allclose", &allclose);
+  lib.impl("equal", &equal);
   registerComposites(lib);
   registerDecompositions(library("aten", DispatchKey::AutogradLazy));
   registerFunctionalization(library("aten", DispatchKey::Functionalize));
