@@ -231,6 +231,10 @@ export interface Native {
     results: readonly { readonly shape: readonly number[]; readonly dtype: DType }[],
   ): Tensor[];
   isTracing(): boolean;
+  /** A 0-d tensor of the open trace (an eager one is captured) that takes part in type promotion as a number does. */
+  asNumber(tensor: Tensor): Tensor;
+  /** Overwrites the one element of a 0-d float64 tensor, or makes one. Not recorded by a trace. */
+  setNumber(tensor: Tensor | null, value: number): Tensor;
   setRules(names: readonly string[]): void;
   /** What becomes of every registered overload in a trace (native/trace/record.h), and whether it is core ATen. */
   operatorFates(): [name: string, fate: Fate, core: boolean][];

@@ -7,6 +7,8 @@ import type { Tensor } from './torch/tensor.js';
 /** How a value was put together; leaves are numbered in order. */
 export type Structure =
   | { readonly kind: 'tensor' }
+  /** A leaf that stands for a plain number. */
+  | { readonly kind: 'number'; readonly integer: boolean }
   | { readonly kind: 'static'; readonly value: unknown }
   | { readonly kind: 'array'; readonly items: readonly Structure[] }
   | { readonly kind: 'object'; readonly keys: readonly string[]; readonly items: readonly Structure[] }
@@ -57,6 +59,7 @@ export const unflatten = (structure: Structure, leaves: readonly unknown[], from
   const build = (s: Structure): unknown => {
     switch (s.kind) {
       case 'tensor':
+      case 'number':
         return leaves[next++];
       case 'static':
         return s.value;
@@ -86,7 +89,8 @@ const identity = (value: object | symbol): number => {
   return id;
 };
 
-const staticKey = (value: unknown): string => {
+/** A text that is equal exactly for equal values (objects and functions by identity). */
+export const staticKey = (value: unknown): string => {
   switch (typeof value) {
     case 'number':
       return Object.is(value, -0) ? '-0' : String(value);
@@ -111,6 +115,8 @@ export const structureKey = (s: Structure): string => {
   switch (s.kind) {
     case 'tensor':
       return 'T';
+    case 'number':
+      return s.integer ? 'I' : 'F';
     case 'static':
       return staticKey(s.value);
     case 'array':

@@ -5,11 +5,13 @@ import type { CompiledHandle, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, native, onLoad } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
-import { flatten, type Structure, structureKey, unflatten } from '../tree.js';
+import { type Flat, flatten, type Structure, structureKey, unflatten } from '../tree.js';
 import { AsyncCalls, type AsyncOptions, type Prepared } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
+import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
 import { executables } from './executables.js';
 import type { Graph } from './graph.js';
+import { Live } from './live.js';
 import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
 import { materialize, type WithSpecs } from './spec.js';
 
@@ -18,6 +20,11 @@ export interface CompileOptions {
   name?: string;
   /** Arguments (by position) that are compared by identity and never taken apart: functions, configurations. */
   static?: readonly number[];
+  /**
+   * Numbers in arguments that are values of the program instead of parts of it: a position stands for all numbers of that argument,
+   * `'opt.lr'` for a key in one. The function gets 0-d tensors that promote like numbers.
+   */
+  dynamic?: readonly (number | string)[];
   /** What to do with an operator that has no lowering: run libtorch's kernel inside the program (`aten`), or refuse (`error`). Default `aten`. */
   fallback?: 'aten' | 'error';
   /** Whether heavy operators run as libtorch's kernels inside the program: where that was measured to be faster (`auto`, the default), never (`xla`), always (`aten`). */
@@ -98,7 +105,7 @@ interface Entry {
 }
 
 const checkResults = (name: string, structure: Structure, path: string): void => {
-  if (structure.kind === 'tensor') return;
+  if (structure.kind === 'tensor' || structure.kind === 'number') return;
   if (structure.kind !== 'static') {
     for (const [i, item] of structure.items.entries()) {
       checkResults(name, item, structure.kind === 'array' ? `${path}[${i}]` : `${path}.${String(structure.keys[i])}`);
@@ -157,6 +164,9 @@ class Compilation<F extends (...args: never[]) => unknown> {
   );
   private readonly name: string;
   private readonly statics: ReadonlySet<number>;
+  private readonly isDynamic: ReturnType<typeof dynamicPaths> | undefined;
+  private readonly live = new Live();
+  private liveVersion = 0;
 
   constructor(
     private readonly f: F,
@@ -164,6 +174,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
   ) {
     this.name = options.name ?? (f.name || 'compiled function');
     this.statics = new Set(options.static ?? []);
+    this.isDynamic = options.dynamic && dynamicPaths(options.dynamic, f);
   }
 
   call(args: unknown[]): unknown {
@@ -177,7 +188,8 @@ class Compilation<F extends (...args: never[]) => unknown> {
     // Inside another trace, and inside torch.func's transforms, a compiled function is its body.
     if (native().isTracing() || native().currentLevel() !== null) return this.f(...(args as never[]));
     this.compile(args);
-    const result = handle.call(structure, leaves);
+    // What was read while tracing is part of the structure now.
+    const result = handle.call(this.take(args).structure, leaves);
     if (result === undefined)
       throw new JorchError(
         'COMPILE_FAILED',
@@ -194,14 +206,20 @@ class Compilation<F extends (...args: never[]) => unknown> {
   /** Arguments as leaves and the number of their structure. All tensors is the fast case: nothing is taken apart. */
   private take(args: unknown[]): { structure: number; leaves: readonly Tensor[] } {
     const { Tensor } = native();
+    const { live } = this;
+    live.refresh();
+    if (live.version !== this.liveVersion) {
+      this.liveVersion = live.version;
+      this.flatStructures.length = 0;
+    }
     let flat = this.statics.size === 0;
     for (let i = 0; flat && i < args.length; i++) flat = args[i] instanceof (Tensor as never);
     if (flat) {
-      this.flatStructures[args.length] ??= this.number(`(${args.length} tensors)`);
+      this.flatStructures[args.length] ??= this.number(`(${args.length} tensors)${live.key}`);
       return { structure: this.flatStructures[args.length]!, leaves: args as Tensor[] };
     }
     const { structure, leaves } = this.flatten(args);
-    return { structure: this.number(structureKey(structure)), leaves };
+    return { structure: this.number(structureKey(structure) + live.key), leaves };
   }
 
   private number(key: string): number {
@@ -211,9 +229,10 @@ class Compilation<F extends (...args: never[]) => unknown> {
   }
 
   private flatten(args: unknown[]): ReturnType<typeof flatten> {
-    const parts = args.map((arg, i) =>
-      this.statics.has(i) ? { structure: { kind: 'static' as const, value: arg }, leaves: [] } : flatten(arg),
-    );
+    const parts = args.map((arg, i): Flat => {
+      if (this.statics.has(i)) return { structure: { kind: 'static', value: arg }, leaves: [] };
+      return this.isDynamic ? withNumbers(flatten(arg), this.isDynamic, [i]) : flatten(arg);
+    });
     return {
       structure: { kind: 'array', items: parts.map((p) => p.structure) },
       leaves: parts.flatMap((p) => p.leaves),
@@ -236,7 +255,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
   private prepare(args: unknown[]): Prepared<Entry> {
     this.stats.misses++;
     const { structure, leaves } = this.flatten(args);
-    const signature = signatureOf(structure, leaves);
+    const signature = signatureOf(structure, leaves, this.live.values());
     const reason = explainMiss(
       [...this.entries.values()].map((e) => e.signature),
       signature,
@@ -245,10 +264,12 @@ class Compilation<F extends (...args: never[]) => unknown> {
     const { trace, results } = this.trace(structure, leaves);
     const planned = this.lowerTrace(trace);
     const { structure: number } = this.take(args);
+    // What was read while tracing is part of the signature now.
+    const known = { ...signature, live: this.live.values() };
     const described = this.programs().describe(leaves, planned.captured);
     const install = (built: Built): Entry => {
       const id = this.nextId++;
-      const entry: Entry = { built, signature, structure: results };
+      const entry: Entry = { built, signature: known, structure: results };
       this.programs().add(number, leaves, { ...built.spec, id, shape: shapeOf(results), described });
       this.entries.set(id, entry);
       this.reasons.push(reason);
@@ -299,7 +320,8 @@ class Compilation<F extends (...args: never[]) => unknown> {
     const started = performance.now();
     let results: Structure = { kind: 'static', value: undefined };
     const trace = native().trace((twins) => {
-      const value = this.f(...(unflatten(structure, twins) as never[]));
+      const given = unflatten(structure, asNumbers(structure, twins)) as never[];
+      const value = this.live.record(() => this.f(...given));
       const flat = flatten(value);
       checkResults(this.name, flat.structure, 'the result');
       results = flat.structure;
@@ -320,7 +342,8 @@ class Compilation<F extends (...args: never[]) => unknown> {
   /** The program for these arguments: one of those compiled, or a new one. */
   private entryFor(args: unknown[]): Entry {
     const { structure, leaves } = this.flatten(args);
-    const now = signatureOf(structure, leaves);
+    this.live.refresh();
+    const now = signatureOf(structure, leaves, this.live.values());
     const known = [...this.entries.values()].find((e) => difference(e.signature, now) === undefined);
     return known ?? this.compile(args);
   }
@@ -359,7 +382,7 @@ const bodies = new WeakMap<
 export const bodyOf = (f: object) => bodies.get(f);
 
 const checkOptions = (options: CompileOptions): void => {
-  const known = ['name', 'static', 'fallback', 'optimize', 'maxCompiles'];
+  const known = ['name', 'static', 'dynamic', 'fallback', 'optimize', 'maxCompiles'];
   for (const key of Object.keys(options)) {
     if (!known.includes(key))
       throw new JorchError('BAD_ARGUMENT', `compile: unknown option '${key}'; there are: ${known.join(', ')}`);

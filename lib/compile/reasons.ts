@@ -2,11 +2,13 @@
 
 import type { Tensor } from '../torch/tensor.js';
 import type { Structure } from '../tree.js';
+import type { LiveValue } from './live.js';
 
 /** What a program was compiled for. */
 export interface Signature {
   readonly structure: Structure;
   readonly leaves: readonly LeafSignature[];
+  readonly live: readonly LiveValue[];
 }
 
 interface LeafSignature {
@@ -16,8 +18,13 @@ interface LeafSignature {
   readonly requires_grad: boolean;
 }
 
-export const signatureOf = (structure: Structure, leaves: readonly Tensor[]): Signature => ({
+export const signatureOf = (
+  structure: Structure,
+  leaves: readonly Tensor[],
+  live: readonly LiveValue[],
+): Signature => ({
   structure,
+  live,
   leaves: leaves.map(({ shape, strides, dtype, requires_grad }) => ({ shape, strides, dtype, requires_grad })),
 });
 
@@ -39,13 +46,18 @@ const shown = (value: unknown): string =>
       ? `function ${value.name || '(anonymous)'}`
       : String(value);
 
+const liveDifference = (before: readonly LiveValue[], now: readonly LiveValue[]): string | undefined => {
+  const i = before.findIndex(({ value }, k) => !Object.is(value, now[k]?.value));
+  return i < 0 ? undefined : `${now[i]!.label} changed from ${shown(before[i]!.value)} to ${shown(now[i]!.value)}`;
+};
+
 /** The first difference between two signatures, with the path of the argument; undefined when they are equal. */
 export const difference = (before: Signature, now: Signature): string | undefined => {
   let leaf = 0;
   const visit = (a: Structure, b: Structure, path: string): string | undefined => {
     if (a.kind !== b.kind)
       return `${path} changed from ${a.kind === 'static' ? shown(a.value) : `a ${a.kind}`} to ${b.kind === 'static' ? shown(b.value) : `a ${b.kind}`}`;
-    if (a.kind === 'tensor') {
+    if (a.kind === 'tensor' || a.kind === 'number') {
       const i = leaf++;
       return leafDifference(path, before.leaves[i]!, now.leaves[i]!);
     }
@@ -53,11 +65,11 @@ export const difference = (before: Signature, now: Signature): string | undefine
       if (Object.is(a.value, b.value)) return undefined;
       const advice =
         typeof a.value === 'number'
-          ? `: pass a tensor (torch.tensor(${shown(b.value)})) if it changes often, since a number is part of the program`
+          ? `: pass a tensor (torch.tensor(${shown(b.value)})), or name it in { dynamic }, if it changes often, since a number is part of the program`
           : '';
       return `${path} changed from ${shown(a.value)} to ${shown(b.value)}${advice}`;
     }
-    if (a.kind === 'static' || b.kind === 'static' || b.kind === 'tensor') return undefined;
+    if (a.kind === 'static' || b.kind === 'static' || b.kind === 'tensor' || b.kind === 'number') return undefined;
     if (a.items.length !== b.items.length) return `${path} changed from ${a.items.length} to ${b.items.length} items`;
     for (let i = 0; i < a.items.length; i++) {
       const key =
@@ -69,7 +81,7 @@ export const difference = (before: Signature, now: Signature): string | undefine
     }
     return undefined;
   };
-  return visit(before.structure, now.structure, '');
+  return visit(before.structure, now.structure, '') ?? liveDifference(before.live, now.live);
 };
 
 /** Against the program compiled last; what is left when the arguments are the same is a captured tensor or a mode. */

@@ -1,5 +1,6 @@
 #include "dispatch/tracing.h"
 
+#include <ATen/EmptyTensor.h>
 #include <ATen/ScalarOps.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
@@ -10,6 +11,7 @@
 #include "tensor/tensor.h"
 #include "trace/graph_js.h"
 #include "trace/record.h"
+#include "trace/trace_tensor.h"
 #include "transforms/closure.h"
 #include "transforms/js.h"
 #include "transforms/levels.h"
@@ -309,6 +311,28 @@ Napi::Value SetLineReader(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// asNumber(tensor) → its trace tensor, which promotes as a number
+Napi::Value AsNumber(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "compile", [&]() -> napi_value {
+    Addon& addon = Addon::of(info.Env());
+    const at::Tensor twin = lifted(wrapArgument(addon, info.Env(), info[0], "a number").tensor());
+    twin.unsafeGetTensorImpl()->set_wrapped_number(true);
+    trace::traceTensor(twin)->set_wrapped_number(true);
+    return wrap(addon, info.Env(), twin);
+  }));
+}
+
+// setNumber(tensor, value) → the tensor, a new one for null, also while a trace is open
+Napi::Value SetNumber(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "compile", [&]() -> napi_value {
+    Addon& addon = Addon::of(info.Env());
+    const at::Tensor tensor = info[0].IsNull() ? at::Tensor(at::detail::empty_cpu({}, at::kDouble, std::nullopt, std::nullopt, std::nullopt, std::nullopt))
+                                               : wrapArgument(addon, info.Env(), info[0], "a number").tensor();
+    *tensor.mutable_data_ptr<double>() = info[1].As<Napi::Number>().DoubleValue();
+    return info[0].IsNull() ? wrap(addon, info.Env(), tensor) : napi_value(info[0]);
+  }));
+}
+
 Napi::Value IsTracing(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), trace::current() != nullptr); }
 
 }  // namespace
@@ -321,6 +345,8 @@ void initTrace(Napi::Env env, Napi::Object exports) {
   exports.Set("setLineReader", Napi::Function::New(env, SetLineReader, "setLineReader"));
   exports.Set("operatorFates", Napi::Function::New(env, OperatorFates, "operatorFates"));
   exports.Set("recordNode", Napi::Function::New(env, RecordNode, "recordNode"));
+  exports.Set("asNumber", Napi::Function::New(env, AsNumber, "asNumber"));
+  exports.Set("setNumber", Napi::Function::New(env, SetNumber, "setNumber"));
   exports.Set("isTracing", Napi::Function::New(env, IsTracing, "isTracing"));
 }
 

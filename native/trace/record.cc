@@ -184,7 +184,8 @@ void record(const c10::OperatorHandle& op, Stack* stack) {
   Node node;
   node.schema = &schema;
   node.op = info.name;
-  const std::optional<at::ScalarType> wrapped = wrappedType(*stack, first);
+  // A cast is what a dynamic number among the operands becomes: it takes the number as it is.
+  const auto wrapped = info.name == "aten::_to_copy" ? std::nullopt : wrappedType(*stack, first);
   for (size_t i = first; i < stack->size(); ++i) node.args.push_back(recordedArg(*tracer, (*stack)[i], wrapped));
   if (info.offsetArg >= 0) {
     // Offsets count from the start of a storage that values do not have: make them relative to `self`.
