@@ -6,9 +6,8 @@ import type { Tensor } from './torch/tensor.js';
 
 /** How a value was put together; leaves are numbered in order. */
 export type Structure =
-  | { readonly kind: 'tensor' }
-  /** A leaf that stands for a plain number. */
-  | { readonly kind: 'number'; readonly integer: boolean }
+  /** `number`: the leaf stands for a plain number of that kind. */
+  | { readonly kind: 'tensor'; readonly number?: 'integer' | 'float' }
   | { readonly kind: 'static'; readonly value: unknown }
   | { readonly kind: 'array'; readonly items: readonly Structure[] }
   | { readonly kind: 'object'; readonly keys: readonly string[]; readonly items: readonly Structure[] }
@@ -59,7 +58,6 @@ export const unflatten = (structure: Structure, leaves: readonly unknown[], from
   const build = (s: Structure): unknown => {
     switch (s.kind) {
       case 'tensor':
-      case 'number':
         return leaves[next++];
       case 'static':
         return s.value;
@@ -114,9 +112,7 @@ export const staticKey = (value: unknown): string => {
 export const structureKey = (s: Structure): string => {
   switch (s.kind) {
     case 'tensor':
-      return 'T';
-    case 'number':
-      return s.integer ? 'I' : 'F';
+      return s.number?.[0] ?? 'T';
     case 'static':
       return staticKey(s.value);
     case 'array':

@@ -105,7 +105,7 @@ interface Entry {
 }
 
 const checkResults = (name: string, structure: Structure, path: string): void => {
-  if (structure.kind === 'tensor' || structure.kind === 'number') return;
+  if (structure.kind === 'tensor') return;
   if (structure.kind !== 'static') {
     for (const [i, item] of structure.items.entries()) {
       checkResults(name, item, structure.kind === 'array' ? `${path}[${i}]` : `${path}.${String(structure.keys[i])}`);

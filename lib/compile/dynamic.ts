@@ -59,7 +59,6 @@ export const withNumbers = ({ structure, leaves }: Flat, isDynamic: (path: Path)
   const visit = (s: Structure, path: Path): Structure => {
     switch (s.kind) {
       case 'tensor':
-      case 'number':
         all.push(leaves[next++]!);
         return s;
       case 'static': {
@@ -67,7 +66,7 @@ export const withNumbers = ({ structure, leaves }: Flat, isDynamic: (path: Path)
         if ((typeof value !== 'number' && typeof value !== 'bigint') || !isDynamic(path)) return s;
         const integer = typeof value === 'bigint' || (Number.isSafeInteger(value) && !Object.is(value, -0));
         all.push(numberLeaf(value, integer));
-        return { kind: 'number', integer };
+        return { kind: 'tensor', number: integer ? 'integer' : 'float' };
       }
       case 'array':
         return { ...s, items: s.items.map((item, i) => visit(item, [...path, i])) };
@@ -82,7 +81,7 @@ export const withNumbers = ({ structure, leaves }: Flat, isDynamic: (path: Path)
 export const asNumbers = (structure: Structure, twins: readonly Tensor[]): Tensor[] => {
   const kinds: boolean[] = [];
   const visit = (s: Structure): void => {
-    if (s.kind === 'tensor' || s.kind === 'number') kinds.push(s.kind === 'number');
+    if (s.kind === 'tensor') kinds.push(s.number !== undefined);
     else if (s.kind !== 'static') s.items.forEach(visit);
   };
   visit(structure);

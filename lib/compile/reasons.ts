@@ -57,7 +57,7 @@ export const difference = (before: Signature, now: Signature): string | undefine
   const visit = (a: Structure, b: Structure, path: string): string | undefined => {
     if (a.kind !== b.kind)
       return `${path} changed from ${a.kind === 'static' ? shown(a.value) : `a ${a.kind}`} to ${b.kind === 'static' ? shown(b.value) : `a ${b.kind}`}`;
-    if (a.kind === 'tensor' || a.kind === 'number') {
+    if (a.kind === 'tensor') {
       const i = leaf++;
       return leafDifference(path, before.leaves[i]!, now.leaves[i]!);
     }
@@ -69,7 +69,7 @@ export const difference = (before: Signature, now: Signature): string | undefine
           : '';
       return `${path} changed from ${shown(a.value)} to ${shown(b.value)}${advice}`;
     }
-    if (a.kind === 'static' || b.kind === 'static' || b.kind === 'tensor' || b.kind === 'number') return undefined;
+    if (a.kind === 'static' || b.kind === 'static' || b.kind === 'tensor') return undefined;
     if (a.items.length !== b.items.length) return `${path} changed from ${a.items.length} to ${b.items.length} items`;
     for (let i = 0; i < a.items.length; i++) {
       const key =
