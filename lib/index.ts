@@ -9,6 +9,7 @@ export {
   type LoweredProgram,
 } from './compile/compile.js';
 export { type Spec, type SpecOptions, spec } from './compile/spec.js';
+export * as optim from './optim/index.js';
 export * from './optimize/index.js';
 export { type ErrorCode, isJorchError, JorchError } from './runtime/errors.js';
 export { type Runtime, runtime } from './runtime/info.js';

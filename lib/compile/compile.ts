@@ -2,6 +2,8 @@
 import { ruleNames } from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
 import type { CompiledHandle, Trace } from '../native.js';
+import { isModule } from '../nn/fields.js';
+import type { Module } from '../nn/module.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, native, onLoad } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -392,12 +394,20 @@ const checkOptions = (options: CompileOptions): void => {
 /**
  * A function that records the operators of `f` at the first call with arguments of some shapes and dtypes, has XLA
  * compile them, and runs the program from then on. Arguments and results are pytrees of tensors; other values in the
- * arguments are part of the program. Captured tensors are read at every call; in-place changes to them and to
+ * arguments are part of the program. A module is its `forward`. Captured tensors are read at every call; in-place changes to them and to
  * arguments take effect as in eager.
  * @throws JorchError BAD_ARGUMENT, CONCRETIZATION, DYNAMIC_SHAPE, NO_RULE, COMPILE_FAILED at the call that compiles.
  * @example const fast = compile((x: Tensor) => torch.sin(x).sum());
  */
-export const compile = <F extends (...args: never[]) => unknown>(f: F, options: CompileOptions = {}): Compiled<F> => {
+export function compile<M extends Module>(module: M, options?: CompileOptions): Compiled<M['forward']>;
+export function compile<F extends (...args: never[]) => unknown>(f: F, options?: CompileOptions): Compiled<F>;
+export function compile<F extends (...args: never[]) => unknown>(
+  target: F | Module,
+  options: CompileOptions = {},
+): Compiled<F> {
+  // The module's own forward, looked up at every trace: hooks that are registered later run too.
+  const f = isModule(target) ? (((...args: unknown[]) => target.forward(...args)) as unknown as F) : target;
+  if (isModule(target)) Object.defineProperty(f, 'name', { value: target._get_name() });
   if (typeof f !== 'function')
     throw new JorchError('BAD_ARGUMENT', `compile: expected a function, got ${f === null ? 'null' : typeof f}`);
   if (f.constructor.name === 'AsyncFunction')
@@ -421,4 +431,4 @@ export const compile = <F extends (...args: never[]) => unknown>(f: F, options: 
     stats: compilation.stats,
     dispose: () => compilation.dispose(),
   }) as unknown as Compiled<F>;
-};
+}

@@ -6,11 +6,11 @@ import { is_tensor } from './python.js';
 import type { Num, Tensor } from './python-types.js';
 import { Scalar } from './scalar.js';
 
+export * as nn from '../nn/index.js';
 export * as fft from './generated/fft.js';
 export * as linalg from './generated/linalg.js';
 export * from './generated/ops.js';
 export * as special from './generated/special.js';
-export * as nn from './namespaces/nn.js';
 export * as signal from './namespaces/signal.js';
 export {
   _segment_reduce,

@@ -1,0 +1,2 @@
+/** @file torch.nn.utils.parametrizations */
+export { weight_norm } from './weight-norm.js';

@@ -1,2 +1,0 @@
-/** @file torch.nn */
-export * as functional from '../python-functional.js';
