@@ -1,5 +1,4 @@
 /** @file What every optimizer is: groups, state, one step over all parameters, state dicts in PyTorch's form. */
-import { readLive } from '../compile/live.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { isComplex } from '../torch/dtype.js';
@@ -8,7 +7,7 @@ import { keep } from '../torch/memory.js';
 import { enable_grad, no_grad } from '../torch/modes.js';
 import { isKeywords } from '../torch/python-call.js';
 import type { Tensor } from '../torch/python-types.js';
-import { makeGroup, type ParamGroup, quantities, rawOption, setOption } from './group.js';
+import { isOn, makeGroup, number, type ParamGroup, pair, setOption } from './group.js';
 import type { Quantity } from './numbers.js';
 
 /** What an optimizer remembers about a parameter. */
@@ -141,7 +140,7 @@ export abstract class Optimizer<O extends object> {
 
   /** Whether an option is a number other than 0: a traced update has other operators then. */
   protected isOn(group: ParamGroup<O>, key: keyof O & string): boolean {
-    return readLive(group, `${key} != 0`, rawOption(group, key) !== 0);
+    return isOn(group, key);
   }
 
   /**
@@ -156,8 +155,8 @@ export abstract class Optimizer<O extends object> {
     no_grad(() => {
       for (const group of this.param_groups) {
         const numbers: Numbers = {
-          of: (key) => quantities(group, key)[0]!,
-          pair: (key) => quantities(group, key) as [Quantity, Quantity],
+          of: (key) => number(group, key),
+          pair: (key) => pair(group, key),
         };
         for (const parameter of group.params) {
           const { grad } = parameter;

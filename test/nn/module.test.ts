@@ -277,6 +277,18 @@ describe('compile(module)', () => {
     assert.equal(fast.stats.compiles, 1);
   });
 
+  it('train and eval are noticed', () => {
+    const net = new nn.Sequential(new nn.Dropout(0.9), new nn.BatchNorm1d(3));
+    const fast = compile(net);
+    const x = torch.randn(50, 3);
+    fast(x);
+    net.eval();
+    close(fast(x), net.forward(x), { atol: 1e-5 });
+    net.train();
+    fast(x);
+    assert.equal(fast.stats.compiles, 2);
+  });
+
   it('gradients through the compiled module reach its parameters', () => {
     const net = new nn.Sequential(new nn.Linear(3, 4), new nn.Tanh(), new nn.Linear(4, 1));
     const twin = nn.deepcopy(net);
