@@ -8,7 +8,9 @@ export {
   type Explanation,
   type LoweredProgram,
 } from './compile/compile.js';
+export { loadCompiled } from './compile/load-compiled.js';
 export { type Spec, type SpecOptions, spec } from './compile/spec.js';
+export type { LoadedProgram } from './export/load.js';
 export * as optim from './optim/index.js';
 export * from './optimize/index.js';
 export { type ErrorCode, isJorchError, JorchError } from './runtime/errors.js';

@@ -26,6 +26,8 @@ export interface Plan {
   readonly graph: Graph;
   /** The program, and its backward if there is one. */
   readonly programs: readonly Lowered[];
+  /** Of the first program. */
+  readonly types: Omit<ProgramSpec, 'executable'> & { readonly parameters: readonly Place[] };
   readonly captured: readonly Tensor[];
   readonly results: EntrySpec['results'];
   readonly effects: EntrySpec['effects'];
@@ -144,9 +146,10 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   const forward = lowerPart(graph, inputs.values, results.values, options);
   const byInput = new Map(captures.map(({ input }, k) => [graph.inputs[input]!.id, places[k]!]));
 
-  const parameters = listOf([...crossing.residuals, ...crossing.inputs, ...cotangents]);
+  const parameters = inputs.values.map((v) => byInput.get(v.id)!);
+  const backParameters = listOf([...crossing.residuals, ...crossing.inputs, ...cotangents]);
   const outputs = listOf(gradients);
-  const back = backward && lowerPart(graph, parameters.values, outputs.values, options);
+  const back = backward && lowerPart(graph, backParameters.values, outputs.values, options);
   const backSpec = (executable: Executable): BackwardSpec => ({
     executable,
     ...back!.types,
@@ -162,6 +165,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   return {
     graph,
     programs: [forward.lowered, ...(back ? [back.lowered] : [])],
+    types: { ...forward.types, parameters },
     captured,
     results: planned,
     effects,
@@ -173,7 +177,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
         executable: executable!,
         ...forward.types,
         captures: captured,
-        parameters: inputs.values.map((v) => byInput.get(v.id)!),
+        parameters,
         results: planned,
         effects,
         clearedGrads,

@@ -12,6 +12,7 @@ import { AsyncCalls, type AsyncOptions, type Prepared } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
 import { executables } from './executables.js';
+import { contiguous, exportProgram } from './export.js';
 import type { Graph } from './graph.js';
 import { Live } from './live.js';
 import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
@@ -86,6 +87,12 @@ export interface Compiled<F extends (...args: never[]) => unknown> {
   lower(...args: WithSpecs<Parameters<F>>): LoweredProgram;
   /** Which operators were lowered, which run as ATen calls, and why each compilation happened. */
   explain(...args: WithSpecs<Parameters<F>> | []): Explanation;
+  /**
+   * Writes the program for these arguments, with the captured tensors, to a file that loadCompiled() runs without libtorch. The function
+   * is traced in the modes of this moment; gradients through the call are not part of it.
+   * @throws JorchError NO_RULE naming operators that need libtorch; BAD_ARGUMENT for a function that changes tensors.
+   */
+  export(path: string, ...args: WithSpecs<Parameters<F>>): void;
   readonly stats: Readonly<CompileStats>;
   /** Frees the programs and the captured tensors. A later call compiles anew. */
   dispose(): void;
@@ -318,7 +325,11 @@ class Compilation<F extends (...args: never[]) => unknown> {
     return planned.finish(obtained.map(({ executable }) => executable));
   }
 
-  private trace(structure: Structure, leaves: readonly Tensor[]): { trace: Trace; results: Structure } {
+  private trace(
+    structure: Structure,
+    leaves: readonly Tensor[],
+    arrange: (results: Tensor[]) => Tensor[] = (results) => results,
+  ): { trace: Trace; results: Structure } {
     const started = performance.now();
     let results: Structure = { kind: 'static', value: undefined };
     const trace = native().trace((twins) => {
@@ -327,7 +338,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
       const flat = flatten(value);
       checkResults(this.name, flat.structure, 'the result');
       results = flat.structure;
-      return flat.leaves;
+      return arrange(flat.leaves);
     }, leaves);
     this.stats.traceMs += performance.now() - started;
     return { trace, results };
@@ -354,6 +365,12 @@ class Compilation<F extends (...args: never[]) => unknown> {
     const { built } = this.entryFor(materialize(args));
     const { format, bytes, memory } = native().optimizedProgram(built.spec.executable);
     return { graph: built.graph, stablehlo: built.lowered.text, hlo: { format, bytes }, memory };
+  }
+
+  export(path: string, args: unknown[]): void {
+    const { structure, leaves } = this.flatten(args);
+    const { trace, results } = this.trace(structure, leaves, contiguous);
+    exportProgram(path, { name: this.name, trace, args: structure, results });
   }
 
   explain(args: unknown[]): Explanation {
@@ -428,6 +445,7 @@ export function compile<F extends (...args: never[]) => unknown>(
     with: (options: AsyncOptions) => calls(options),
     lower: (...args: unknown[]) => compilation.lower(args),
     explain: (...args: unknown[]) => compilation.explain(args),
+    export: (path: string, ...args: unknown[]) => compilation.export(path, materialize(args)),
     stats: compilation.stats,
     dispose: () => compilation.dispose(),
   }) as unknown as Compiled<F>;

@@ -3,14 +3,27 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import type { Compiler } from '../compile/executables.js';
 import type { Native } from '../native.js';
 import { JorchError } from './errors.js';
 import { type Located, locate } from './locate.js';
 import { packageRoot } from './parts.js';
 
-interface Loader {
+declare const rtExecutable: unique symbol;
+/** A loaded program of the addon without libtorch. */
+export interface RuntimeExecutable {
+  readonly [rtExecutable]: never;
+}
+
+/** What native/rt exports: PJRT alone. Its errors have a `code`. */
+export interface RuntimeAddon extends Compiler<RuntimeExecutable> {
   /** undefined, or the dynamic linker's message. */
   open(path: string): string | undefined;
+  outputTypes(executable: RuntimeExecutable): { dtype: string; shape: number[] }[];
+  /** A tensor that stays with the device; for `run`. */
+  hold(executable: RuntimeExecutable, data: Uint8Array, dtype: string, shape: readonly number[]): unknown;
+  /** Parameters are held tensors or `{ data, dtype, shape }`; results row-major. */
+  run(executable: RuntimeExecutable, parameters: readonly unknown[]): ArrayBuffer[];
 }
 
 let loaded: { native: Native; located: Located } | undefined;
@@ -80,9 +93,12 @@ const collector = (): ((full: boolean) => void) => {
   return (full) => (full ? gc() : gc({ type: 'minor' }));
 };
 
+/** The addon without libtorch. @throws JorchError RUNTIME_MISSING */
+export const runtimeAddon = (): RuntimeAddon => require(binary('jorch_rt.node')) as RuntimeAddon;
+
 const load = (): { native: Native; located: Located } => {
   const located = locate();
-  const loader = require(binary('jorch_rt.node')) as Loader;
+  const loader = runtimeAddon();
   const lib = (name: string): string => join(located.torch, 'lib', name);
   for (const file of [...located.preload, lib('libc10.so'), lib('libtorch_cpu.so')]) {
     const message = loader.open(file);

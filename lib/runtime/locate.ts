@@ -87,6 +87,17 @@ const preloads = (cache: string): string[] =>
     .map((f) => join(cache, 'nvidia', 'cu13', 'lib', f))
     .filter((f) => existsSync(f));
 
+/** The CPU plugin alone, for programs that need no libtorch. @throws JorchError RUNTIME_MISSING */
+export const cpuPluginFile = (): string => {
+  const cached = join(runtimeDir(), CPU_PLUGIN);
+  const file = pluginFromEnvironment('cpu') ?? (existsSync(cached) ? cached : findPython().cpuPlugin);
+  if (file !== undefined) return file;
+  throw new JorchError(
+    'RUNTIME_MISSING',
+    `the XLA CPU plugin was not found (looked at JORCH_PJRT_PLUGIN, ${runtimeDir()} and Python's packages); get it with: npx jorch install runtime`,
+  );
+};
+
 /**
  * Where the native parts are: the environment variables first, then the cache folder, then Python's.
  * @throws JorchError RUNTIME_MISSING with the command that gets what is missing.

@@ -1,7 +1,9 @@
-// A small addon without libtorch: opens shared libraries by absolute path, so that jorch.node's own dependencies
-// (libtorch_cpu, libc10) are found by soname wherever the runtime parts were unpacked.
+// A small addon without libtorch. It runs exported programs, and opens shared libraries by absolute path, so that jorch.node's own
+// dependencies (libtorch_cpu, libc10) are found by soname wherever the runtime parts were unpacked.
 #include <dlfcn.h>
 #include <napi.h>
+
+#include "rt/programs.h"
 
 namespace {
 
@@ -14,8 +16,16 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), message ? message : "dlopen failed");
 }
 
+// Node closes an addon that only worker threads loaded when the last of them ends; the plugin's threads may still call into it.
+void pinThisLibrary() {
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&pinThisLibrary), &info) && info.dli_fname) dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  pinThisLibrary();
   exports.Set("open", Napi::Function::New(env, Open, "open"));
+  jorch::rt::initPrograms(env, exports);
   return exports;
 }
 

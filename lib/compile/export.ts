@@ -1,0 +1,90 @@
+/** @file fn.export(path, …): the program of a function, its captured tensors and its signature in one file that needs no libtorch. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ArchiveTensor, writeArchive } from '../export/archive.js';
+import { compilerVersion } from '../export/load.js';
+import { FORMAT, type Parameter, type ProgramSignature, shapeOf } from '../export/signature.js';
+import type { Place, Trace } from '../native.js';
+import { JorchError } from '../runtime/errors.js';
+import { native } from '../runtime/load.js';
+import { packageRoot } from '../runtime/parts.js';
+import type { Tensor } from '../torch/tensor.js';
+import type { Structure } from '../tree.js';
+import { plan } from './build.js';
+
+/** A function traced for export: results contiguous, nothing run. */
+export interface Traced {
+  readonly name: string;
+  readonly trace: Trace;
+  readonly args: Structure;
+  readonly results: Structure;
+}
+
+const changes = ({ captures }: Trace): boolean => captures.some((c) => c.mutated >= 0 || c.grad >= 0 || c.gradCleared);
+
+const version = (): string =>
+  (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
+
+/**
+ * Writes the program to `path`.
+ * @throws JorchError NO_RULE for operators that only libtorch can run, by name; BAD_ARGUMENT when the function changes tensors or an
+ * argument cannot be written to a file; TOO_LARGE; the file system's error.
+ */
+export const exportProgram = (path: string, { name, trace, args, results }: Traced): void => {
+  if (changes(trace))
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${name}: the function changes tensors in place (arguments, captured tensors, or their grad), and an exported program only returns values. Return the new values instead; modules export in eval()`,
+    );
+  // Without autograd's half: exported programs compute values.
+  const planned = plan({ ...trace, backward: null }, { fallback: 'aten', optimize: 'xla' });
+  const [lowered] = planned.programs;
+  if (lowered!.calls.length > 0)
+    throw new JorchError(
+      'NO_RULE',
+      `${name} cannot be exported, since it calls libtorch’s kernels: ${lowered!.calls
+        .map(({ op, reason, line }) => `${op} (${reason}${line ? `, called at ${line}` : ''})`)
+        .join(', ')}`,
+    );
+  const { inputs, outputs, parameters } = planned.types;
+  const tensors = new Map<string, ArchiveTensor>();
+  const weight = (index: number): { weight: string } => {
+    const key = `captured.${index}`;
+    if (!tensors.has(key)) {
+      const tensor = planned.captured[index]!;
+      tensors.set(key, {
+        dtype: tensor.dtype,
+        shape: [...tensor.shape],
+        data: new Uint8Array(native().toBytes(tensor)),
+      });
+    }
+    return { weight: key };
+  };
+  const gradient = (): never => {
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${name}: the function reads a tensor's grad, which an exported program does not have`,
+    );
+  };
+  const source = (place: Place): { arg: number } | { weight: string } =>
+    place.ofGrad ? gradient() : place.isArg ? { arg: place.index } : weight(place.index);
+  const signature: ProgramSignature = {
+    format: FORMAT,
+    name,
+    jorch: version(),
+    plugin: compilerVersion(),
+    platform: 'cpu',
+    args: shapeOf(args, 'the arguments'),
+    results: shapeOf(results, 'the result'),
+    parameters: inputs.map(
+      ({ dtype, shape }, i): Parameter =>
+        i < parameters.length ? { ...source(parameters[i]!), dtype, shape } : { random: true },
+    ),
+    outputs: outputs.map(({ dtype, shape }) => ({ dtype, shape })),
+    returns: planned.results.map((r) => ('output' in r ? { output: r.output } : source(r))),
+  };
+  writeArchive(path, { metadata: { signature: JSON.stringify(signature), stablehlo: lowered!.text }, tensors });
+};
+
+/** The same results in contiguous memory, as an exported program returns them. */
+export const contiguous = (results: readonly Tensor[]): Tensor[] => results.map((t) => t.contiguous());
