@@ -18,6 +18,8 @@ export interface Taken {
 /** A traced and lowered call that waits for its executables. */
 export interface Prepared<Installed = unknown> {
   readonly plan: Plan;
+  /** The structure of its arguments, with what was read while tracing. */
+  readonly structure: number;
   /** Makes it a program of the function. */
   install(built: Built): Installed;
 }
@@ -67,6 +69,7 @@ interface Pending {
   readonly done: Promise<void>;
   /** Called as soon as the program is there, before another one can drive it out. */
   readonly waiting: (() => void)[];
+  readonly structure: number;
   readonly captured: readonly Tensor[];
   readonly changes: boolean;
 }
@@ -167,7 +170,7 @@ export class AsyncCalls {
     signal: AbortSignal | undefined,
     snapshot?: Snapshot,
   ): Promise<FinishedRun> {
-    const { structure, leaves } = taken;
+    const { leaves } = taken;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const compilation = attempt === 0 ? pending : this.compilation(args, taken, modes);
       let run: Promise<FinishedRun> | undefined;
@@ -175,7 +178,7 @@ export class AsyncCalls {
       compilation.waiting.push(() => {
         if (signal?.aborted) return;
         try {
-          run = this.target.handle().start(structure, leaves, modes, snapshot);
+          run = this.target.handle().start(compilation.structure, leaves, modes, snapshot);
           run?.catch(() => undefined); // it may fail before this function goes on
         } catch (error) {
           failed = { error };
@@ -222,26 +225,32 @@ export class AsyncCalls {
 
   /** The compilation under way for these arguments, or a new one. */
   private compilation(args: unknown[], { structure, leaves }: Taken, modes: number): Pending {
-    const key = `${structure} ${modes} ${leaves
-      .map((t) => `${t.dtype}[${t.shape.join()}][${t.strides.join()}]${t.requires_grad ? (t.grad ? 'G' : 'g') : ''}`)
-      .join(' ')}`;
-    const known = this.pending.get(key);
+    const tensors = leaves.map(
+      (t) => `${t.dtype}[${t.shape.join()}][${t.strides.join()}]${t.requires_grad ? (t.grad ? 'G' : 'g') : ''}`,
+    );
+    const keyOf = (number: number): string => `${number} ${modes} ${tensors.join(' ')}`;
+    const known = this.pending.get(keyOf(structure));
     if (known) return known;
     native().prepareCompiler(located().cpuPlugin);
     const prepared = this.target.prepare(args);
     const { captured, effects, clearedGrads, results } = prepared.plan;
     const waiting: (() => void)[] = [];
+    // A later call has another structure when the trace has read values that belong to it now.
+    const keys = [keyOf(structure), keyOf(prepared.structure)];
     const pending: Pending = {
+      structure: prepared.structure,
       waiting,
       captured,
       changes: effects.length + clearedGrads.length > 0,
-      done: this.compile(prepared, waiting).finally(() => this.pending.delete(key)),
+      done: this.compile(prepared, waiting).finally(() => {
+        for (const key of keys) this.pending.delete(key);
+      }),
     };
     this.serial ||= pending.changes;
     for (const place of [...effects, ...clearedGrads, ...results])
       if ('isArg' in place && place.isArg) this.touched.add(place.index);
     pending.done.catch(() => undefined); // whoever waits hears of it
-    this.pending.set(key, pending);
+    for (const key of keys) this.pending.set(key, pending);
     return pending;
   }
 

@@ -286,7 +286,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
       this.stats.evictions += this.trim(this.options.maxCompiles?.limit ?? 64);
       return entry;
     };
-    return { plan: planned, install };
+    return { plan: planned, structure: number, install };
   }
 
   /** Drops the least recently used programs; returns how many. */

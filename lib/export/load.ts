@@ -68,14 +68,12 @@ const elements = (path: string, value: unknown, type: TensorType): TypedArray =>
   const Array_ = ARRAY_OF[dtype];
   if (['number', 'bigint', 'boolean'].includes(typeof value)) {
     const big = dtype === 'int64' || dtype === 'uint64';
-    if (
-      shape.length > 0 ||
-      dtype.startsWith('complex') ||
-      dtype.endsWith('float16') ||
-      (typeof value === 'bigint') !== big
-    )
-      return refuseValue(path, value, type);
-    return (Array_ as unknown as { of(v: unknown): TypedArray }).of(typeof value === 'boolean' ? Number(value) : value);
+    const number = big && Number.isSafeInteger(value) ? BigInt(value as number) : value;
+    const fits = shape.length === 0 && !dtype.startsWith('complex') && !dtype.endsWith('float16');
+    if (!fits || (typeof number === 'bigint') !== big) return refuseValue(path, value, type);
+    return (Array_ as unknown as { of(v: unknown): TypedArray }).of(
+      typeof number === 'boolean' ? Number(number) : number,
+    );
   }
   if (typeof value !== 'object' || value === null) return refuseValue(path, value, type);
   const given = value as { data?: unknown; shape?: unknown; dtype?: unknown; toTypedArray?: () => TypedArray };

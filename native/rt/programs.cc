@@ -163,7 +163,7 @@ Napi::Value CompilerIdentity(const Napi::CallbackInfo& info) {
 
 Napi::Value CompileOptions(const Napi::CallbackInfo& info) {
   return guarded(info, "COMPILE_FAILED",
-                 [&] { return copyOf(info.Env(), clientOf(info[0]).compileOptions(info[1].As<Napi::String>(), overridesFrom(info[2]))); });
+                 [&] { return copyOf(info.Env(), clientOf(info[0]).compileOptions(overridesFrom(info[1]))); });
 }
 
 // outputTypes(executable) → { dtype, shape }[]
