@@ -38,13 +38,28 @@ export interface Capture {
   readonly gradCleared: boolean;
 }
 
+/** `base.as_strided(shape, strides, base.storage_offset() + offset)` of a capture or of another result. */
+export interface ViewOf {
+  readonly ofCapture: boolean;
+  readonly base: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly offset: number;
+  /** What autograd knows: `none` and `leaf` are detached (the second requires grad by itself), `no_grad` was made without recording. */
+  readonly history: 'kept' | 'none' | 'leaf' | 'no_grad';
+}
+
 /** What one run of a function under the recorder gave. */
 export interface Trace {
   readonly graph: Graph;
+  /** How many results the function has; those behind them are there as bases of views only. */
+  readonly resultCount: number;
   /** Value ids of the results. */
   readonly outputs: readonly number[];
   /** Per result: the capture that it is the very same tensor as, or -1. */
   readonly sameAs: readonly number[];
+  /** Per result: what it is a view of. */
+  readonly views: readonly (ViewOf | null)[];
   readonly captures: readonly Capture[];
   /** The way back, when autograd records and something requires grad. */
   readonly backward: {
@@ -98,7 +113,7 @@ export interface EntrySpec extends ProgramSpec {
   readonly id: number;
   readonly captures: readonly Tensor[];
   readonly parameters: readonly Place[];
-  readonly results: readonly ({ readonly output: number } | Place)[];
+  readonly results: readonly (({ readonly output: number } | Place) & { readonly view?: ViewOf })[];
   readonly effects: readonly (Place & { readonly output: number; readonly gradient: boolean })[];
   readonly clearedGrads: readonly Place[];
   /** 0: one tensor, 1: an array of tensors, 2: [id, ...tensors], to be unflattened. */

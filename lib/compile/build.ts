@@ -119,9 +119,12 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   const value = (id: number): Value => graph.values[id]!;
   const { places, captured } = placesOf(captures);
   const results = new ValueList();
-  const planned = trace.outputs.map((id, i) => {
+  const own = (i: number) => ({ output: results.add(value(trace.outputs[i]!)) });
+  const planned = trace.outputs.slice(0, trace.resultCount).map((_, i) => {
     const same = trace.sameAs[i]!;
-    return same >= 0 ? places[same]! : { output: results.add(value(id)) };
+    const view = trace.views[i];
+    if (view) return { ...(view.ofCapture ? places[view.base]! : own(view.base)), view };
+    return same >= 0 ? places[same]! : own(i);
   });
   const effects = captures.flatMap(({ mutated, grad }, k) => [
     ...(mutated >= 0 ? [{ ...places[k]!, output: results.add(value(mutated)), gradient: false }] : []),

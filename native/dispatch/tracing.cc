@@ -8,6 +8,7 @@
 #include <ATen/ops/empty_strided.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "dispatch/aliases.h"
 #include "tensor/tensor.h"
 #include "trace/graph_js.h"
 #include "trace/record.h"
@@ -128,13 +129,13 @@ std::vector<napi_value> elements(napi_env env, napi_value array) {
 
 void set(napi_env env, napi_value object, const char* name, napi_value value) { check(env, napi_set_named_property(env, object, name, value)); }
 
-// `leaf`: the first argument leaf that it is, -1 for a tensor that the function met by itself.
-napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, const trace::Effect& effect, int64_t leaf) {
+// `leaf`: the first argument leaf that it is, -1 for a tensor that the function met by itself. `own`: the caller's object for it, if known.
+napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, const trace::Effect& effect, int64_t leaf, napi_value own) {
   napi_value object, closedOver, cleared;
   check(env, napi_create_object(env, &object));
   check(env, napi_get_boolean(env, capture.closedOver, &closedOver));
   check(env, napi_get_boolean(env, effect.gradCleared, &cleared));
-  set(env, object, "tensor", wrap(addon, env, capture.eager));
+  set(env, object, "tensor", own ? own : wrap(addon, env, capture.eager));
   set(env, object, "leaf", number(env, static_cast<double>(leaf)));
   set(env, object, "gradOf", number(env, static_cast<double>(capture.gradOf)));
   set(env, object, "closedOver", closedOver);
@@ -142,6 +143,25 @@ napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, 
   set(env, object, "mutated", number(env, static_cast<double>(effect.mutated)));
   set(env, object, "grad", number(env, static_cast<double>(effect.grad)));
   set(env, object, "gradCleared", cleared);
+  return object;
+}
+
+napi_value viewJs(napi_env env, const std::optional<ViewOf>& view) {
+  napi_value object;
+  if (!view) {
+    check(env, napi_get_null(env, &object));
+    return object;
+  }
+  napi_value ofCapture, history;
+  check(env, napi_create_object(env, &object));
+  check(env, napi_get_boolean(env, view->ofCapture, &ofCapture));
+  check(env, napi_create_string_utf8(env, view->history.c_str(), view->history.size(), &history));
+  set(env, object, "ofCapture", ofCapture);
+  set(env, object, "base", number(env, static_cast<double>(view->base)));
+  set(env, object, "shape", integers(env, view->sizes));
+  set(env, object, "strides", integers(env, view->strides));
+  set(env, object, "offset", number(env, static_cast<double>(view->offset)));
+  set(env, object, "history", history);
   return object;
 }
 
@@ -185,7 +205,7 @@ Joint traceBackward(trace::Tracer& tracer, const std::vector<at::Tensor>& result
 }
 
 // trace(fn, args, joint = true): runs fn(twins) under a fresh trace; fn returns a flat array of tensors.
-// → { graph, outputs: valueId[], sameAs: captureIndex[] (-1: a new tensor), captures, backward: null | { results, cotangents, captures, gradients } }
+// → { graph, resultCount, outputs: valueId[], sameAs: captureIndex[] (-1: a new tensor), views: (null | ViewOf)[], captures, backward: null | { results, cotangents, captures, gradients } }
 napi_value runTrace(napi_env env, napi_callback_info info) {
   return guarded(env, "compile", [&]() -> napi_value {
     size_t count = 3;
@@ -215,29 +235,44 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
     }
     const auto results = elements(env, callJs(env, args[0], {twins}));
     std::vector<at::Tensor> traced;
-    for (napi_value result : results) traced.push_back(lifted(wrapArgument(addon, env, result, "a result").tensor()));
+    std::vector<int64_t> same;
+    std::vector<napi_value> objects;  // by capture: the caller's own object, where a result shows it
+    for (napi_value result : results) {
+      const at::Tensor& tensor = wrapArgument(addon, env, result, "a result").tensor();
+      traced.push_back(lifted(tensor));
+      same.push_back(-1);
+      objects.resize(tracer.captures().size(), nullptr);
+      for (size_t k = 0; k < tracer.captures().size(); k++) {
+        if (!tracer.captures()[k].twin.is_same(traced.back())) continue;
+        same.back() = static_cast<int64_t>(k);
+        if (tracer.captures()[k].eager.is_same(tensor)) objects[k] = result;
+      }
+    }
+    std::vector<std::optional<ViewOf>> viewOf;
+    if (joint) viewOf = findViews(tracer, traced, same);
+    same.resize(traced.size(), -1);
+    viewOf.resize(traced.size());
     // Values first: reading them applies pending mutations, which the effects then see.
-    napi_value outputs, sameAs, captures, record, backward;
+    napi_value outputs, views, captures, record, backward;
     std::vector<bool> isNew;
     check(env, napi_create_array_with_length(env, traced.size(), &outputs));
-    check(env, napi_create_array_with_length(env, traced.size(), &sameAs));
+    check(env, napi_create_array_with_length(env, traced.size(), &views));
     for (size_t i = 0; i < traced.size(); i++) {
       check(env, napi_set_element(env, outputs, i, number(env, static_cast<double>(tracer.valueOf(traced[i])))));
-      double same = -1;
-      for (size_t k = 0; k < tracer.captures().size(); k++)
-        if (tracer.captures()[k].twin.unsafeGetTensorImpl() == traced[i].unsafeGetTensorImpl()) same = static_cast<double>(k);
-      check(env, napi_set_element(env, sameAs, i, number(env, same)));
-      isNew.push_back(same < 0);
+      check(env, napi_set_element(env, views, i, viewJs(env, viewOf[i])));
+      isNew.push_back(same[i] < 0 && !viewOf[i]);
     }
     const size_t captured = tracer.captures().size();
     const auto effects = tracer.effects();
     const Joint backwardPass = joint ? traceBackward(tracer, traced, isNew) : Joint{};
     check(env, napi_create_array_with_length(env, captured, &captures));
-    for (size_t k = 0; k < captured; k++) check(env, napi_set_element(env, captures, k, captureJs(addon, env, tracer.captures()[k], effects[k], k < leafOf.size() ? leafOf[k] : -1)));
+    for (size_t k = 0; k < captured; k++) check(env, napi_set_element(env, captures, k, captureJs(addon, env, tracer.captures()[k], effects[k], k < leafOf.size() ? leafOf[k] : -1, k < objects.size() ? objects[k] : nullptr)));
     check(env, napi_create_object(env, &record));
     set(env, record, "graph", trace::toJs(Napi::Env(env), tracer.graph()));
+    set(env, record, "resultCount", number(env, static_cast<double>(results.size())));
     set(env, record, "outputs", outputs);
-    set(env, record, "sameAs", sameAs);
+    set(env, record, "sameAs", integers(env, same));
+    set(env, record, "views", views);
     set(env, record, "captures", captures);
     if (backwardPass.results.empty()) {
       check(env, napi_get_null(env, &backward));

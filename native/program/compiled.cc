@@ -72,6 +72,10 @@ struct Place {
 struct ResultPlan {
   int32_t output = -1;  // program output, or
   Place same{};         // the very object that was given
+  bool view = false;    // or a view of either:
+  std::vector<int64_t> sizes, strides;
+  int64_t offset = 0;
+  bool detached = false, leaf = false, noGrad = false;
 };
 
 struct EffectPlan {
@@ -183,6 +187,13 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
   }
   for (Place place : entry.clearedGrads) at_(entry, args, place).mutable_grad() = at::Tensor();
   const auto resultAt = [&](const ResultPlan& plan) {
+    if (C10_UNLIKELY(plan.view)) {
+      const at::Tensor& base = plan.output >= 0 ? outputs[plan.output] : at_(entry, args, plan.same);
+      at::AutoGradMode recording(at::GradMode::is_enabled() && !plan.noGrad);
+      at::Tensor view = (plan.detached ? base.detach() : base).as_strided(plan.sizes, plan.strides, base.storage_offset() + plan.offset);
+      if (plan.leaf) view.set_requires_grad(true);
+      return wrap(addon, env, view);
+    }
     if (plan.output >= 0) return wrap(addon, env, outputs[plan.output]);
     if (plan.same.ofGrad) return wrap(addon, env, at_(entry, args, plan.same));
     if (plan.same.isArg) return argObjects[plan.same.index];
@@ -377,6 +388,17 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
       ResultPlan plan;
       if (o.Has("output")) plan.output = o.Get("output").As<Napi::Number>().Int32Value();
       else plan.same = placeFrom(o);
+      if (o.Get("view").IsObject()) {
+        const auto view = o.Get("view").As<Napi::Object>();
+        plan.view = true;
+        plan.sizes = longs(view.Get("shape"));
+        plan.strides = longs(view.Get("strides"));
+        plan.offset = view.Get("offset").As<Napi::Number>().Int64Value();
+        const std::string history = view.Get("history").As<Napi::String>();
+        plan.leaf = history == "leaf";
+        plan.detached = plan.leaf || history == "none";
+        plan.noGrad = history == "no_grad";
+      }
       entry.results.push_back(plan);
     });
     forEach(spec.Get("effects"), [&](const Napi::Object& o) {

@@ -1,0 +1,118 @@
+/** @file Results that share memory with arguments, with captured tensors, with one another: as in eager. */
+import assert from 'node:assert/strict';
+import type { Tensor } from '../../lib/index.js';
+import * as torch from '../../lib/index.js';
+
+const { compile, ones, zeros } = torch;
+const arange = (n: number): Tensor => torch.arange(n).float();
+
+/** Runs `use` after the function, eagerly and compiled (twice), and compares what it sees. */
+const same = (f: (x: Tensor) => unknown, use: (result: never, x: Tensor) => unknown): void => {
+  const compiled = compile(f as (x: Tensor) => Tensor);
+  const run = (g: (x: Tensor) => unknown): unknown => {
+    const x = arange(6).reshape(2, 3);
+    return use(g(x) as never, x);
+  };
+  const expected = run(f);
+  assert.deepEqual(run(compiled), expected);
+  assert.deepEqual(run(compiled), expected);
+};
+
+describe('compile: results that are views', () => {
+  it('of an argument: writes go both ways', () => {
+    const views: ((x: Tensor) => Tensor)[] = [
+      (x) => x.at(1),
+      (x) => x.t(),
+      (x) => x.at(':', '1:3'),
+      (x) => x.reshape(3, 2),
+      (x) => x.unsqueeze(0).expand(2, 2, 3),
+      (x) => x.detach(),
+      (x) => x.at(0).add_(5).at('1:'),
+    ];
+    for (const view of views)
+      same(view, (y: Tensor, x) => {
+        const before = y.tolist();
+        x.add_(10);
+        const after = y.tolist();
+        if (!y.stride().includes(0)) y.mul_(2);
+        return [before, after, x.tolist(), y.stride(), y.storage_offset()];
+      });
+  });
+
+  it('what is no view stays a copy', () => {
+    for (const f of [(x: Tensor) => x.clone(), (x: Tensor) => x.add(0), (x: Tensor) => x.t().contiguous()])
+      same(f, (y: Tensor, x) => {
+        y.zero_();
+        return x.tolist();
+      });
+  });
+
+  it('of one another and of something that is not returned', () => {
+    same(
+      (x) => {
+        const y = x.mul(2);
+        return [y, y.at(0), y.t()];
+      },
+      ([y, row, t]: [Tensor, Tensor, Tensor]) => {
+        row.add_(1);
+        t.mul_(2);
+        return [y.tolist(), row.tolist(), t.tolist()];
+      },
+    );
+    same(
+      (x) => x.mul(2).unbind(0),
+      ([a, b]: [Tensor, Tensor]) => {
+        a.as_strided([6], [1]).zero_();
+        return b.tolist();
+      },
+    );
+    same(
+      (x) => {
+        const y = x.exp();
+        return { y, again: y };
+      },
+      ({ y, again }: { y: Tensor; again: Tensor }) => {
+        y.zero_();
+        return again.tolist();
+      },
+    );
+  });
+
+  it('of a captured tensor, and the captured tensor itself', () => {
+    const w = ones(3);
+    const f = compile((x: Tensor) => ({ w, head: w.at('0:2'), sum: x.add(w) }));
+    for (let i = 0; i < 2; i++) {
+      const { w: same, head } = f(zeros(3));
+      assert.equal(same, w);
+      head.add_(1);
+    }
+    assert.deepEqual(w.tolist(), [3, 3, 1]);
+  });
+
+  it('gradients flow through views of arguments and of results', () => {
+    const grads = (f: (x: Tensor) => Tensor[]): unknown => {
+      const x = arange(6).reshape(2, 3).requires_grad_(true);
+      let loss: Tensor = zeros([]);
+      for (const [i, y] of f(x).entries()) loss = loss.add(y.mul(i + 1).sum());
+      loss.backward();
+      return x.grad!.tolist();
+    };
+    const cases: ((x: Tensor) => Tensor[])[] = [
+      (x) => [x.at(0), x.t().at('1:')],
+      (x) => {
+        const y = x.pow(2);
+        return [y, y.at(1), y.t()];
+      },
+      (x) => [...x.pow(3).unbind(0)],
+      (x) => [x.detach(), x.mul(2)],
+    ];
+    for (const f of cases) assert.deepEqual(grads(compile(f)), grads(f));
+  });
+
+  it('requires_grad and leaves are as in eager', () => {
+    const x = ones(2, 2).requires_grad_(true);
+    const f = (t: Tensor) => [t.at(0), t.detach(), torch.no_grad(() => t.t()), t.detach().requires_grad_(true)];
+    const shown = (ys: Tensor[]) => ys.map((y) => [y.requires_grad, y.is_leaf]);
+    assert.deepEqual(shown(compile(f)(x)), shown(f(x)));
+  });
+});
