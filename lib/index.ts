@@ -10,6 +10,7 @@ export {
 } from './compile/compile.js';
 export { loadCompiled } from './compile/load-compiled.js';
 export { type Spec, type SpecOptions, spec } from './compile/spec.js';
+export * as debug from './debug/index.js';
 export type { LoadedProgram } from './export/load.js';
 export * as optim from './optim/index.js';
 export * from './optimize/index.js';

@@ -1,5 +1,6 @@
 /** @file The types of what native/ exports. C++ owns mechanism; every name here is bound in native/**.cc. */
 import type { Graph } from './compile/graph.js';
+import type { ReportHandler } from './debug/watch.js';
 import type { DType } from './torch/dtype.js';
 import type { Tensor } from './torch/tensor.js';
 
@@ -119,6 +120,8 @@ export interface EntrySpec extends ProgramSpec {
   /** 0: one tensor, 1: an array of tensors, 2: [id, ...tensors], to be unflattened. */
   readonly shape: 0 | 1 | 2;
   readonly backward?: BackwardSpec;
+  /** Outputs that the handler prints, the output with one bool per check (-1: none), and who is told. */
+  readonly reports?: { readonly outputs: readonly number[]; readonly flags: number; readonly handler: ReportHandler };
   /** What it was traced for; default: what the tensors are when it is added. */
   readonly described?: Circumstances;
 }
@@ -246,6 +249,8 @@ export interface Native {
     results: readonly { readonly shape: readonly number[]; readonly dtype: DType }[],
   ): Tensor[];
   isTracing(): boolean;
+  /** The value of the open trace's graph that a tensor holds now, the nodes recorded before, and the user's line. */
+  tracedValue(tensor: Tensor): [value: number, position: number, line: string];
   /** A 0-d tensor of the open trace (an eager one is captured) that takes part in type promotion as a number does. */
   asNumber(tensor: Tensor): Tensor;
   /** Overwrites the one element of a 0-d float64 tensor, or makes one. Not recorded by a trace. */
@@ -309,5 +314,7 @@ export interface Native {
     format: string;
     bytes: Buffer;
     memory: Readonly<Record<'code' | 'arguments' | 'outputs' | 'temporaries', number>>;
+    /** The plugin's own estimates by name (`flops`, `bytes accessed`); empty where it makes none. */
+    cost: Readonly<Record<string, number>>;
   };
 }

@@ -1,5 +1,7 @@
 /** @file From a trace to program texts, and from their executables to the plan of the call: which values a program takes and returns. */
-import { type Lowered, LoweringError, liveInputs, lower } from '../lowering/index.js';
+import type { Report } from '../debug/collect.js';
+import { type DataChecks, reportHandler, watchOf } from '../debug/watch.js';
+import { type Check, checkOperands, type Lowered, LoweringError, liveInputs, lower } from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
 import type { BackwardSpec, Capture, EntrySpec, Executable, Place, ProgramSpec, TensorSpec, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
@@ -12,6 +14,9 @@ import { partition } from './partition.js';
 export interface BuildOptions {
   readonly fallback: 'aten' | 'error';
   readonly optimize: Optimize;
+  readonly checks?: DataChecks;
+  /** What the function said while it was recorded. */
+  readonly reports?: readonly Report[];
 }
 
 /** A compiled program with everything needed to call it and to show it. */
@@ -62,14 +67,14 @@ const listOf = (values: readonly Value[]): ValueList => {
 };
 
 /** Dense memory as eager would have it; anything else (expanded, overlapping) comes back row-major. */
-const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({
+export const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({
   shape,
   dtype,
   strides: physicalOrder(shape, strides) ? strides : [],
 });
 
 /** What random numbers are derived from. */
-const KEY: TensorSpec = { shape: [], strides: [], dtype: 'uint64' };
+export const KEY: TensorSpec = { shape: [], strides: [], dtype: 'uint64' };
 
 /** The program between `inputs` and `results`, and the types of both. */
 interface Part {
@@ -82,12 +87,14 @@ const lowerPart = (
   inputs: readonly Value[],
   results: readonly Value[],
   { fallback, optimize }: BuildOptions,
+  checks: readonly Check[] = [],
 ): Part => {
   try {
-    const lowered = lower(graph, { inputs, results, fallback, optimize });
+    const lowered = lower(graph, { inputs, results, fallback, optimize, checks });
     const keys = lowered.keys.map((k) => (k === undefined ? null : graph.generators![k]!));
     const parameters = [...inputs.map(specOf), ...keys.map(() => KEY)];
-    return { lowered, types: { inputs: parameters, outputs: results.map(specOf), keys } };
+    const flags: TensorSpec[] = checks.length === 0 ? [] : [{ shape: [checks.length], strides: [], dtype: 'bool' }];
+    return { lowered, types: { inputs: parameters, outputs: [...results.map(specOf), ...flags], keys } };
   } catch (error) {
     if (error instanceof LoweringError) throw new JorchError('NO_RULE', error.message, { cause: error });
     throw error;
@@ -132,21 +139,38 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   ]);
   const clearedGrads = captures.flatMap(({ gradCleared }, k) => (gradCleared ? [places[k]!] : []));
 
+  const visible = [...results.values];
   const cotangents = (backward?.cotangents ?? []).map(value);
   const gradients = (backward?.gradients ?? []).filter((id) => id >= 0).map(value);
   const unstable = new Set(captures.filter((c) => c.mutated >= 0).map((c) => graph.inputs[c.input]!.id));
   const crossing = partition(graph, gradients, cotangents, unstable);
   for (const v of crossing.residuals) results.add(v);
 
+  const watch = watchOf(
+    graph,
+    options.reports ?? [],
+    options.checks ?? false,
+    cotangents.map((v) => v.id),
+    visible,
+  );
+  for (const v of watch.printed) results.add(v);
+  const roots = [...results.values, ...checkOperands(watch.checks)];
+
   const wanted = backward
     ? [
-        ...liveInputs(graph, results.values),
+        ...liveInputs(graph, roots),
         ...crossing.inputs,
         ...backward.captures.map((k) => graph.inputs[captures[k]!.input]!),
       ]
-    : liveInputs(graph, results.values);
+    : liveInputs(graph, roots);
   const inputs = listOf(wanted);
-  const forward = lowerPart(graph, inputs.values, results.values, options);
+  const forward = lowerPart(graph, inputs.values, results.values, options, watch.checks);
+  const { callNodes } = forward.lowered;
+  const reports = (watch.events.length > 0 || callNodes.length > 0) && {
+    outputs: watch.printed.map((v) => results.indexOf(v)),
+    flags: watch.checks.length > 0 ? results.values.length : -1,
+    handler: reportHandler(graph, watch, callNodes, inputs.values),
+  };
   const byInput = new Map(captures.map(({ input }, k) => [graph.inputs[input]!.id, places[k]!]));
 
   const parameters = inputs.values.map((v) => byInput.get(v.id)!);
@@ -184,6 +208,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
         results: planned,
         effects,
         clearedGrads,
+        ...(reports ? { reports } : {}),
         ...(back ? { backward: backSpec(backExecutable!) } : {}),
       },
     }),

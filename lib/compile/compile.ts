@@ -1,4 +1,6 @@
 /** @file compile(f): the callable that runs f as an XLA program, compiled once per signature. */
+import { collectReports, type Report } from '../debug/collect.js';
+import type { DataChecks } from '../debug/watch.js';
 import { ruleNames } from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
 import type { CompiledHandle, Trace } from '../native.js';
@@ -32,6 +34,12 @@ export interface CompileOptions {
   fallback?: 'aten' | 'error';
   /** Whether heavy operators run as libtorch's kernels inside the program: where that was measured to be faster (`auto`, the default), never (`xla`), always (`aten`). */
   optimize?: Optimize;
+  /**
+   * `true`: the program raises what eager would raise from data (an index out of range, an integer division by zero, a matrix without a
+   * factorisation), in torch's words and before anything is changed. `'nan'`: also when a result holds NaN, naming the operator that made it.
+   * Default `false`: indices are clamped or dropped, failed factorisations give NaN, divisions by zero give XLA's values.
+   */
+  checks?: DataChecks;
   /** Programs kept at most, the least recently used are dropped; and from the 9th compilation on: `warn` once, or throw. Default `{ limit: 64, policy: 'warn' }`. */
   maxCompiles?: { limit?: number; policy?: 'warn' | 'error' };
 }
@@ -270,8 +278,8 @@ class Compilation<F extends (...args: never[]) => unknown> {
       signature,
     );
     this.complain(reason);
-    const { trace, results } = this.trace(structure, leaves);
-    const planned = this.lowerTrace(trace);
+    const { trace, results, reports } = this.trace(structure, leaves);
+    const planned = this.lowerTrace(trace, reports);
     const { structure: number } = this.take(args);
     // What was read while tracing is part of the signature now.
     const known = { ...signature, live: this.live.values() };
@@ -304,11 +312,13 @@ class Compilation<F extends (...args: never[]) => unknown> {
     if (fromCache) this.stats.cacheLoads++;
   }
 
-  private lowerTrace(trace: Trace): Plan {
+  private lowerTrace(trace: Trace, reports: readonly Report[]): Plan {
     const started = performance.now();
     const planned = plan(trace, {
       fallback: this.options.fallback ?? 'aten',
       optimize: this.options.optimize ?? 'auto',
+      checks: this.options.checks ?? false,
+      reports,
     });
     this.stats.lowerMs += performance.now() - started;
     return planned;
@@ -329,19 +339,21 @@ class Compilation<F extends (...args: never[]) => unknown> {
     structure: Structure,
     leaves: readonly Tensor[],
     arrange: (results: Tensor[]) => Tensor[] = (results) => results,
-  ): { trace: Trace; results: Structure } {
+  ): { trace: Trace; results: Structure; reports: readonly Report[] } {
     const started = performance.now();
     let results: Structure = { kind: 'static', value: undefined };
-    const trace = native().trace((twins) => {
-      const given = unflatten(structure, asNumbers(structure, twins)) as never[];
-      const value = this.live.record(() => this.f(...given));
-      const flat = flatten(value);
-      checkResults(this.name, flat.structure, 'the result');
-      results = flat.structure;
-      return arrange(flat.leaves);
-    }, leaves);
+    const { value: trace, reports } = collectReports(() =>
+      native().trace((twins) => {
+        const given = unflatten(structure, asNumbers(structure, twins)) as never[];
+        const value = this.live.record(() => this.f(...given));
+        const flat = flatten(value);
+        checkResults(this.name, flat.structure, 'the result');
+        results = flat.structure;
+        return arrange(flat.leaves);
+      }, leaves),
+    );
     this.stats.traceMs += performance.now() - started;
-    return { trace, results };
+    return { trace, results, reports };
   }
 
   private complain(reason: string): void {
@@ -401,7 +413,7 @@ const bodies = new WeakMap<
 export const bodyOf = (f: object) => bodies.get(f);
 
 const checkOptions = (options: CompileOptions): void => {
-  const known = ['name', 'static', 'dynamic', 'fallback', 'optimize', 'maxCompiles'];
+  const known = ['name', 'static', 'dynamic', 'fallback', 'optimize', 'checks', 'maxCompiles'];
   for (const key of Object.keys(options)) {
     if (!known.includes(key))
       throw new JorchError('BAD_ARGUMENT', `compile: unknown option '${key}'; there are: ${known.join(', ')}`);

@@ -33,8 +33,12 @@ import './segment.js';
 import './fractional-pool.js';
 import './ctc.js';
 
+export { checkedOps, findCheck } from './checks.js';
 export {
   type AtenCall,
+  type Check,
+  checkOperands,
+  isRandom,
   type Lowered,
   LoweringError,
   type LowerOptions,

@@ -145,7 +145,8 @@ for (const name of ['aten::index_fill.int_Scalar', 'aten::index_fill.int_Tensor'
     const x = vector(b, self);
     const shape = replaceAt(x.shape, wrapDim(dim, x.shape.length), numel(index.shape));
     const rows = spread(b, value as never, { shape, dtype: self.dtype });
-    return intoRows(ctx, self, dim, index, rows, (_, u) => u);
+    const places = wrapIndex(b, index, vector(b, self).shape[wrapDim(dim, self.shape.length)]!);
+    return intoRows(ctx, self, dim, places, rows, (_, u) => u);
   });
 }
 rule('aten::take', ({ b }, { self, index }) => takeFlat(b, flatten(b, self), wrapIndex(b, index, numel(self.shape))));

@@ -4,6 +4,7 @@ import { isIdentity, physicalOrder } from '../compile/layout.js';
 import { Builder } from '../stablehlo/builder.js';
 import { BuilderError, type Op, sameShape, type TensorType, typeText } from '../stablehlo/types.js';
 import { encodeCall, isValue } from './aten-call.js';
+import { anyOf, findCheck } from './checks.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
 import { RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
@@ -18,7 +19,11 @@ export interface LowerOptions {
   readonly fallback: 'aten' | 'error';
   /** Which operators run as libtorch's kernels although they have a lowering. Default `xla`: none. */
   readonly optimize?: Optimize;
+  /** Computes one flag each, returned behind the results as one bool vector: nodes that would raise, conditions that do not hold. */
+  readonly checks?: readonly Check[];
 }
+/** A call that raises from data, a condition of the user's, or a value that must not hold NaN. */
+export type Check = { readonly node: Node } | { readonly condition: Value } | { readonly notNan: Value };
 /** A node that runs as an ATen call, and why. */
 export interface AtenCall {
   readonly op: string;
@@ -29,6 +34,8 @@ export interface Lowered {
   /** The module's text; `@main` takes `inputs` in order. */
   readonly text: string;
   readonly calls: readonly AtenCall[];
+  /** The nodes behind `calls`. */
+  readonly callNodes: readonly Node[];
   /** Overloads that became StableHLO. */
   readonly lowered: readonly string[];
   /** Generators (places in the graph's list, undefined: the default one) whose random keys are parameters behind `inputs`. */
@@ -43,6 +50,9 @@ export class LoweringError extends Error {
 /** Operators whose answer differs at every run: never merged, never moved. */
 const RANDOM =
   /^aten::(rand|normal|bernoulli|uniform|exponential|geometric|cauchy|log_normal|multinomial|poisson|binomial|random|rrelu|native_dropout|_standard_gamma|_sample_dirichlet|_fused_dropout|dropout|alpha_dropout)/;
+
+/** Whether an operator draws random numbers. */
+export const isRandom = (op: string): boolean => RANDOM.test(op);
 
 const flat = (outs: Node['outs']): (Value | null)[] => outs.flat() as (Value | null)[];
 
@@ -78,6 +88,17 @@ export function liveInputs(graph: Graph, results: readonly Value[]): Value[] {
   return graph.inputs.filter((v) => used.has(v.id));
 }
 
+/** The values that checks read. */
+export function checkOperands(checks: readonly Check[]): Value[] {
+  const found: Value[] = [];
+  for (const check of checks) {
+    if ('condition' in check) found.push(check.condition);
+    else if ('notNan' in check) found.push(check.notNan);
+    else for (const arg of Object.values(check.node.args)) valuesIn(arg, (v) => found.push(v));
+  }
+  return found;
+}
+
 const where = (node: Node): string => (node.line === undefined ? '' : ` (called at ${node.line})`);
 
 const parameter = (name: string, { shape, dtype }: TensorType): Op => ({
@@ -90,6 +111,7 @@ const parameter = (name: string, { shape, dtype }: TensorType): Op => ({
 class Lowering {
   readonly b = new Builder();
   readonly calls: AtenCall[] = [];
+  readonly callNodes: Node[] = [];
   readonly lowered = new Set<string>();
   /** Random keys by generator. */
   readonly keys = new Map<number | undefined, Op>();
@@ -140,6 +162,7 @@ class Lowering {
     if (this.fallback === 'error')
       throw new LoweringError(`lower: ${node.op} needs an ATen call: ${reason}${where(node)}.`);
     this.byCall(node);
+    this.callNodes.push(node);
     this.calls.push({ op: node.op, reason, ...(node.line === undefined ? {} : { line: node.line }) });
   }
 
@@ -175,6 +198,18 @@ class Lowering {
       }
       this.ops.set(v.id, op);
     });
+  }
+
+  /** A 0-d bool that is true when the check fails. */
+  failure(check: Check): Op {
+    const { b } = this;
+    if ('condition' in check) return anyOf(b, b.not(b.convert(this.op(check.condition), 'bool')));
+    if ('notNan' in check) {
+      const x = this.op(check.notNan);
+      return anyOf(b, b.isNan(x));
+    }
+    const args = Object.fromEntries(Object.entries(check.node.args).map(([k, a]) => [k, this.argument(a)]));
+    return findCheck(check.node.op)?.(b, args as never) ?? b.scalar(false, 'bool');
   }
 
   /** libtorch's kernel as a custom call. */
@@ -216,7 +251,7 @@ class Lowering {
  */
 export function lower(
   graph: Graph,
-  { results, inputs = graph.inputs, fallback, optimize = 'xla' }: LowerOptions,
+  { results, inputs = graph.inputs, fallback, optimize = 'xla', checks = [] }: LowerOptions,
 ): Lowered {
   const lowering = new Lowering(fallback, optimize);
   const params = inputs.map((v, i) => {
@@ -227,12 +262,21 @@ export function lower(
   for (const { value, data } of graph.constants) {
     lowering.bind(value, lowering.b.constant(data, value.shape, value.dtype));
   }
-  for (const node of liveNodes(graph, results, inputs)) lowering.node(node);
+  for (const node of liveNodes(graph, [...results, ...checkOperands(checks)], inputs)) lowering.node(node);
   // In memory order, so that the caller's tensors get eager's strides without a copy.
   const returned = results.map((v) => {
     const order = physicalOrder(v.shape, v.strides);
     return order === undefined || isIdentity(order) ? lowering.op(v) : lowering.b.transpose(lowering.op(v), order);
   });
+  if (checks.length > 0) {
+    const { b } = lowering;
+    returned.push(
+      b.concatenate(
+        checks.map((c) => b.reshape(lowering.failure(c), [1])),
+        0,
+      ),
+    );
+  }
   const types = returned.map((o) => o.type).join(', ');
   const end = returned.length === 0 ? 'return' : `return ${returned.map((o) => o.name).join(', ')} : ${types}`;
   const declared = [...params, ...lowering.keys.values()].map((p) => `${p.name}: ${p.type}`);
@@ -245,5 +289,6 @@ export function lower(
     '}',
     '',
   ].join('\n');
-  return { text, calls: lowering.calls, lowered: [...lowering.lowered].sort(), keys: [...lowering.keys.keys()] };
+  const { calls, callNodes } = lowering;
+  return { text, calls, callNodes, lowered: [...lowering.lowered].sort(), keys: [...lowering.keys.keys()] };
 }

@@ -14,7 +14,8 @@ export type ErrorCode =
   | 'DEVICE_LOST'
   | 'WRONG_THREAD'
   | 'RUNTIME_MISSING'
-  | 'CACHE_REFUSED';
+  | 'CACHE_REFUSED'
+  | 'CHECK_FAILED';
 
 /**
  * What went wrong, with the values given, what is needed and what to do. `code` is stable.

@@ -71,7 +71,7 @@ const lineIn = (stack: string): string => {
 };
 
 /** The user's line that called into jorch: the innermost frame outside this package. */
-const userLine = (): string => {
+export const userLine = (): string => {
   const holder: { stack?: unknown } = {};
   const { stackTraceLimit, prepareStackTrace } = Error;
   const plain = prepareStackTrace === undefined && process.sourceMapsEnabled !== true;

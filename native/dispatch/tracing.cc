@@ -368,6 +368,22 @@ Napi::Value SetNumber(const Napi::CallbackInfo& info) {
   }));
 }
 
+// tracedValue(tensor) → [the value of the open trace's graph that the tensor holds now, nodes recorded before, the user's line]
+Napi::Value TracedValue(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "compile", [&]() -> napi_value {
+    const at::Tensor tensor = lifted(wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "a tensor").tensor());
+    auto* tracer = trace::current();
+    if (!tracer) throw JsError("BAD_ARGUMENT", "no trace is open");
+    noteLine(info.Env());
+    const int64_t value = tracer->valueOf(tensor);
+    auto result = Napi::Array::New(info.Env(), 3);
+    result.Set(0u, static_cast<double>(value));
+    result.Set(1u, static_cast<double>(tracer->graph().nodes.size()));
+    result.Set(2u, tracer->line());
+    return result;
+  }));
+}
+
 Napi::Value IsTracing(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), trace::current() != nullptr); }
 
 }  // namespace
@@ -382,6 +398,7 @@ void initTrace(Napi::Env env, Napi::Object exports) {
   exports.Set("recordNode", Napi::Function::New(env, RecordNode, "recordNode"));
   exports.Set("asNumber", Napi::Function::New(env, AsNumber, "asNumber"));
   exports.Set("setNumber", Napi::Function::New(env, SetNumber, "setNumber"));
+  exports.Set("tracedValue", Napi::Function::New(env, TracedValue, "tracedValue"));
   exports.Set("isTracing", Napi::Function::New(env, IsTracing, "isTracing"));
 }
 

@@ -18,6 +18,7 @@
 #include "program/executable_js.h"
 #include "program/jobs.h"
 #include "program/program.h"
+#include "program/reports.h"
 #include "program/snapshot.h"
 #include "tensor/tensor.h"
 #include "transforms/levels.h"
@@ -114,6 +115,7 @@ struct Entry {
   Shape shape;
   std::unique_ptr<Program> program;
   std::shared_ptr<program::BackwardPlan> backward;  // for calls that autograd records
+  std::shared_ptr<const Reports> reports;           // of debug.print, debug.check and { checks: true }
 };
 
 // Tensors numbered by what `keyOf` says of them: the first of each kind gives the number.
@@ -213,7 +215,13 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
 napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, c10::ArrayRef<napi_value> argObjects) {
   const Tensors parameters = parametersOf(entry, args);
   std::vector<at::Tensor> outputs;
-  entry.program->run(parameters, outputs);
+  try {
+    entry.program->run(parameters, outputs);
+  } catch (const c10::Error&) {
+    if (entry.reports) entry.reports->failed(addon, env, parameters);
+    throw;
+  }
+  if (entry.reports) entry.reports->deliver(addon, env, parameters, outputs);
   return finishEntry(addon, env, entry, args, argObjects, parameters, outputs);
 }
 
@@ -406,6 +414,7 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
     });
     forEach(spec.Get("clearedGrads"), [&](const Napi::Object& o) { entry.clearedGrads.push_back(placeFrom(o)); });
     if (spec.Get("backward").IsObject()) entry.backward = backwardFrom(env, spec.Get("backward").As<Napi::Object>());
+    entry.reports = Reports::from(addon, env, spec.Get("reports"));
     entry.shape = static_cast<Shape>(spec.Get("shape").As<Napi::Number>().Uint32Value());
     entry.captures.assign(captures.begin(), captures.end());
     if (hasTwins(now.sameTensor)) entry.sameTensor = now.sameTensor;
@@ -482,7 +491,7 @@ struct AsyncRun : Job, std::enable_shared_from_this<AsyncRun> {
     for (const Frozen& parameter : parameters) values.push_back(parameter.values);
     entry->program->run(values, outputs);
     // What backward saves must be what the run has read.
-    if (!entry->backward)
+    if (!entry->backward && !entry->reports)
       for (Frozen& parameter : parameters) parameter.values = at::Tensor();
   }
   napi_value result(napi_env env) override { return externalOf(env, shared_from_this(), kRunTag); }
@@ -570,6 +579,11 @@ napi_value finishCompiled(napi_env env, napi_callback_info info) {
     check(env, napi_get_array_length(env, args[1], &length));
     c10::SmallVector<napi_value, 8> objects(length);
     for (uint32_t i = 0; i < length; i++) check(env, napi_get_element(env, args[1], i, &objects[i]));
+    if (run->entry->reports) {
+      Tensors read;
+      for (const Frozen& parameter : run->parameters) read.push_back(parameter.values);
+      run->entry->reports->deliver(addon, env, read, run->outputs);
+    }
     return finishEntry(addon, env, *run->entry, run->args, objects, parameters, run->outputs);
   });
 }

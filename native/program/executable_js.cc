@@ -125,7 +125,7 @@ Napi::Value LoadProgramAsync(const Napi::CallbackInfo& info) {
   });
 }
 
-// optimizedProgram(executable) → { format, bytes, memory }
+// optimizedProgram(executable) → { format, bytes, memory, cost }
 Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
   return entry(info, "lower", "BAD_ARGUMENT", [&]() -> napi_value {
     const ExecutableHolder executable = executableFrom(info.Env(), info[0]);
@@ -140,6 +140,9 @@ Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
     stats.Set("outputs", static_cast<double>(memory.outputs));
     stats.Set("temporaries", static_cast<double>(memory.temporaries));
     result.Set("memory", stats);
+    auto cost = Napi::Object::New(info.Env());
+    for (const auto& [name, figure] : executable->compiled().costAnalysis()) cost.Set(name, figure);
+    result.Set("cost", cost);
     return result;
   });
 }

@@ -3,6 +3,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/_assert_async.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/eq.h>
 #include <ATen/ops/full.h>
@@ -31,10 +32,14 @@ struct SkipDataChecks {
 using at::Tensor;
 using Weights = std::optional<Tensor>;
 
-/** Eager refuses classes outside 0..classes-1; here they give a row of zeros. */
+/** Eager refuses classes outside 0..classes-1; here they give a row of zeros, and raise where data is checked. */
 Tensor oneHot(const Tensor& self, int64_t classes) {
   if (classes < 0) throw Concretization(Concretization::Kind::DynamicShape, "aten::one_hot");
   TORCH_CHECK(self.scalar_type() == at::kLong, "one_hot is only applicable to index tensor of type LongTensor.");
+  if (self.numel() > 0) {
+    at::_assert_async(self.ge(0).all(), "Class values must be non-negative.");
+    at::_assert_async(self.lt(classes).all(), "Class values must be smaller than num_classes.");
+  }
   return at::eq(self.unsqueeze(-1), at::arange(classes, self.options())).to(at::kLong);
 }
 

@@ -222,6 +222,18 @@ void record(const c10::OperatorHandle& op, Stack* stack) {
   tracer->add(std::move(node));
 }
 
+void recordEffect(const c10::OperatorHandle& op, Stack* stack) {
+  Tracer* tracer = current();
+  if (tracer == nullptr) throw Concretization(Concretization::Kind::LeakedTrace, opName(op.schema()));
+  Node node;
+  node.schema = &op.schema();
+  node.op = opName(op.schema());
+  const size_t count = op.schema().arguments().size();
+  for (size_t i = stack->size() - count; i < stack->size(); ++i) node.args.push_back(recordedArg(*tracer, (*stack)[i], std::nullopt));
+  torch::jit::drop(*stack, count);
+  tracer->add(std::move(node));
+}
+
 void recordOrDecompose(const c10::OperatorHandle& op, Stack* stack) {
   const OpInfo& info = infoOf(op);
   bool whole = info.whole || rules()->count(info.name) != 0;

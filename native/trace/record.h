@@ -14,6 +14,9 @@ std::string opName(const c10::FunctionSchema& schema);
 /** Records one call. A factory's result is wrapped as functional, as functionalization expects of a backend. */
 void record(const c10::OperatorHandle& op, torch::jit::Stack* stack);
 
+/** Records an operator that returns nothing and only raises from data: a node for compile(f, { checks: true }), dead otherwise. */
+void recordEffect(const c10::OperatorHandle& op, torch::jit::Stack* stack);
+
 /** For functional CompositeExplicit operators: recorded whole or run in their parts, decided per call. */
 void recordOrDecompose(const c10::OperatorHandle& op, torch::jit::Stack* stack);
 

@@ -61,10 +61,6 @@ at::Tensor copyFrom(const at::Tensor& self, const at::Tensor& dst, bool nonBlock
   return dst;
 }
 
-void noOp(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
-  torch::jit::drop(*stack, op.schema().arguments().size());
-}
-
 template <void (*Fn)(const c10::OperatorHandle&, torch::jit::Stack*)>
 torch::CppFunction boxedKernel() {
   return torch::CppFunction::makeFromBoxedFunction<Fn>();
@@ -135,7 +131,7 @@ void registerAll() {
   auto& lib = library("aten", DispatchKey::Lazy);
   // Explicit kernels first: the loop below skips what has one.
   lib.impl("_has_same_storage_numel", [](const at::Tensor& a, const at::Tensor& b) { return a.sizes() == b.sizes(); });
-  lib.impl("_linalg_check_errors", boxedKernel<&noOp>());  // a failed factorisation gives NaN, as in XLA
+  lib.impl("_linalg_check_errors", boxedKernel<&recordEffect>());
   lib.impl("_copy_from", &copyFrom);
   lib.impl("_efficientzerotensor", [](at::IntArrayRef size, std::optional<at::ScalarType> dtype,
                                       std::optional<at::Layout> layout, std::optional<at::Device> device,
