@@ -1,13 +1,11 @@
 /** @file fn.export(path, …): the program of a function, its captured tensors and its signature in one file that needs no libtorch. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type ArchiveTensor, writeArchive } from '../export/archive.js';
 import { compilerVersion } from '../export/load.js';
 import { FORMAT, type Parameter, type ProgramSignature, shapeOf } from '../export/signature.js';
 import type { Place, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
-import { packageRoot } from '../runtime/parts.js';
+import { ownVersion } from '../runtime/parts.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Structure } from '../tree.js';
 import { plan } from './build.js';
@@ -21,9 +19,6 @@ export interface Traced {
 }
 
 const changes = ({ captures }: Trace): boolean => captures.some((c) => c.mutated >= 0 || c.grad >= 0 || c.gradCleared);
-
-const version = (): string =>
-  (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
 
 /**
  * Writes the program to `path`.
@@ -71,7 +66,7 @@ export const exportProgram = (path: string, { name, trace, args, results }: Trac
   const signature: ProgramSignature = {
     format: FORMAT,
     name,
-    jorch: version(),
+    jorch: ownVersion(),
     plugin: compilerVersion(),
     platform: 'cpu',
     args: shapeOf(args, 'the arguments'),

@@ -120,8 +120,21 @@ const placed = (name: string, value: unknown, refuse: (why: string) => never): P
  * @throws JorchError BAD_ARGUMENT for any other file, with what is wrong; the file system's error.
  */
 export const readArchive = (path: string): Archive => {
+  const what = 'no exported program';
+  const archive = readTensorFile(path, what);
   const refuse = (why: string): never => {
-    throw new JorchError('BAD_ARGUMENT', `${path} is no exported program: ${why}`);
+    throw new JorchError('BAD_ARGUMENT', `${path} is ${what}: ${why}`);
+  };
+  if (archive.metadata['format'] !== 'jorch') return refuse('it has no program (a safetensors file?)');
+  if (digestOf(archive.metadata, archive.tensors) !== archive.metadata[DIGEST])
+    return refuse('it is damaged (its SHA-256 does not match)');
+  return archive;
+};
+
+/** Reads any safetensors file. @throws JorchError BAD_ARGUMENT for another file: `… is WHAT: …`; the file system's error */
+export const readTensorFile = (path: string, what = 'no safetensors file'): Archive => {
+  const refuse = (why: string): never => {
+    throw new JorchError('BAD_ARGUMENT', `${path} is ${what}: ${why}`);
   };
   const fd = openSync(path, 'r');
   try {
@@ -146,8 +159,8 @@ export const readArchive = (path: string): Archive => {
       return refuse('its header is not JSON');
     }
     if (!isRecord(header)) return refuse('its header is no object');
-    const { __metadata__: metadata, ...rest } = header;
-    if (!isRecord(metadata) || metadata['format'] !== 'jorch') return refuse('it has no program (a safetensors file?)');
+    const { __metadata__: metadata = {}, ...rest } = header;
+    if (!isRecord(metadata)) return refuse('its metadata is no object');
     for (const [key, value] of Object.entries(metadata))
       if (typeof value !== 'string') return refuse(`its metadata '${key}' is no text`);
     const texts = metadata as Record<string, string>;
@@ -164,7 +177,6 @@ export const readArchive = (path: string): Archive => {
     const tensors = new Map<string, ArchiveTensor>();
     for (const { name, dtype, shape, from, to } of places)
       tensors.set(name, { dtype, shape, data: read(start + from, to - from) });
-    if (digestOf(texts, tensors) !== texts[DIGEST]) return refuse('it is damaged (its SHA-256 does not match)');
     return { metadata: texts, tensors };
   } finally {
     closeSync(fd);

@@ -146,7 +146,8 @@ const walk = (shape: Shape, value: unknown, path: string, leaf: (value: unknown,
   }
 };
 
-const rebuild = (shape: Shape, leaves: Iterator<unknown>): unknown => {
+/** The pytree with these leaves. */
+export const rebuild = (shape: Shape, leaves: Iterator<unknown>): unknown => {
   if (shape === 'tensor') return leaves.next().value;
   const constant = staticOf(shape);
   if (constant) return constant.value;

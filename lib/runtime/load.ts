@@ -35,7 +35,8 @@ export const onLoad = (hook: (native: Native) => void): void => {
   else hooks.push(hook);
 };
 
-const binary = (name: string): string => {
+/** Where a part of our own is built. @throws JorchError RUNTIME_MISSING */
+export const binaryFile = (name: string): string => {
   const folders = [
     join(packageRoot, 'build', 'Release'),
     join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`),
@@ -94,7 +95,7 @@ const collector = (): ((full: boolean) => void) => {
 };
 
 /** The addon without libtorch. @throws JorchError RUNTIME_MISSING */
-export const runtimeAddon = (): RuntimeAddon => require(binary('jorch_rt.node')) as RuntimeAddon;
+export const runtimeAddon = (): RuntimeAddon => require(binaryFile('jorch_rt.node')) as RuntimeAddon;
 
 const load = (): { native: Native; located: Located } => {
   const located = locate();
@@ -104,7 +105,7 @@ const load = (): { native: Native; located: Located } => {
     const message = loader.open(file);
     if (message) throw new JorchError('RUNTIME_MISSING', `${file} could not be loaded: ${message}`);
   }
-  const native = require(binary('jorch.node')) as Native;
+  const native = require(binaryFile('jorch.node')) as Native;
   native.setErrorClass(JorchError);
   native.setLineReader(userLine);
   native.setCollector(collector());

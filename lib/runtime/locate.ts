@@ -94,7 +94,7 @@ export const cpuPluginFile = (): string => {
   if (file !== undefined) return file;
   throw new JorchError(
     'RUNTIME_MISSING',
-    `the XLA CPU plugin was not found (looked at JORCH_PJRT_PLUGIN, ${runtimeDir()} and Python's packages); get it with: npx jorch install runtime`,
+    `the XLA CPU plugin was not found (looked at JORCH_PJRT_PLUGIN, ${runtimeDir()} and Python's packages); get it with: npx jorch install`,
   );
 };
 

@@ -38,6 +38,10 @@ export const packageRoot = ((): string => {
   }
 })();
 
+/** The version of this package. */
+export const ownVersion = (): string =>
+  (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
+
 let pinned: Pins | undefined;
 export const pins = (): Pins => {
   pinned ??= JSON.parse(readFileSync(join(packageRoot, 'runtime.json'), 'utf8')) as Pins;

@@ -1,0 +1,101 @@
+/** @file `jorch doctor`: every part that jorch needs, whether it is there, and how to get it. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { programsDir } from '../compile/cache-folder.js';
+import { entriesOf, persistentCache } from '../compile/persistent.js';
+import { binaryFile, native, runtimeAddon } from '../runtime/load.js';
+import { cpuPluginFile, locate } from '../runtime/locate.js';
+import { ownVersion, pins, runtimeDir } from '../runtime/parts.js';
+import { type Print, sizeText } from './cache.js';
+
+/** One thing that was looked at: what it is like, or an error that says how to get it. */
+interface Check {
+  readonly what: string;
+  look(): string;
+}
+
+const TINY = `module @m { func.func public @main(%x: tensor<f32>) -> (tensor<f32>) {
+  %y = stablehlo.add %x, %x : tensor<f32>
+  return %y : tensor<f32> } }`;
+
+const checks: readonly Check[] = [
+  {
+    what: 'Node.js',
+    look: () => {
+      if (Number(process.versions.node.split('.')[0]) < 20)
+        throw new Error(`${process.version} is too old; get 20 or newer with: npm install -g n && n 22`);
+      if (process.platform !== 'linux' || process.arch !== 'x64')
+        throw new Error(`jorch runs on Linux x64 today; this is ${process.platform} ${process.arch}`);
+      return `${process.version}, ${process.platform} ${process.arch}`;
+    },
+  },
+  { what: 'jorch_rt.node', look: () => binaryFile('jorch_rt.node') },
+  { what: 'jorch.node', look: () => binaryFile('jorch.node') },
+  {
+    what: 'XLA CPU plugin',
+    look: () => cpuPluginFile(),
+  },
+  {
+    what: `libtorch ${pins().torch}`,
+    look: () => {
+      const { torch, from } = locate();
+      return `${torch} (${from})`;
+    },
+  },
+  {
+    what: 'compiling with XLA',
+    look: () => {
+      const addon = runtimeAddon();
+      const plugin = cpuPluginFile();
+      const program = addon.compileProgram(plugin, TINY, {});
+      const [result] = addon.run(program, [{ data: new Float32Array([21]), dtype: 'float32', shape: [] }]);
+      if (new Float32Array(result!)[0] !== 42) throw new Error('XLA computes 21 + 21 wrongly');
+      return `works (${addon.compilerIdentity(plugin).split('\n')[0]})`;
+    },
+  },
+  {
+    what: 'computing with libtorch',
+    look: () => {
+      const t = native().fromData(new Float32Array([21]), 'float32', [1]);
+      const doubled = native().packet('aten::add')(t, t) as typeof t;
+      if (native().item(doubled) !== 42) throw new Error('libtorch computes 21 + 21 wrongly');
+      return 'works';
+    },
+  },
+  {
+    what: 'compiled programs on disk',
+    look: () => {
+      const { folder, refused } = persistentCache();
+      if (folder === undefined) return `not kept: ${refused}`;
+      const entries = entriesOf(programsDir());
+      return `${entries.length} in ${folder}, ${sizeText(entries.reduce((sum, e) => sum + e.bytes, 0))}`;
+    },
+  },
+  {
+    what: 'Python with pip (to install)',
+    look: () => {
+      const { status, stdout } = spawnSync('python3', ['-m', 'pip', '--version'], { encoding: 'utf8' });
+      if (status === 0) return stdout.trim();
+      const why = 'not found; get it with: apt-get install python3 python3-pip';
+      // Only the installer needs it.
+      if (existsSync(runtimeDir())) return `${why} (not needed now)`;
+      throw new Error(why);
+    },
+  },
+];
+
+/** Prints a line for each part; whether everything is there. */
+export const doctor = (print: Print): boolean => {
+  print(`jorch ${ownVersion()}`);
+  let healthy = true;
+  for (const { what, look } of checks) {
+    try {
+      print(`  ok       ${what}: ${look()}`);
+    } catch (error) {
+      healthy = false;
+      print(`  MISSING  ${what}: ${(error as Error).message}`);
+    }
+  }
+  print(healthy ? 'everything is there' : 'something is missing');
+  return healthy;
+};

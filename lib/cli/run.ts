@@ -1,0 +1,58 @@
+/** @file `jorch run`: an exported program on data from files or the command line. */
+import { readFileSync } from 'node:fs';
+import { ARRAY_OF, HostTensor } from '../export/host-tensor.js';
+import { loadCompiled, rebuild } from '../export/load.js';
+import type { TensorType } from '../export/signature.js';
+import { JorchError } from '../runtime/errors.js';
+import type { Print } from './cache.js';
+import { readNpy } from './npy.js';
+
+/** Numbers of nested JSON arrays as the tensor that the program takes. */
+const fromJson = (text: string, name: string, { dtype, shape }: TensorType): HostTensor => {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new JorchError('BAD_ARGUMENT', `${name}: neither JSON nor the name of a .npy or .json file`);
+  }
+  const flat = (Array.isArray(value) ? value.flat(Number.POSITIVE_INFINITY) : [value]) as unknown[];
+  const big = dtype === 'int64' || dtype === 'uint64';
+  const elements = flat.map((v) => {
+    if (typeof v !== 'number' && typeof v !== 'boolean')
+      throw new JorchError('BAD_ARGUMENT', `${name}: expected numbers, found ${JSON.stringify(v)}`);
+    return big ? BigInt(v) : Number(v);
+  });
+  const Elements = ARRAY_OF[dtype] as unknown as { from(v: readonly unknown[]): HostTensor['data'] };
+  return new HostTensor(Elements.from(elements), shape, dtype);
+};
+
+const readInput = (input: string, type: TensorType): unknown => {
+  if (input.endsWith('.npy')) return readNpy(readFileSync(input), input);
+  if (input.endsWith('.json')) return fromJson(readFileSync(input, 'utf8'), input, type);
+  return fromJson(input, `--input ${input.slice(0, 40)}`, type);
+};
+
+const plain = (_: string, value: unknown): unknown => {
+  if (value instanceof HostTensor) return value.tolist();
+  if (value instanceof Map) return [...value];
+  return typeof value === 'bigint' ? String(value) : value;
+};
+
+/** Runs the program on one input per tensor argument, in order, and prints the result. */
+export const runFile = (path: string, inputs: readonly string[], print: Print): void => {
+  const program = loadCompiled(path);
+  const { signature } = program;
+  const types = signature.parameters.flatMap((p) => ('arg' in p ? [p] : []));
+  const count = 1 + Math.max(-1, ...types.map((p) => p.arg));
+  if (inputs.length < count)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `run: ${path} takes ${count} tensor${count === 1 ? '' : 's'} (${types.map(({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`).join(', ')}), got ${inputs.length} --input`,
+    );
+  const leaves = inputs.map((input, i) => {
+    const type = types.find((p) => p.arg === i);
+    return type ? readInput(input, type) : undefined;
+  });
+  const args = rebuild(signature.args, leaves.values()) as unknown[];
+  print(JSON.stringify(program(...args), plain));
+};
