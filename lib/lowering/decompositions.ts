@@ -1,6 +1,6 @@
 /** @file QR, symmetric eigenvalues and singular values, with the matrix exponential. Signs and phases are free, as in LAPACK's answers. */
 import type { Builder } from '../stablehlo/builder.js';
-import { numel, type Op, range } from '../stablehlo/types.js';
+import { numel, type Op, range, sameShape, type TensorType } from '../stablehlo/types.js';
 import { realOf } from '../torch/dtype.js';
 import { sumOver } from './common.js';
 import { eye, mH } from './linalg.js';
@@ -108,8 +108,8 @@ function completeBasis(b: Builder, u: Op, columns: number): Op {
 rule('aten::_linalg_svd', ({ b, outs }, { A, full_matrices, compute_uv }) => {
   const [m, n] = A.shape.slice(-2) as [number, number];
   if (numel(A.shape) === 0) {
-    if (full_matrices && compute_uv && m !== n) throw new NoLowering('full bases of an empty matrix');
-    return outs.map((o) => b.fill(o!, 0));
+    const basis = (o: TensorType) => eye(b, o.shape.slice(0, -2), o.shape.at(-1)!, o.dtype);
+    return outs.map((o, i) => (full_matrices && compute_uv && i !== 1 ? basis(o!) : b.fill(o!, 0)));
   }
   const tall = m >= n;
   const { u, s, v } = jacobiSvd(b, tall ? A : mH(b, A));
@@ -118,20 +118,50 @@ rule('aten::_linalg_svd', ({ b, outs }, { A, full_matrices, compute_uv }) => {
   return tall ? [left, s, mH(b, v)] : [v, s, mH(b, left)];
 });
 
+/** Both bases and the singular values of a matrix of any form, of the smaller of its sizes. */
+function thinSvd(b: Builder, a: Op): readonly [left: Op, values: Op, right: Op] {
+  const [m, n] = a.shape.slice(-2) as [number, number];
+  const { u, s, v } = jacobiSvd(b, m >= n ? a : mH(b, a));
+  return m >= n ? [u, s, v] : [v, s, u];
+}
+/** The shortest of the nearest solutions, by singular values above `rcond` times the largest. */
+rule('aten::linalg_lstsq', ({ b, out, outs }, { self, b: given, rcond }) => {
+  const [m, n] = self.shape.slice(-2) as [number, number];
+  if (numel(self.shape) === 0 || numel(given.shape) === 0) throw new NoLowering('an empty system');
+  const isVector =
+    given.shape.length === 1 ||
+    (given.shape.length === self.shape.length - 1 && sameShape(given.shape, self.shape.slice(0, -1)));
+  const rhs = isVector ? b.unsqueeze(given, given.shape.length) : given;
+  const batch = out.shape.slice(0, isVector ? -1 : -2);
+  const over = (x: Op) => b.broadcast(x, [...batch, ...x.shape.slice(-2)]);
+  const [left, values, right] = thinSvd(b, self);
+  const last = values.shape.length - 1;
+  const largest = b.reduce(values, b.scalar(0, values.dtype), 'maximum', [last]);
+  const relative = rcond ?? (values.dtype === 'float64' ? 2 ** -52 : 2 ** -23) * Math.max(m, n);
+  const tolerance = b.multiply(largest, b.fill(largest, relative));
+  const kept = b.compare('GT', values, b.broadcastInDim(tolerance, values.shape, range(last)));
+  const inverse = b.select(kept, b.divide(b.fill(values, 1), values), b.fill(values, 0));
+  const scale = b.broadcastInDim(b.convert(inverse, right.dtype), right.shape, [...range(last), last + 1]);
+  const x = batchMatmul(b, over(b.multiply(right, scale)), batchMatmul(b, over(mH(b, left)), over(rhs)));
+  const rest = b.abs(b.subtract(batchMatmul(b, over(self), x), over(rhs)));
+  const [, residuals, rank, singular] = outs;
+  return [
+    b.reshape(x, out.shape),
+    sameShape(residuals!.shape, [0]) ? b.fill(residuals!, 0) : sumOver(b, b.multiply(rest, rest), [batch.length]),
+    sameShape(rank!.shape, [0]) ? b.fill(rank!, 0) : sumOver(b, b.convert(kept, 'int64'), [last]),
+    sameShape(singular!.shape, [0]) ? b.fill(singular!, 0) : values,
+  ];
+});
+
 /** V·diag(1/s)·Uᴴ with the reciprocals of what is not above the tolerance left out. */
 rule('aten::linalg_pinv.atol_rtol_tensor', ({ b, out }, { self, atol, rtol, hermitian }) => {
   if (numel(self.shape) === 0) return b.fill(out, 0);
   const [m, n] = self.shape.slice(-2) as [number, number];
-  const tall = m >= n;
-  const svd = () => {
-    const { u, s, v } = jacobiSvd(b, tall ? self : mH(b, self));
-    return tall ? ([u, s, v] as const) : ([v, s, u] as const);
-  };
   const spectral = () => {
     const [w, v] = eigh(b, self, 'L');
     return [v, w, v] as const;
   };
-  const [left, values, right] = hermitian ? spectral() : svd();
+  const [left, values, right] = hermitian ? spectral() : thinSvd(b, self);
   const size = b.abs(values);
   const last = size.shape.length - 1;
   const largest = b.reduce(size, b.scalar(0, size.dtype), 'maximum', [last]);

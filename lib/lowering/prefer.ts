@@ -27,6 +27,7 @@ const FACTORISATIONS: readonly string[] = [
   'aten::linalg_householder_product',
   'aten::_linalg_eigh',
   'aten::_linalg_svd',
+  'aten::linalg_lstsq',
 ];
 
 // Every element repeats its attempts until the last one is done.

@@ -133,16 +133,21 @@ rule('aten::var.dim', (ctx, { self, dim, unbiased }) =>
   moments(ctx, { self, dim, correction: unbiased ? 1 : 0 }, false),
 );
 
-/** log Σ e^x, shifted by the largest element unless that is infinite. */
+/** log Σ e^x, shifted by the largest element (of complex ones: real part) unless that is infinite. */
 export function logSumExp(b: Builder, x: Op, dims: readonly number[]): Op {
-  const top = b.reshape(extremum(b, x, dims, 'maximum'), keepShape(x.shape, dims));
-  const shift = b.select(b.compare('EQ', b.abs(top), b.fill(top, Infinity)), b.fill(top, 0), top);
+  const top = b.reshape(extremum(b, b.real(x), dims, 'maximum'), keepShape(x.shape, dims));
+  const infinite = b.compare('EQ', b.abs(top), b.fill(top, Infinity));
+  const shift = b.convert(b.select(infinite, b.fill(top, 0), top), x.dtype);
   const sum = sumOver(b, b.exp(b.subtract(x, b.broadcast(shift, x.shape))), dims, true);
   return b.add(b.log(sum), shift);
 }
-rule('aten::logsumexp', (ctx, { self, dim }) => {
-  if (isComplex(self.dtype)) throw new NoLowering('complex logsumexp');
-  return accumulate(ctx, self, dim, (x, d) => logSumExp(ctx.b, x, d));
+rule('aten::logsumexp', (ctx, { self, dim }) => accumulate(ctx, self, dim, (x, d) => logSumExp(ctx.b, x, d)));
+/** The bits of all elements, as float64 or int64, combined by exclusive or. */
+rule('aten::hash_tensor', ({ b, out }, { self, dim, mode }) => {
+  if (mode !== 0) throw new NoLowering(`hash mode ${mode}`);
+  const wide = b.convert(self, isFloating(self.dtype) ? 'float64' : 'int64');
+  const bits = b.bitcast(wide, wide.shape, 'uint64');
+  return b.reshape(b.reduce(bits, b.scalar(0, 'uint64'), 'xor', wrapDims(dim, self.shape.length)), out.shape);
 });
 
 /** Norms of order `ord` over `dims`; 0 counts, ±inf are extrema. */

@@ -168,13 +168,20 @@ ffi::Error failure(ffi::ErrorCode code, const char* message) {
   return ffi::Error(code, std::string(kBegin) + message + std::string(kEnd));
 }
 
+// The operator, unless torch's words begin with it.
+std::string named(std::string_view call, const std::string& words) {
+  const std::string_view op = call.substr(0, call.find_first_of("|.")).substr(std::string_view("aten::").size());
+  const size_t start = words.compare(0, 6, "aten::") == 0 ? 6 : 0;
+  return words.compare(start, op.size(), op) == 0 ? words : std::string(op) + ": " + words;
+}
+
 // No exception may leave: XLA is built without them and would end the process.
 ffi::Error handle(ffi::RemainingArgs args, ffi::RemainingRets rets, std::string_view text) {
   try {
     run(*lookup(text), args, rets);
     return ffi::Error::Success();
   } catch (const c10::Error& error) {
-    return failure(ffi::ErrorCode::kInvalidArgument, error.what_without_backtrace());
+    return failure(ffi::ErrorCode::kInvalidArgument, named(text, error.what_without_backtrace()).c_str());
   } catch (const std::exception& error) {
     return failure(ffi::ErrorCode::kInternal, error.what());
   } catch (...) {

@@ -126,6 +126,11 @@ at::Tensor dense(at::IntArrayRef sizes, at::ScalarType dtype) {
 }
 at::Tensor dense(at::IntArrayRef sizes, const at::Tensor& dtypeOf) { return dense(sizes, dtypeOf.scalar_type()); }
 
+at::Tensor image(at::IntArrayRef sizes, const at::Tensor& like, at::ScalarType dtype) {
+  return at::Tensor(at::detail::empty_meta(sizes, dtype, like.suggest_memory_format()));
+}
+at::Tensor image(at::IntArrayRef sizes, const at::Tensor& like) { return image(sizes, like, like.scalar_type()); }
+
 at::Tensor columns(at::IntArrayRef sizes, at::ScalarType dtype) {
   std::vector<int64_t> transposed = sizes.vec();
   if (transposed.size() >= 2) std::swap(transposed[transposed.size() - 1], transposed[transposed.size() - 2]);

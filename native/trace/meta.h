@@ -37,6 +37,8 @@ at::Tensor like(const at::Tensor& t);                       // strides kept wher
 at::Tensor like(const at::Tensor& t, at::ScalarType dtype);
 at::Tensor dense(at::IntArrayRef sizes, at::ScalarType dtype);    // row-major
 at::Tensor dense(at::IntArrayRef sizes, const at::Tensor& dtypeOf);
+at::Tensor image(at::IntArrayRef sizes, const at::Tensor& like, at::ScalarType dtype);  // channels last where `like` is
+at::Tensor image(at::IntArrayRef sizes, const at::Tensor& like);
 at::Tensor columns(at::IntArrayRef sizes, at::ScalarType dtype);  // batches of column-major matrices, LAPACK's
 at::Tensor broadcast(const at::Tensor& a, const at::Tensor& b, at::ScalarType dtype);  // what TensorIterator makes
 at::Tensor broadcast(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c, at::ScalarType dtype);

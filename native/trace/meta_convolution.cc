@@ -46,21 +46,27 @@ std::vector<int64_t> outputSizes(const Tensor& input, const Tensor& weight, cons
   }
   return out;
 }
+
+/** The operand whose memory format the results take on: either can ask for channels last. */
+const Tensor& formatOf(const Tensor& input, const Tensor& weight) {
+  return input.suggest_memory_format() == at::MemoryFormat::Contiguous ? weight : input;
+}
 }  // namespace
 
 void addConvolutionMeta() {
   meta("aten::convolution",
        [](const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, IntArrayRef stride,
           IntArrayRef padding, IntArrayRef dilation, bool transposed, IntArrayRef outputPadding, int64_t groups) {
-         return dense(outputSizes(input, weight, bias, stride, padding, dilation, transposed, outputPadding, groups),
-                      input);
+         return image(outputSizes(input, weight, bias, stride, padding, dilation, transposed, outputPadding, groups),
+                      formatOf(input, weight));
        });
   meta("aten::convolution_backward",
        [](const Tensor& grad, const Tensor& input, const Tensor& weight, at::OptionalIntArrayRef, IntArrayRef,
           IntArrayRef, IntArrayRef, bool transposed, IntArrayRef, int64_t groups, std::array<bool, 3> mask) {
          const int64_t channels = transposed ? weight.size(1) * groups : weight.size(0);
-         return std::make_tuple(mask[0] ? dense(input.sizes(), input) : Tensor(),
-                                mask[1] ? dense(weight.sizes(), weight) : Tensor(),
+         const Tensor& like = formatOf(input, weight);
+         return std::make_tuple(mask[0] ? image(input.sizes(), like) : Tensor(),
+                                mask[1] ? image(weight.sizes(), like) : Tensor(),
                                 mask[2] ? dense({channels}, grad) : Tensor());
        });
 }

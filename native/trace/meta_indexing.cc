@@ -27,7 +27,7 @@ void addIndexingMeta() {
     TORCH_CHECK(dims.empty() ? shifts.size() == 1 : shifts.size() == dims.size(),
                 "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
     for (int64_t d : dims) at::maybe_wrap_dim(d, self.dim());
-    return dense(self.sizes(), self);
+    return image(self.sizes(), self);
   });
   meta("aten::index_select", [](const Tensor& self, int64_t dim, const Tensor& index) {
     checkIndex("index_select", index);
@@ -103,7 +103,7 @@ void addIndexingMeta() {
   meta("aten::channel_shuffle", [](const Tensor& self, int64_t groups) {
     TORCH_CHECK(self.dim() > 2 && groups > 0 && self.size(1) % groups == 0,
                 "channel_shuffle: the channels of ", self.sizes(), " must be divisible by groups=", groups);
-    return dense(self.sizes(), self);
+    return image(self.sizes(), self);
   });
 }
 

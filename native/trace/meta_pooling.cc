@@ -37,17 +37,17 @@ Tensor reflected(const Tensor& self, IntArrayRef padding) {
                 ") at input ", self.sizes());
     n += padding[2 * i] + padding[2 * i + 1];
   }
-  return dense(sizes, self);
+  return image(sizes, self);
 }
 }  // namespace
 
 void addPoolingMeta() {
-  for (const char* op : {"aten::_adaptive_avg_pool2d", "aten::_adaptive_avg_pool3d"}) {
-    meta(op, [](const Tensor& self, IntArrayRef output) { return dense(tail(self, output), self); });
-  }
-  for (const char* op : {"aten::_adaptive_avg_pool2d_backward", "aten::_adaptive_avg_pool3d_backward"}) {
-    meta(op, [](const Tensor&, const Tensor& self) { return dense(self.sizes(), self); });
-  }
+  meta("aten::_adaptive_avg_pool2d", [](const Tensor& self, IntArrayRef output) { return image(tail(self, output), self); });
+  meta("aten::_adaptive_avg_pool3d", [](const Tensor& self, IntArrayRef output) { return dense(tail(self, output), self); });
+  meta("aten::_adaptive_avg_pool2d_backward",
+       [](const Tensor&, const Tensor& self) { return image(self.sizes(), self); });
+  meta("aten::_adaptive_avg_pool3d_backward",
+       [](const Tensor&, const Tensor& self) { return dense(self.sizes(), self); });
   meta("aten::max_pool3d_with_indices", [](const Tensor& self, IntArrayRef kernel, IntArrayRef stride,
                                            IntArrayRef padding, IntArrayRef dilation, bool ceil) {
     TORCH_CHECK(self.dim() == 4 || self.dim() == 5, "max_pool3d: expected 4D or 5D input, got ", self.sizes());
@@ -57,7 +57,7 @@ void addPoolingMeta() {
       n = pooled(n, per(kernel, i), stride.empty() ? per(kernel, i) : per(stride, i), per(padding, i),
                  per(dilation, i), ceil);
     }
-    return std::make_tuple(dense(sizes, self), dense(sizes, at::kLong));
+    return std::make_tuple(image(sizes, self), image(sizes, self, at::kLong));
   });
   meta("aten::max_pool3d_with_indices_backward",
        [](const Tensor&, const Tensor& self, IntArrayRef, IntArrayRef, IntArrayRef, IntArrayRef, bool, const Tensor&) {

@@ -1,11 +1,14 @@
 /** @file lower(): what a graph becomes, which nodes turn into ATen calls, and how a wrong rule is reported. */
 import assert from 'node:assert/strict';
 import type { Arg, Graph, Node, Value } from '../../lib/compile/graph.js';
+import type { Tensor } from '../../lib/index.js';
+import * as torch from '../../lib/index.js';
 import { encodeCall } from '../../lib/lowering/aten-call.js';
 import { lower, ruleNames } from '../../lib/lowering/index.js';
 import { rule } from '../../lib/lowering/registry.js';
 import { rowMajor } from '../../lib/stablehlo/types.js';
 import type { DType } from '../../lib/torch/dtype.js';
+import { fails } from '../support/fails.js';
 
 /** Collects the values of a hand-made graph. */
 class Draft {
@@ -143,5 +146,12 @@ describe('the text of an ATen call', () => {
       text({ a: 1 }, value(1, []), null, [value(2), value(3, [0])]),
       'aten::f|i1|->float32[]{};-;float32[2,3]{3,1};float32[0]{1}',
     );
+  });
+});
+
+describe('lowering: errors of ATen calls', () => {
+  it('name the operator whose data was wrong', () => {
+    const f = torch.compile((x: Tensor) => torch.poisson(x));
+    fails('BAD_ARGUMENT', /poisson: invalid Poisson rate/, () => f(torch.tensor([-1, 2])));
   });
 });
