@@ -199,7 +199,7 @@ export class LBFGS extends Optimizer<typeof LBFGS_DEFAULTS> {
 
   override state_dict(): ReturnType<Optimizer<typeof LBFGS_DEFAULTS>['state_dict']> {
     const dict = super.state_dict();
-    if (this.history.n_iter > 0) dict.state['0'] = { ...this.history };
+    if (this.history.n_iter > 0) dict.state.set(0, { ...this.history });
     return dict;
   }
   override load_state_dict(saved: Parameters<Optimizer<typeof LBFGS_DEFAULTS>['load_state_dict']>[0]): void {

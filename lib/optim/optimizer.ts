@@ -21,7 +21,7 @@ export type Params<O extends object> =
 
 /** PyTorch's form: numbers stand for parameters, in the order of the groups. */
 export interface OptimizerState {
-  state: Record<string, Record<string, unknown>>;
+  state: Map<number, Record<string, unknown>>;
   param_groups: (Record<string, unknown> & { params: number[] })[];
 }
 
@@ -215,10 +215,10 @@ export abstract class Optimizer<O extends object> {
   state_dict(): OptimizerState {
     const all = this.param_groups.flatMap((g) => g.params);
     const number = new Map(all.map((p, i) => [p, i]));
-    const state: OptimizerState['state'] = {};
+    const state: OptimizerState['state'] = new Map();
     for (const [i, p] of all.entries()) {
       const own = this.state.get(p);
-      if (own !== undefined && !this.unused.has(p) && Object.keys(own).length > 0) state[i] = { ...own };
+      if (own !== undefined && !this.unused.has(p) && Object.keys(own).length > 0) state.set(i, { ...own });
     }
     return {
       state,
