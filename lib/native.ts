@@ -265,6 +265,9 @@ export interface Native {
   /** Runs `fn` with the innermost level put aside. */
   lower<T>(fn: () => T): T;
   currentLevel(): Level | null;
+  insideVmap(): boolean;
+  /** Whether the tensor has a value for every example of some open vmap. */
+  isBatched(tensor: Tensor): boolean;
   /** The tensor as a variable of its own of a grad or jvp level. */
   wrapGrad(tensor: Tensor, level: number, requiresGrad: boolean): Tensor;
   /** What a level's variable holds; any other tensor is returned itself. */

@@ -19,6 +19,7 @@ import type { Graph } from './graph.js';
 import { Live } from './live.js';
 import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
 import { materialize, type WithSpecs } from './spec.js';
+import { runTrace } from './trace.js';
 
 export interface CompileOptions {
   /** For messages; default: the function's name. */
@@ -343,14 +344,14 @@ class Compilation<F extends (...args: never[]) => unknown> {
     const started = performance.now();
     let results: Structure = { kind: 'static', value: undefined };
     const { value: trace, reports } = collectReports(() =>
-      native().trace((twins) => {
+      runTrace((twins) => {
         const given = unflatten(structure, asNumbers(structure, twins)) as never[];
         const value = this.live.record(() => this.f(...given));
         const flat = flatten(value);
         checkResults(this.name, flat.structure, 'the result');
         results = flat.structure;
         return arrange(flat.leaves);
-      }, leaves),
+      }, leaves, true),
     );
     this.stats.traceMs += performance.now() - started;
     return { trace, results, reports };

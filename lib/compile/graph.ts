@@ -39,7 +39,35 @@ export interface Node {
   readonly outs: readonly (Value | null | readonly Value[])[];
   /** The line of the user's source that made the call, `file:line:column`. */
   readonly line?: string;
+  /** What an operator of our own (`jorch::…`, one argument `operands`) does. */
+  readonly control?: Control;
 }
+
+/** A program inside a program. */
+export interface Subgraph {
+  readonly graph: Graph;
+  /** Its parameters: an operand of the operator each, or of what a loop carries. */
+  readonly inputs: readonly { readonly value: Value; readonly operand: number }[];
+  readonly results: readonly Value[];
+}
+
+/** Operators of our own. */
+export type Control =
+  /** Operands: what stays the same, what is carried, what is sliced along dimension 0. Results: the carried, then stacked slices. */
+  | {
+      readonly kind: 'scan';
+      readonly body: Subgraph;
+      readonly carries: number;
+      readonly slices: number;
+      readonly length: number;
+      readonly reverse: boolean;
+    }
+  /** Operands: what stays the same, then what is carried. */
+  | { readonly kind: 'while'; readonly cond: Subgraph; readonly body: Subgraph; readonly carries: number }
+  /** Operands: the predicate, then what the branches take. */
+  | { readonly kind: 'cond'; readonly branches: readonly [Subgraph, Subgraph] }
+  /** The operands, once all of them are there: XLA moves nothing across. */
+  | { readonly kind: 'barrier' };
 
 /** Elements of a baked constant, row-major. */
 export type ConstantData = readonly (number | bigint | boolean | { readonly re: number; readonly im: number })[];

@@ -1,5 +1,6 @@
 /** @file Runs a recorded graph eagerly, node by node, with libtorch's own kernels: to see its values, and to hear libtorch's own errors. */
-import type { Arg, Graph, Node, Value } from '../compile/graph.js';
+import type { Arg, Control, Graph, Node, Subgraph, Value } from '../compile/graph.js';
+import { cut, loopScan } from '../control/scan-operator.js';
 import { isValue } from '../lowering/aten-call.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
@@ -72,6 +73,14 @@ export class Replay {
   }
 
   private call(node: Node): void {
+    if (node.control !== undefined) {
+      const operands = operandsOf(node).map((v) => this.values.get(v.id)!);
+      const made = replayControl(node.control, operands);
+      resultsOf(node).forEach((v, i) => {
+        this.values.set(v.id, made[i]!);
+      });
+      return;
+    }
     const [packet, overload = ''] = node.op.split('.', 2) as [string, string?];
     const args = Object.fromEntries(Object.entries(node.args).map(([name, arg]) => [name, this.argument(arg)]));
     // Offsets in graphs count from the tensor's first element, libtorch's from the start of its memory.
@@ -109,3 +118,32 @@ export class Replay {
     return arg;
   }
 }
+
+const replayBody = ({ graph, inputs, results }: Subgraph, operands: readonly Tensor[]): Tensor[] => {
+  const replay = new Replay(
+    graph,
+    inputs.map(({ value, operand }) => [value, operands[operand]!] as const),
+  );
+  return results.map((v) => replay.value(v));
+};
+
+/** Loops and branches, with their bodies replayed. */
+const replayControl = (control: Control, operands: readonly Tensor[]): Tensor[] => {
+  switch (control.kind) {
+    case 'scan': {
+      const [fixed, carry, slices] = cut(operands, control.carries, control.slices);
+      const step = (now: Tensor[], row: Tensor[]) => replayBody(control.body, [...fixed, ...now, ...row]);
+      return loopScan(step, carry, slices, control.length, control.reverse);
+    }
+    case 'while': {
+      const [fixed, carry] = cut(operands, control.carries, 0);
+      let now = carry;
+      while (replayBody(control.cond, [...fixed, ...now])[0]!.item()) now = replayBody(control.body, [...fixed, ...now]);
+      return now;
+    }
+    case 'cond':
+      return replayBody(control.branches[operands[0]!.item() ? 0 : 1], operands.slice(1));
+    case 'barrier':
+      return [...operands];
+  }
+};

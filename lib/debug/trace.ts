@@ -1,5 +1,6 @@
 /** @file Records a function once, for questions about its operators; nothing that it does takes effect. */
 import type { Graph, Node, Value } from '../compile/graph.js';
+import { runTrace } from '../compile/trace.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -22,12 +23,12 @@ export const recorded = (name: string, f: (...args: never[]) => unknown, args: r
     throw new JorchError('BAD_ARGUMENT', `${name} records the function itself and cannot be called inside compile()`);
   const { structure, leaves } = flatten(args);
   const { value: trace } = collectReports(() =>
-    native().trace((twins) => {
+    runTrace((twins) => {
       const result = f(...(unflatten(structure, twins) as never[]));
       if (result instanceof Promise)
         throw new JorchError('BAD_ARGUMENT', `${name}: the function is async; await the data first and pass it in`);
       return flatten(result).leaves;
-    }, leaves),
+    }, leaves, true),
   );
   const { graph, captures, backward } = trace;
   return {

@@ -1,10 +1,11 @@
 /** @file Turns a recorded graph into one StableHLO module: dead nodes dropped, each live one lowered by its rule or kept as an ATen call. */
-import type { Arg, Graph, Node, Value } from '../compile/graph.js';
+import type { Arg, Graph, Node, Subgraph, Value } from '../compile/graph.js';
 import { isIdentity, physicalOrder } from '../compile/layout.js';
 import { Builder } from '../stablehlo/builder.js';
 import { BuilderError, type Op, sameShape, type TensorType, typeText } from '../stablehlo/types.js';
 import { encodeCall, isValue } from './aten-call.js';
 import { anyOf, findCheck } from './checks.js';
+import { lowerControl } from './control.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
 import { RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
@@ -108,19 +109,58 @@ const parameter = (name: string, { shape, dtype }: TensorType): Op => ({
   type: typeText(shape, dtype),
 });
 
-class Lowering {
-  readonly b = new Builder();
-  readonly calls: AtenCall[] = [];
-  readonly callNodes: Node[] = [];
-  readonly lowered = new Set<string>();
+export class Lowering {
+  readonly b: Builder;
+  readonly calls: AtenCall[];
+  readonly callNodes: Node[];
+  readonly lowered: Set<string>;
   /** Random keys by generator. */
   readonly keys = new Map<number | undefined, Op>();
   private readonly ops = new Map<number, Op>();
 
+  /** `outer`: the lowering of the program that this one is a region of. `key`: what the region's random numbers are derived from. */
   constructor(
     private readonly fallback: LowerOptions['fallback'],
     private readonly optimize: Optimize,
-  ) {}
+    outer?: Lowering,
+    private readonly key?: () => Op,
+  ) {
+    this.b = outer?.b ?? new Builder();
+    this.calls = outer?.calls ?? [];
+    this.callNodes = []; // those of a region have operands that only the region knows
+    this.lowered = outer?.lowered ?? new Set();
+  }
+
+  /** Lowers a graph inside a region of this one; answers its results. */
+  region({ graph, inputs, results }: Subgraph, operands: readonly Op[], key: () => Op): Op[] {
+    const inner = new Lowering(this.fallback, this.optimize, this, key);
+    for (const { value, operand } of inputs) inner.bind(value, operands[operand]!);
+    inner.graph(graph, results, graph.inputs);
+    return results.map((v) => inner.op(v));
+  }
+
+  /** The key of the default generator. */
+  defaultKey(): Op {
+    return this.keyOf(undefined);
+  }
+
+  graph(graph: Graph, results: readonly Value[], inputs: readonly Value[]): void {
+    for (const { value, data } of graph.constants) this.bind(value, this.b.constant(data, value.shape, value.dtype));
+    for (const node of liveNodes(graph, results, inputs)) this.node(node);
+  }
+
+  private keyOf(place: number | undefined): Op {
+    if (this.key !== undefined) {
+      if (place !== undefined)
+        throw new LoweringError(
+          'lower: a random operator with a generator of its own cannot run inside a loop or a branch.',
+        );
+      return this.key();
+    }
+    const known = this.keys.get(place) ?? parameter(`%key${this.keys.size}`, { shape: [], dtype: 'uint64' });
+    this.keys.set(place, known);
+    return known;
+  }
 
   bind(v: Value, op: Op): void {
     this.ops.set(v.id, op);
@@ -145,15 +185,18 @@ class Lowering {
   private randomOf(node: Node, first: Value | undefined): RandomStream {
     const { generator } = node.args;
     const place = generator ? (generator as { generator: number }).generator : undefined;
-    const key = (): Op => {
-      const known = this.keys.get(place) ?? parameter(`%key${this.keys.size}`, { shape: [], dtype: 'uint64' });
-      this.keys.set(place, known);
-      return known;
-    };
+    const key = (): Op => this.keyOf(place);
     return new RandomStream(this.b, key, first?.id ?? 0);
   }
 
   node(node: Node): void {
+    if (node.control !== undefined) {
+      const outs = flat(node.outs);
+      const operands = (node.args.operands as readonly Value[]).map((v) => this.op(v));
+      this.lowered.add(node.op);
+      this.check(node, lowerControl(this, node.control, operands, outs as Value[]), outs);
+      return;
+    }
     const reason = this.byRule(node);
     if (reason === undefined) {
       this.lowered.add(node.op);
@@ -259,10 +302,7 @@ export function lower(
     lowering.bind(v, op);
     return op;
   });
-  for (const { value, data } of graph.constants) {
-    lowering.bind(value, lowering.b.constant(data, value.shape, value.dtype));
-  }
-  for (const node of liveNodes(graph, [...results, ...checkOperands(checks)], inputs)) lowering.node(node);
+  lowering.graph(graph, [...results, ...checkOperands(checks)], inputs);
   // In memory order, so that the caller's tensors get eager's strides without a copy.
   const returned = results.map((v) => {
     const order = physicalOrder(v.shape, v.strides);

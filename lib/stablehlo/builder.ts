@@ -46,6 +46,11 @@ export class Builder extends Structured {
     const text = `stablehlo.convolution(${x.name}, ${w.name}) dim_numbers = ${o.layout}, window = {${window}} ${attrs} : ${signature([x, w], [type])}`;
     return this.emit(text, o.shape, x.dtype, type);
   }
+  /** The operands, all at one time: XLA moves nothing across. */
+  barrier(xs: readonly Op[]): readonly Op[] {
+    const types = xs.map((x) => x.type);
+    return this.emitMany(`stablehlo.optimization_barrier ${names(xs)} : ${types.join(', ')}`, xs, true);
+  }
   /** Over the last dimensions; `length` are the real-side sizes. */
   fft(x: Op, kind: 'FFT' | 'IFFT' | 'RFFT' | 'IRFFT', length: readonly number[], result: TensorType): Op {
     const type = typeText(result.shape, result.dtype);

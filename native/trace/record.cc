@@ -140,6 +140,20 @@ Arg recordedArg(Tracer& tracer, const c10::IValue& a, std::optional<at::ScalarTy
   return arg;
 }
 
+/** Where a call belongs: what uses values of outer traces only is theirs, as when libtorch applies pending in-place
+    operators to a tensor of an outer trace at the moment an inner one reads it. */
+Tracer* tracerFor(const Stack& stack, size_t first) {
+  int deepest = -1;
+  const auto look = [&](const at::Tensor& t) { deepest = std::max(deepest, depthOf(t)); };
+  for (size_t i = first; i < stack.size(); ++i) {
+    const c10::IValue& v = stack[i];
+    if (v.isTensor()) look(v.toTensor());
+    else if (v.isTensorList()) for (const at::Tensor& t : v.toTensorList()) look(t);
+    else if (v.isOptionalTensorList()) for (const std::optional<at::Tensor>& t : v.toOptionalTensorList()) if (t) look(*t);
+  }
+  return deepest < 0 ? current() : atDepth(deepest);
+}
+
 /** A backend wraps what it makes from nothing, unless functionalization is switched off around the call. */
 at::Tensor wrapFactory(const at::Tensor& bare) {
   if (c10::impl::tls_local_dispatch_key_set().excluded_.has(c10::DispatchKey::Functionalize)) return bare;
@@ -176,6 +190,7 @@ void record(const c10::OperatorHandle& op, Stack* stack) {
 
   const size_t count = schema.arguments().size();
   const size_t first = stack->size() - count;
+  tracer = tracerFor(*stack, first);
   Stack metas;
   metas.reserve(count);
   for (size_t i = first; i < stack->size(); ++i) metas.push_back(metaArg((*stack)[i]));

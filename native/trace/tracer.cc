@@ -9,6 +9,7 @@
 
 #include "record.h"
 #include "trace_tensor.h"
+#include "transforms/levels.h"
 
 namespace jorch::trace {
 namespace {
@@ -52,6 +53,17 @@ Tracer::~Tracer() = default;
 
 Tracer* current() { return openTraces.empty() ? nullptr : openTraces.back(); }
 
+int depthOf(const at::Tensor& t) {
+  const TraceTensor* own = traceTensor(t);
+  if (own == nullptr) return -1;
+  for (size_t i = openTraces.size(); i-- > 0;) {
+    if (openTraces[i]->serial() == own->serial) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+Tracer* atDepth(int depth) { return openTraces[depth]; }
+
 TraceScope::TraceScope(Tracer& tracer)
     : autograd_(c10::AutogradState::get_tls_state()),
       keys_(c10::impl::tls_local_dispatch_key_set()),
@@ -79,6 +91,7 @@ void Tracer::add(Node node) {
 }
 
 at::Tensor Tracer::capture(const at::Tensor& eager, bool requiresGrad, bool isArg) {
+  const transforms::Below below;
   TORCH_CHECK(eager.layout() == c10::kStrided, "compile: a tensor with layout ", eager.layout(),
               " cannot be traced; convert it with to_dense() first");
   at::Tensor bare = fresh(eager);
@@ -113,6 +126,7 @@ at::Tensor Tracer::lift(const at::Tensor& t) {
     const TraceTensor* own = traceTensor(t);
     if (own == nullptr || own->serial == serial_) return t;  // nullptr: a functorch wrapper around one
     if (openBySerial(own->serial) == nullptr) throw Concretization(Concretization::Kind::LeakedTrace, "");
+    const transforms::Below below;  // pending in-place operators were seen by every level when they were called
     fn::sync(t);  // an inner trace captures a tensor of an outer one
   }
   const auto known = byIdentity_.find(t.unsafeGetTensorImpl());
@@ -167,6 +181,7 @@ int64_t Tracer::operand(const at::Tensor& t) {
 }
 
 int64_t Tracer::valueOf(const at::Tensor& t) {
+  const transforms::Below beneath;
   at::Tensor x = traceTensor(t) != nullptr ? t : lift(t);
   at::AutoDispatchBelowADInplaceOrView below;
   if (fn::isFunctionalTensor(x)) {

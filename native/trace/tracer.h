@@ -100,6 +100,11 @@ class Tracer {
 /** The innermost open trace of this thread, or nullptr. */
 Tracer* current();
 
+/** How deep the open trace of `t` lies, 0 for the outermost; -1 for a tensor of no open trace. */
+int depthOf(const at::Tensor& t);
+/** The open trace at that depth. */
+Tracer* atDepth(int depth);
+
 /** Opens a trace on this thread; closing restores every piece of thread-local state, also on a throw. */
 class TraceScope {
  public:

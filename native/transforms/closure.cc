@@ -82,7 +82,10 @@ Napi::Value RunProbe(const Napi::CallbackInfo& info) {
 Napi::Value Substitute(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), guarded(info.Env(), "substitute", [&]() -> napi_value {
     Addon& addon = Addon::of(info.Env());
-    const Substitution scope(rawTensors(addon, info.Env(), info[0]), rawTensors(addon, info.Env(), info[1]));
+    // What is given may itself stand for another tensor, in a substitution around this one.
+    std::vector<at::Tensor> to = rawTensors(addon, info.Env(), info[1]);
+    for (at::Tensor& t : to) t = use(t);
+    const Substitution scope(rawTensors(addon, info.Env(), info[0]), std::move(to));
     return callJs(info.Env(), info[2], {});
   }));
 }

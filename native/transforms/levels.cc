@@ -151,11 +151,12 @@ Napi::Value WrapGrad(const Napi::CallbackInfo& info) {
   });
 }
 
-// unwrapDead(tensor): a variable of a level that is over is what it holds
+// unwrapDead(tensor): what stands for it now; a variable of a level that is over is what it holds
 Napi::Value UnwrapDead(const Napi::CallbackInfo& info) {
   return entry(info, "grad", [&](Addon& addon) -> napi_value {
     const at::Tensor t = tensorArgument(addon, info.Env(), info[0], "the tensor");
-    if (!ft::isDeadTensorWrapper(t)) return info[0];
+    const bool itself = t.is_same(wrapArgument(addon, info.Env(), info[0], "the tensor").tensor());
+    if (itself && !ft::isDeadTensorWrapper(t)) return info[0];
     at::Tensor now = t;
     while (ft::isDeadTensorWrapper(now)) now = ft::unwrapIfDead(now);
     return wrap(addon, info.Env(), now);
@@ -207,6 +208,20 @@ Napi::Value RemoveBatch(const Napi::CallbackInfo& info) {
   });
 }
 
+// insideVmap(): whether some vmap is open
+Napi::Value InsideVmap(const Napi::CallbackInfo& info) {
+  bool found = false;
+  for (const auto& layer : ft::getDynamicLayerStack()) found = found || layer.key() == Type::Vmap;
+  return Napi::Boolean::New(info.Env(), found);
+}
+
+// isBatched(tensor): whether it has a value for every example of some open vmap
+Napi::Value IsBatched(const Napi::CallbackInfo& info) {
+  return entry(info, "vmap", [&](Addon& addon) -> napi_value {
+    return Napi::Boolean::New(info.Env(), !bottom(tensorArgument(addon, info.Env(), info[0], "the tensor")).defined());
+  });
+}
+
 }  // namespace
 
 bool active() { return !ft::getDynamicLayerStack().empty(); }
@@ -227,6 +242,8 @@ void init(Napi::Env env, Napi::Object exports) {
   exports.Set("withLevel", Napi::Function::New(env, WithLevel, "withLevel"));
   exports.Set("lower", Napi::Function::New(env, Lower, "lower"));
   exports.Set("currentLevel", Napi::Function::New(env, CurrentLevel, "currentLevel"));
+  exports.Set("insideVmap", Napi::Function::New(env, InsideVmap, "insideVmap"));
+  exports.Set("isBatched", Napi::Function::New(env, IsBatched, "isBatched"));
   exports.Set("wrapGrad", Napi::Function::New(env, WrapGrad, "wrapGrad"));
   exports.Set("unwrapGrad", Napi::Function::New(env, UnwrapGrad, "unwrapGrad"));
   exports.Set("unwrapDead", Napi::Function::New(env, UnwrapDead, "unwrapDead"));

@@ -1,0 +1,44 @@
+/** @file Running a function under the recorder, and the operators of our own that it leaves in the graph. */
+import type { Trace } from '../native.js';
+import { native } from '../runtime/load.js';
+import type { Tensor } from '../torch/tensor.js';
+import type { Control, Graph, Node } from './graph.js';
+
+/** What belongs to the operators of our own, by open trace: C++ keeps their numbers only. */
+const open: Control[][] = [];
+
+const link = (graph: Graph, controls: readonly Control[]): Graph => ({
+  ...graph,
+  nodes: graph.nodes.map((node): Node => {
+    const { attachment, ...args } = node.args;
+    return node.op.startsWith('jorch::') ? { ...node, args, control: controls[attachment as number]! } : node;
+  }),
+});
+
+/** Runs `fn` on twins of `args` under a new trace. `joint`: with its backward. */
+export const runTrace = (fn: (twins: Tensor[]) => Tensor[], args: readonly Tensor[], joint: boolean): Trace => {
+  const own: Control[] = [];
+  open.push(own);
+  try {
+    const trace = native().trace(fn, args, joint);
+    return own.length === 0 ? trace : { ...trace, graph: link(trace.graph, own) };
+  } finally {
+    open.pop();
+  }
+};
+
+/** Records an operator of our own. */
+export const recordControl = (
+  control: Control,
+  operands: readonly Tensor[],
+  results: readonly Pick<Tensor, 'shape' | 'dtype'>[],
+): Tensor[] => {
+  const own = open.at(-1)!;
+  own.push(control);
+  return native().recordNode(
+    `jorch::${control.kind}`,
+    operands,
+    own.length - 1,
+    results.map(({ shape, dtype }) => ({ shape, dtype })),
+  );
+};
