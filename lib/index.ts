@@ -10,11 +10,11 @@ export {
 } from './compile/compile.js';
 export { loadCompiled } from './compile/load-compiled.js';
 export { type Spec, type SpecOptions, spec } from './compile/spec.js';
+export * from './control/index.js';
 export * as debug from './debug/index.js';
 export type { LoadedProgram } from './export/load.js';
 export { load, load_file, type SafeOpen, safe_open, save, save_file } from './io/index.js';
 export * as optim from './optim/index.js';
-export * from './control/index.js';
 export * from './optimize/index.js';
 export { type ErrorCode, isJorchError, JorchError } from './runtime/errors.js';
 export { type Runtime, runtime } from './runtime/info.js';

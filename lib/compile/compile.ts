@@ -344,14 +344,18 @@ class Compilation<F extends (...args: never[]) => unknown> {
     const started = performance.now();
     let results: Structure = { kind: 'static', value: undefined };
     const { value: trace, reports } = collectReports(() =>
-      runTrace((twins) => {
-        const given = unflatten(structure, asNumbers(structure, twins)) as never[];
-        const value = this.live.record(() => this.f(...given));
-        const flat = flatten(value);
-        checkResults(this.name, flat.structure, 'the result');
-        results = flat.structure;
-        return arrange(flat.leaves);
-      }, leaves, true),
+      runTrace(
+        (twins) => {
+          const given = unflatten(structure, asNumbers(structure, twins)) as never[];
+          const value = this.live.record(() => this.f(...given));
+          const flat = flatten(value);
+          checkResults(this.name, flat.structure, 'the result');
+          results = flat.structure;
+          return arrange(flat.leaves);
+        },
+        leaves,
+        true,
+      ),
     );
     this.stats.traceMs += performance.now() - started;
     return { trace, results, reports };

@@ -138,7 +138,8 @@ const replayControl = (control: Control, operands: readonly Tensor[]): Tensor[] 
     case 'while': {
       const [fixed, carry] = cut(operands, control.carries, 0);
       let now = carry;
-      while (replayBody(control.cond, [...fixed, ...now])[0]!.item()) now = replayBody(control.body, [...fixed, ...now]);
+      while (replayBody(control.cond, [...fixed, ...now])[0]!.item())
+        now = replayBody(control.body, [...fixed, ...now]);
       return now;
     }
     case 'cond':

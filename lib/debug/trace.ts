@@ -23,12 +23,16 @@ export const recorded = (name: string, f: (...args: never[]) => unknown, args: r
     throw new JorchError('BAD_ARGUMENT', `${name} records the function itself and cannot be called inside compile()`);
   const { structure, leaves } = flatten(args);
   const { value: trace } = collectReports(() =>
-    runTrace((twins) => {
-      const result = f(...(unflatten(structure, twins) as never[]));
-      if (result instanceof Promise)
-        throw new JorchError('BAD_ARGUMENT', `${name}: the function is async; await the data first and pass it in`);
-      return flatten(result).leaves;
-    }, leaves, true),
+    runTrace(
+      (twins) => {
+        const result = f(...(unflatten(structure, twins) as never[]));
+        if (result instanceof Promise)
+          throw new JorchError('BAD_ARGUMENT', `${name}: the function is async; await the data first and pass it in`);
+        return flatten(result).leaves;
+      },
+      leaves,
+      true,
+    ),
   );
   const { graph, captures, backward } = trace;
   return {

@@ -5,7 +5,9 @@ import type { Op } from '../stablehlo/types.js';
 import { isRandom as drawsNumbers, type Lowering } from './lower.js';
 
 const isRandom = ({ graph }: Subgraph): boolean =>
-  graph.nodes.some(({ op, control }) => drawsNumbers(op) || (control !== undefined && bodiesOf(control).some(isRandom)));
+  graph.nodes.some(
+    ({ op, control }) => drawsNumbers(op) || (control !== undefined && bodiesOf(control).some(isRandom)),
+  );
 
 const bodiesOf = (control: Control): readonly Subgraph[] => {
   switch (control.kind) {
