@@ -74,7 +74,7 @@ describe('lowering: as_strided', () => {
   });
 
   it('refuses what lies around or between the elements, which a program does not have', () => {
-    const f = torch.compile((x: Tensor) => x.as_strided([2, 2], [1, 2], 3));
+    const f = torch.compile((x: Tensor) => x.as_strided([2, 2], [1, 2], 3).mul(2));
     const base = sample([20]);
     assert.equal(base.narrow(0, 0, 5).as_strided([2, 2], [1, 2], 3).numel(), 4, 'eager reads the storage');
     fails('NO_RULE', /as_strided.*reaches memory outside/, () => f(base.narrow(0, 0, 5)));
