@@ -75,7 +75,9 @@ const lineIn = (stack: string): string => {
 export const userLine = (): string => {
   const holder: { stack?: unknown } = {};
   const { stackTraceLimit, prepareStackTrace } = Error;
-  const plain = prepareStackTrace === undefined && process.sourceMapsEnabled !== true;
+  // Node's own formatter has this name; undefined is V8's.
+  const own = prepareStackTrace === undefined || prepareStackTrace.name === 'ErrorPrepareStackTrace';
+  const plain = own && process.sourceMapsEnabled !== true;
   Error.stackTraceLimit = 24;
   if (plain) Error.prepareStackTrace = lineOf;
   try {
@@ -83,7 +85,7 @@ export const userLine = (): string => {
     return plain ? (holder.stack as string) : lineIn(String(holder.stack));
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
-    if (plain) Error.prepareStackTrace = prepareStackTrace;
+    if (plain) Error.prepareStackTrace = prepareStackTrace as typeof Error.prepareStackTrace;
   }
 };
 

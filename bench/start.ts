@@ -1,0 +1,109 @@
+/**
+ * @file `node dist/bench/start.js`: how long the first call of a compiled function takes, in a process that finds nothing on disk and in one
+ * that finds the program; counted from the call, libtorch loaded before. Medians of several processes.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Tensor } from '../lib/index.js';
+import * as torch from '../lib/index.js';
+import { cacheDir } from '../lib/runtime/parts.js';
+
+interface Model {
+  readonly f: (...args: Tensor[]) => Tensor;
+  readonly args: () => Tensor[];
+}
+
+const models: Readonly<Record<string, Model>> = {
+  'transformer-like, 30 layers': {
+    f: (x, w, g) => {
+      let h = x;
+      for (let i = 0; i < 30; i++) {
+        const y = torch.nn.functional.layer_norm(h, [64], g!, g!);
+        h = h!.add(torch.softmax(torch.nn.functional.gelu(y.matmul(w!)), -1).mul(i + 1)).tanh();
+      }
+      return h!.sum();
+    },
+    args: () => [torch.randn([8, 64]), torch.randn([64, 64]), torch.ones([64])],
+  },
+  'training step, 20 layers': {
+    f: (x, w) => {
+      let h = x!;
+      for (let i = 0; i < 20; i++) h = torch.tanh(h.matmul(w!)).add(h.mul(0.1));
+      const leaf = w!.detach().requires_grad_();
+      let p = x!;
+      for (let i = 0; i < 20; i++) p = torch.tanh(p.matmul(leaf)).add(p.mul(0.1));
+      return torch.autograd.grad([p.square().sum()], [leaf])[0]!.add(h.sum());
+    },
+    args: () => [torch.randn([8, 32]), torch.randn([32, 32])],
+  },
+  'pointwise chain, 300 operators': {
+    f: (x) => {
+      let y = x!;
+      for (let i = 0; i < 100; i++)
+        y = y
+          .mul(0.99)
+          .add(0.01 * i)
+          .sin();
+      return y.sum();
+    },
+    args: () => [torch.randn([64, 64])],
+  },
+};
+
+interface Figures {
+  readonly total: number;
+  readonly trace: number;
+  readonly lower: number;
+  readonly compile: number;
+  readonly nodes: number;
+}
+
+const measure = (name: string): Figures => {
+  const { f, args } = models[name]!;
+  const given = args();
+  torch.ones(2).add(1).sum().item();
+  const fast = torch.compile(f);
+  const started = performance.now();
+  fast(...given).tolist();
+  const total = performance.now() - started;
+  const { traceMs: trace, lowerMs: lower, compileMs: compile } = fast.stats;
+  return { total, trace, lower, compile, nodes: fast.lower(...given).graph.nodes.length };
+};
+
+const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
+
+const main = (): void => {
+  const rounds = 5;
+  console.log(
+    `${'first call, ms'.padEnd(34)}${'nodes'.padStart(6)}${'cold'.padStart(8)}${'warm'.padStart(8)}${'ratio'.padStart(8)}   of warm: trace, lower, load`,
+  );
+  for (const name of Object.keys(models)) {
+    const runs: { cold: Figures; warm: Figures }[] = [];
+    for (let i = 0; i < rounds; i++) {
+      const dir = mkdtempSync(join(tmpdir(), 'jorch-start-'));
+      symlinkSync(join(cacheDir(), 'runtime'), join(dir, 'runtime'));
+      const run = (): Figures =>
+        JSON.parse(
+          spawnSync(process.execPath, [__filename, name], {
+            encoding: 'utf8',
+            env: { ...process.env, JORCH_CACHE_DIR: dir },
+          }).stdout,
+        ) as Figures;
+      const cold = run();
+      runs.push({ cold, warm: run() });
+      rmSync(dir, { recursive: true, force: true });
+    }
+    const of = (pick: (r: { cold: Figures; warm: Figures }) => number): number => median(runs.map(pick));
+    const cold = of((r) => r.cold.total);
+    const warm = of((r) => r.warm.total);
+    const parts = (['trace', 'lower', 'compile'] as const).map((key) => of((r) => r.warm[key]).toFixed(0)).join(', ');
+    console.log(
+      `${name.padEnd(34)}${String(runs[0]!.warm.nodes).padStart(6)}${cold.toFixed(0).padStart(8)}${warm.toFixed(0).padStart(8)}${`${(cold / warm).toFixed(1)}×`.padStart(8)}   ${parts}`,
+    );
+  }
+};
+
+if (process.argv[2] === undefined) main();
+else console.log(JSON.stringify(measure(process.argv[2])));
