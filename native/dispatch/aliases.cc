@@ -34,7 +34,22 @@ const char* historyOf(const at::Tensor& base, const at::Tensor& view) {
   return view.is_view() ? "no_grad" : "leaf";
 }
 
-std::optional<ViewOf> viewOf(const at::Tensor& base, const at::Tensor& view, bool ofCapture, int64_t index) {
+// Conjugate and negative views are nodes of the graph: the twins do not carry the bit, and strides cannot say it.
+bool changesValues(trace::Tracer& tracer, const at::Tensor& view) {
+  const auto& nodes = tracer.graph().nodes;
+  int64_t id = tracer.valueOf(view);
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+    const bool makes = std::any_of(node->outs.begin(), node->outs.end(), [&](const auto& out) { return std::find(out.ids.begin(), out.ids.end(), id) != out.ids.end(); });
+    if (!makes) continue;
+    if (node->op == "aten::_conj" || node->op == "aten::_neg_view") return true;
+    if (node->args.empty() || node->args[0].ids.size() != 1) return false;
+    id = node->args[0].ids[0];
+  }
+  return false;
+}
+
+std::optional<ViewOf> viewOf(trace::Tracer& tracer, const at::Tensor& base, const at::Tensor& view, bool ofCapture, int64_t index) {
+  if (changesValues(tracer, view) || changesValues(tracer, base)) return std::nullopt;
   if (base.scalar_type() != view.scalar_type() || base.is_conj() != view.is_conj() || base.is_neg() != view.is_neg()) return std::nullopt;
   const at::Tensor from = bare(base), to = bare(view);
   if (to.numel() == 0) return std::nullopt;
@@ -57,7 +72,7 @@ std::vector<std::optional<ViewOf>> findViews(trace::Tracer& tracer, std::vector<
     if (!isNew(i)) continue;
     const auto& captures = tracer.captures();
     for (size_t k = 0; k < captures.size() && !views[i]; k++)
-      if (storageOf(captures[k].twin) == storageOf(results[i])) views[i] = viewOf(captures[k].twin, results[i], true, static_cast<int64_t>(k));
+      if (storageOf(captures[k].twin) == storageOf(results[i])) views[i] = viewOf(tracer, captures[k].twin, results[i], true, static_cast<int64_t>(k));
   }
   for (size_t i = 0; i < count; i++) {
     if (!isNew(i) || views[i]) continue;
@@ -75,7 +90,7 @@ std::vector<std::optional<ViewOf>> findViews(trace::Tracer& tracer, std::vector<
     bool used = place != results.end();
     for (size_t j : group) {
       if (results[j].is_same(root)) continue;
-      views[j] = viewOf(root, results[j], false, at);
+      views[j] = viewOf(tracer, root, results[j], false, at);
       used = used || views[j].has_value();
     }
     if (used && place == results.end()) results.push_back(root);

@@ -116,3 +116,11 @@ describe('compile: results that are views', () => {
     assert.deepEqual(shown(compile(f)(x)), shown(f(x)));
   });
 });
+
+describe('compile: conjugate views', () => {
+  it('of an argument keep their conjugation', () => {
+    const x = torch.complex(arange(6).reshape(2, 3), arange(6).reshape(2, 3).add(1));
+    for (const f of [(z: Tensor) => z.mH, (z: Tensor) => z.conj(), (z: Tensor) => z.conj().at(0)])
+      assert.deepEqual(compile(f)(x).resolve_conj().tolist(), f(x).resolve_conj().tolist());
+  });
+});
