@@ -57,7 +57,7 @@ function run<X>(
   const { method = 'lm', jac, callback, signal, compile = true, ...rest } = options;
   if (method !== 'lm') throw new JorchError('BAD_ARGUMENT', `${who}: unknown method '${String(method)}'; known is lm`);
   const parameters = new Parameters(x0, who);
-  const linearise = residualsOf(fun, parameters, jac, compile, who);
+  const linearise = residualsOf(fun, parameters, jac, { wanted: compile, warmups: [] }, who);
   const checked = (x: Float64Array) => {
     const at = linearise(x);
     if (at.r.length < parameters.n) {

@@ -5,7 +5,7 @@ import type { Tensor } from '../torch/tensor.js';
 import { type BoundsArgument, boxOf, checkKeys, checkMethod, checkOptions } from './check.js';
 import { type CallbackInfo, type DriveOptions, drive, driveAsync } from './drive.js';
 import { type Method, methods, type OptionsByMethod } from './methods.js';
-import { curvatureOf, differences, functionOf, hessianOf, type Jac, objectiveOf } from './objective.js';
+import { type Compiling, curvatureOf, differences, functionOf, hessianOf, type Jac, objectiveOf } from './objective.js';
 import { Parameters } from './parameters.js';
 import type { Core, CoreResult, Objective } from './types.js';
 
@@ -53,6 +53,7 @@ const KEYS = ['method', 'jac', 'hess', 'hessp', 'bounds', 'tol', 'options', 'cal
 interface Run<X> {
   readonly core: Core;
   readonly driving: DriveOptions<X>;
+  readonly warmups: Compiling['warmups'];
   finish(result: CoreResult): OptimizeResult<X>;
 }
 
@@ -89,6 +90,7 @@ function prepare<X, M extends Method>(fun: (x: X) => unknown, x0: X, given: Mini
     throw new JorchError('BAD_ARGUMENT', `${who}: hess must be given with jac: ${JSON.stringify(jac)}`);
   }
   const parameters = new Parameters(x0, who);
+  const compiling: Compiling = { wanted: compile, warmups: [] };
   const chosen = (given.options ?? {}) as Record<string, unknown>;
   checkOptions(who, entry.options, chosen, parameters.n);
   if (tol !== undefined && !(typeof tol === 'number' && tol >= 0))
@@ -100,13 +102,13 @@ function prepare<X, M extends Method>(fun: (x: X) => unknown, x0: X, given: Mini
   const core = entry.start(
     {
       objective: () => {
-        if (!differenced) return objectiveOf(fun, parameters, jac, compile, who);
-        counted = differences(functionOf(fun, parameters, compile, who), differenced, eps);
+        if (!differenced) return objectiveOf(fun, parameters, jac, compiling, who);
+        counted = differences(functionOf(fun, parameters, compiling, who), differenced, eps);
         return counted;
       },
-      value: () => functionOf(fun, parameters, compile, who),
-      curvature: () => curvatureOf(fun, parameters, { hess, hessp }, compile, who),
-      hessian: () => hessianOf(fun, parameters, hess, compile, who),
+      value: () => functionOf(fun, parameters, compiling, who),
+      curvature: () => curvatureOf(fun, parameters, { hess, hessp }, compiling, who),
+      hessian: () => hessianOf(fun, parameters, hess, compiling, who),
       box: bounds === undefined ? undefined : boxOf(bounds, parameters.n),
     },
     parameters.start,
@@ -126,7 +128,8 @@ function prepare<X, M extends Method>(fun: (x: X) => unknown, x0: X, given: Mini
     if (disp) report(result);
     return result;
   };
-  return { core, driving: { callback, signal, disp, toTree: (x) => parameters.toTree(x) }, finish };
+  const { warmups } = compiling;
+  return { core, warmups, driving: { callback, signal, disp, toTree: (x) => parameters.toTree(x) }, finish };
 }
 
 /** SciPy's summary, on standard output. */
@@ -151,7 +154,8 @@ async function minimizeAsync<X, M extends Method = Method>(
   x0: X,
   options: MinimizeOptions<X, M> = {},
 ): Promise<OptimizeResult<X>> {
-  const { core, driving, finish } = prepare(fun, x0, options);
+  const { core, driving, warmups, finish } = prepare(fun, x0, options);
+  for (const warmup of warmups) await warmup({ signal: options.signal });
   return finish(await driveAsync(core, driving));
 }
 
@@ -160,7 +164,7 @@ async function minimizeAsync<X, M extends Method = Method>(
  * and each step of a line search is one call of that program.
  *
  * Methods: `BFGS`, `L-BFGS-B` (bounds), `CG`, `Newton-CG`, `trust-exact`, `Nelder-Mead` (bounds, no gradient), with the options, result
- * fields, status codes and messages of SciPy's. `minimize.async` gives the event loop a turn before every iteration.
+ * fields, status codes and messages of SciPy's. `minimize.async` compiles off the event loop and gives it a turn before every iteration.
  * @param fun X → a tensor with one element.
  * @param x0 floating tensors, any shape; the search runs in float64.
  * @throws JorchError BAD_ARGUMENT for an x0 that is empty, not floating or not finite, an objective that is no single number, and unknown methods and options. The signal's reason when aborted.

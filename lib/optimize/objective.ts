@@ -46,20 +46,29 @@ function gradient(value: Tensor, x: Tensor, create_graph = false): Tensor {
 
 type Flat = (...args: Tensor[]) => Tensor[];
 
-const compiled = (f: Flat, wanted: boolean): Flat => {
-  const graded: Flat = (...args) => enable_grad(() => f(...args));
-  return wanted ? compile(graded) : graded;
-};
+/** Whether functions are compiled, and those that are: a run that must not block has them compiled off the event loop first. */
+export interface Compiling {
+  readonly wanted: boolean;
+  readonly warmups: ((options: { signal?: AbortSignal | undefined }) => Promise<void>)[];
+}
 
 /** A function that copies vectors into tensors that are made once, and its results out. */
-function onArrays(f: Flat, lengths: readonly number[]): (...args: Float64Array[]) => Float64Array[] {
+function onArrays(
+  f: Flat,
+  lengths: readonly number[],
+  { wanted, warmups }: Compiling,
+): (...args: Float64Array[]) => Float64Array[] {
   const buffers = lengths.map((n) => new Float64Array(n));
   const tensors = buffers.map((b) => frombuffer(b));
+  const graded: Flat = (...args) => enable_grad(() => f(...args));
+  const fast = wanted ? compile(graded) : undefined;
+  if (fast) warmups.push((options) => fast.with(options).warmup(...tensors));
+  const call = fast ?? graded;
   return (...args) => {
     args.forEach((v, i) => {
       buffers[i]!.set(v);
     });
-    return f(...tensors).map((t) => {
+    return call(...tensors).map((t) => {
       const values = t.toTypedArray() as Float64Array;
       t.dispose();
       return values;
@@ -90,11 +99,11 @@ export function objectiveOf<X>(
   fun: (x: X) => unknown,
   parameters: Parameters<X>,
   jac: Jac<X> | undefined,
-  wanted: boolean,
+  compiling: Compiling,
   who: string,
 ): Objective {
   // A function that is compiled already is not compiled into another program.
-  if (jac === true && (!wanted || 'lower' in fun)) return direct(fun, parameters, who);
+  if (jac === true && (!compiling.wanted || 'lower' in fun)) return direct(fun, parameters, who);
   const both: Flat = (x) => {
     if (jac === true) {
       const [value, g] = pairOf(fun(parameters.rebuild(x)), who);
@@ -108,7 +117,7 @@ export function objectiveOf<X>(
     const value = scalar(fun(parameters.rebuild(at)), who);
     return [value.detach(), gradient(value, at)];
   };
-  const run = onArrays(compiled(both, wanted), [parameters.n]);
+  const run = onArrays(both, [parameters.n], compiling);
   return (x) => {
     const [f, g] = run(x);
     return { f: f![0]!, g: g! };
@@ -119,13 +128,10 @@ export function objectiveOf<X>(
 export function functionOf<X>(
   fun: (x: X) => unknown,
   parameters: Parameters<X>,
-  wanted: boolean,
+  compiling: Compiling,
   who: string,
 ): (x: Float64Array) => number {
-  const run = onArrays(
-    compiled((x) => [scalar(fun(parameters.rebuild(x)), who).detach()], wanted),
-    [parameters.n],
-  );
+  const run = onArrays((x) => [scalar(fun(parameters.rebuild(x!)), who).detach()], [parameters.n], compiling);
   return (x) => run(x)[0]![0]!;
 }
 
@@ -167,13 +173,13 @@ export function curvatureOf<X>(
   fun: (x: X) => unknown,
   parameters: Parameters<X>,
   options: { readonly hess?: ((x: X) => unknown) | undefined; readonly hessp?: ((x: X, p: X) => unknown) | undefined },
-  wanted: boolean,
+  compiling: Compiling,
   who: string,
 ): Curvature {
   const { hess, hessp } = options;
   const { n } = parameters;
   if (hess) {
-    const full = hessianOf(fun, parameters, hess, wanted, who);
+    const full = hessianOf(fun, parameters, hess, compiling, who);
     return (x) => {
       const H = frombuffer(full(x)).reshape([n, n]);
       return (p) => H.mv(frombuffer(p)).toTypedArray() as Float64Array;
@@ -186,7 +192,7 @@ export function curvatureOf<X>(
     const g = gradient(scalar(fun(parameters.rebuild(at)), who), at, true);
     return [gradient(g.dot(p!), at)];
   };
-  const run = onArrays(compiled(product, wanted), [n, n]);
+  const run = onArrays(product, [n, n], compiling);
   return (x) => {
     const point = x.slice();
     return (p) => run(point, p)[0]!;
@@ -198,23 +204,24 @@ export function hessianOf<X>(
   fun: (x: X) => unknown,
   parameters: Parameters<X>,
   hess: ((x: X) => unknown) | undefined,
-  wanted: boolean,
+  compiling: Compiling,
   who: string,
 ): Hessian {
   const { n } = parameters;
   if (hess) {
     const run = onArrays(
-      compiled((x) => {
+      (x) => {
         const H = hess(parameters.rebuild(x!));
         if (!isTensor(H) || elements(H) !== n * n)
           throw new JorchError('BAD_ARGUMENT', `${who}: hess must return a tensor of shape [${n}, ${n}]`);
         return [H.detach().to('float64').reshape([-1])];
-      }, wanted),
+      },
       [n],
+      compiling,
     );
     return (x) => run(x)[0]!;
   }
-  const curvature = curvatureOf(fun, parameters, {}, wanted, who);
+  const curvature = curvatureOf(fun, parameters, {}, compiling, who);
   return (x) => {
     const product = curvature(x);
     const H = new Float64Array(n * n);
@@ -236,7 +243,7 @@ export function residualsOf<X>(
   fun: (x: X) => unknown,
   parameters: Parameters<X>,
   jac: ((x: X) => unknown) | undefined,
-  wanted: boolean,
+  compiling: Compiling,
   who: string,
 ): (x: Float64Array) => Linearisation {
   const { n } = parameters;
@@ -245,18 +252,16 @@ export function residualsOf<X>(
     if (!isTensor(r)) throw new JorchError('BAD_ARGUMENT', `${who}: fun must return a tensor of residuals`);
     return r.to('float64').reshape([-1]);
   };
-  const values = onArrays(
-    compiled((x) => [residuals(x!).detach()], wanted),
-    [n],
-  );
+  const values = onArrays((x) => [residuals(x!).detach()], [n], compiling);
   if (jac) {
     const run = onArrays(
-      compiled((x) => {
+      (x) => {
         const J = jac(parameters.rebuild(x!));
         if (!isTensor(J)) throw new JorchError('BAD_ARGUMENT', `${who}: jac must return a tensor`);
         return [J.detach().to('float64').reshape([-1])];
-      }, wanted),
+      },
       [n],
+      compiling,
     );
     return (x) => {
       const r = values(x)[0]!;
@@ -276,7 +281,7 @@ export function residualsOf<X>(
     const u = leaf(r.mul(0));
     return [gradient(gradient(r.dot(u), at, true).dot(v!), u)];
   };
-  const run = onArrays(compiled(product, wanted), [n, n]);
+  const run = onArrays(product, [n, n], compiling);
   return (x) => {
     const r = values(x)[0]!;
     const jacobian = () => {

@@ -246,6 +246,29 @@ describe('minimize', function () {
     assert.ok(turns >= nit, `${turns} turns of the loop in ${nit} iterations`);
   });
 
+  it('asynchronous, compiles off the event loop', async () => {
+    const salt = Math.random(); // nothing on disk fits it
+    const slow = (x: Tensor): Tensor => {
+      let y = x.outer(x);
+      for (let i = 0; i < 10; i++)
+        y = y
+          .matmul(y)
+          .tanh()
+          .add(salt + i);
+      return y.mean().add(x.square().sum());
+    };
+    let turns = 0;
+    let running = true;
+    const turn = () => {
+      turns++;
+      if (running) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const { nit } = await minimize.async(slow, from2(4), { options: { maxiter: 2 } });
+    running = false;
+    assert.ok(turns > nit + 20, `${turns} turns of the loop in ${nit} iterations and a compilation`);
+  });
+
   it('asynchronous, is aborted from outside', async () => {
     const controller = new AbortController();
     setImmediate(() => controller.abort());
