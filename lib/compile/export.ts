@@ -31,8 +31,9 @@ export const exportProgram = (path: string, { name, trace, args, results }: Trac
       'BAD_ARGUMENT',
       `${name}: the function changes tensors in place (arguments, captured tensors, or their grad), and an exported program only returns values. Return the new values instead; modules export in eval()`,
     );
-  // Without autograd's half: exported programs compute values.
-  const planned = plan({ ...trace, backward: null }, { fallback: 'aten', optimize: 'xla' });
+  // Without autograd's half and without views: exported programs compute values.
+  const values = { ...trace, backward: null, views: trace.views.map(() => null) };
+  const planned = plan(values, { fallback: 'aten', optimize: 'xla' });
   const [lowered] = planned.programs;
   if (lowered!.calls.length > 0)
     throw new JorchError(

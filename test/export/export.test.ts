@@ -61,6 +61,13 @@ describe('export', () => {
       ],
       args: () => [torch.tensor([1n, 2n, 3n]), torch.tensor([true, false]), torch.randn([3], { dtype: torch.float64 })],
     },
+    'views of arguments and of one another': {
+      f: (x: Tensor) => {
+        const y = x.mul(2);
+        return [x.at(0), y, y.at(1), y.t()];
+      },
+      args: () => [torch.randn([2, 3])],
+    },
     'half precision, 0-d and empty tensors': {
       f: (h: Tensor, s: Tensor, e: Tensor) => [h.mul(2), s.add(1), e.exp()],
       args: () => [torch.randn([3]).to(torch.bfloat16), torch.tensor(3), torch.zeros([0, 2])],
