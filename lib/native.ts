@@ -28,6 +28,8 @@ export interface Capture {
   readonly leaf: number;
   /** The capture whose `.grad` this is, or -1. */
   readonly gradOf: number;
+  /** The capture whose whole storage this is, flat, or -1. */
+  readonly storageOf: number;
   /** An argument that the function met by itself too: the program is right only for this very tensor. */
   readonly closedOver: boolean;
   /** Its position among the graph's inputs; -1 when the program does not need its value. */
@@ -75,11 +77,13 @@ export interface Trace {
   } | null;
 }
 
-/** An argument leaf or a captured tensor, or the `.grad` of one. */
+/** An argument leaf or a captured tensor, or the `.grad` or the storage of one. */
 export interface Place {
   readonly isArg: boolean;
   readonly index: number;
   readonly ofGrad?: boolean;
+  /** All elements of its storage in a row. */
+  readonly ofStorage?: boolean;
 }
 
 export interface TensorSpec {

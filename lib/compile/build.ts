@@ -105,7 +105,12 @@ const lowerPart = (
 const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Tensor[] } => {
   const captured: Tensor[] = [];
   const places: Place[] = [];
-  for (const { leaf, closedOver, gradOf, tensor } of captures) {
+  for (const { leaf, closedOver, gradOf, storageOf, tensor } of captures) {
+    if (storageOf >= 0) {
+      // Of a capture that comes later: filled in below.
+      places.push({ isArg: true, index: -1, ofStorage: true });
+      continue;
+    }
     if (gradOf >= 0) {
       places.push({ ...places[gradOf]!, ofGrad: true });
       continue;
@@ -114,6 +119,9 @@ const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Te
     if (leaf < 0 || closedOver) captured.push(tensor);
     places.push(leaf >= 0 ? { isArg: true, index: leaf } : { isArg: false, index: captured.length - 1 });
   }
+  captures.forEach(({ storageOf }, k) => {
+    if (storageOf >= 0) places[k] = { ...places[storageOf]!, ofStorage: true };
+  });
   return { places, captured };
 };
 
@@ -171,7 +179,9 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
     flags: watch.checks.length > 0 ? results.values.length : -1,
     handler: reportHandler(graph, watch, callNodes, inputs.values),
   };
-  const byInput = new Map(captures.map(({ input }, k) => [graph.inputs[input]!.id, places[k]!]));
+  const byInput = new Map(
+    captures.flatMap(({ input }, k) => (input < 0 ? [] : [[graph.inputs[input]!.id, places[k]!] as const])),
+  );
 
   const parameters = inputs.values.map((v) => byInput.get(v.id)!);
   const backParameters = listOf([...crossing.residuals, ...crossing.inputs, ...cotangents]);

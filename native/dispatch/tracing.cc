@@ -138,6 +138,7 @@ napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, 
   set(env, object, "tensor", own ? own : wrap(addon, env, capture.eager));
   set(env, object, "leaf", number(env, static_cast<double>(leaf)));
   set(env, object, "gradOf", number(env, static_cast<double>(capture.gradOf)));
+  set(env, object, "storageOf", number(env, static_cast<double>(capture.storageOf)));
   set(env, object, "closedOver", closedOver);
   set(env, object, "input", number(env, static_cast<double>(capture.inputIndex)));
   set(env, object, "mutated", number(env, static_cast<double>(effect.mutated)));
@@ -206,8 +207,7 @@ Joint traceBackward(trace::Tracer& tracer, const std::vector<at::Tensor>& result
 
 // trace(fn, args, joint = true): runs fn(twins) under a fresh trace; fn returns a flat array of tensors.
 // → { graph, resultCount, outputs: valueId[], sameAs: captureIndex[] (-1: a new tensor), views: (null | ViewOf)[], captures, backward: null | { results, cotangents, captures, gradients } }
-napi_value runTrace(napi_env env, napi_callback_info info) {
-  return guarded(env, "compile", [&]() -> napi_value {
+napi_value traceOnce(napi_env env, napi_callback_info info, const std::unordered_set<const void*>& shared) {
     size_t count = 3;
     napi_value args[3];
     check(env, napi_get_cb_info(env, info, &count, args, nullptr, nullptr));
@@ -217,7 +217,7 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
     if (type == napi_boolean) check(env, napi_get_value_bool(env, args[2], &joint));
     Addon& addon = Addon::of(env);
     refuseAutocast();
-    trace::Tracer tracer;
+    trace::Tracer tracer(shared);
     trace::TraceScope scope(tracer);
     napi_value twins;
     std::vector<int64_t> leafOf;  // by capture
@@ -285,6 +285,18 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
     }
     set(env, record, "backward", backward);
     return record;
+}
+
+napi_value runTrace(napi_env env, napi_callback_info info) {
+  return guarded(env, "compile", [&]() -> napi_value {
+    std::unordered_set<const void*> shared;
+    for (;;) {
+      try {
+        return traceOnce(env, info, shared);
+      } catch (const trace::SharedStorage& found) {
+        if (!shared.insert(found.storage).second) throw JsError("INTERNAL", "compile: a shared storage was met twice");
+      }
+    }
   });
 }
 

@@ -21,6 +21,7 @@
 #include "program/reports.h"
 #include "program/snapshot.h"
 #include "tensor/tensor.h"
+#include "trace/tracer.h"
 #include "transforms/levels.h"
 
 namespace jorch {
@@ -63,11 +64,12 @@ uint64_t modes() {
 }
 
 // Where a parameter of the program comes from, and where a result goes: argument leaf k, or captured tensor k, or the
-// .grad of one.
+// .grad or the storage of one.
 struct Place {
   bool isArg;
   uint32_t index;
   bool ofGrad = false;
+  bool ofStorage = false;
 };
 
 struct ResultPlan {
@@ -112,6 +114,7 @@ struct Entry {
   // Which arguments and captured tensors are one: the same tensor (checked if any were), or, for a program that changes
   // something, tensors in the same memory.
   std::vector<uint32_t> sameTensor, sameMemory;
+  std::vector<int64_t> positions;  // for a program that takes whole storages
   Shape shape;
   std::unique_ptr<Program> program;
   std::shared_ptr<program::BackwardPlan> backward;  // for calls that autograd records
@@ -125,6 +128,17 @@ std::vector<uint32_t> pattern(c10::ArrayRef<at::Tensor> args, c10::ArrayRef<at::
   ska::flat_hash_map<const void*, uint32_t> seen;
   for (const auto& list : {args, captures})
     for (const auto& tensor : list) result.push_back(seen.emplace(keyOf(tensor), static_cast<uint32_t>(result.size())).first->second);
+  return result;
+}
+
+// Where in its storage each tensor is, and how large that is.
+std::vector<int64_t> positions(c10::ArrayRef<at::Tensor> args, c10::ArrayRef<at::Tensor> captures) {
+  std::vector<int64_t> result;
+  for (const auto& list : {args, captures})
+    for (const auto& tensor : list) {
+      result.push_back(tensor.has_storage() ? tensor.storage_offset() : 0);
+      result.push_back(tensor.has_storage() ? static_cast<int64_t>(tensor.storage().nbytes()) : 0);
+    }
   return result;
 }
 
@@ -159,12 +173,14 @@ class CompiledWrap {
     for (size_t i = 0; i < entry.captures.size(); i++)
       if (!entry.captureSignatures[i].matches(entry.captures[i])) return false;
     if (!entry.sameTensor.empty() && pattern(args, entry.captures, tensorOf) != entry.sameTensor) return false;
-    return entry.sameMemory.empty() || pattern(args, entry.captures, memoryOf) == entry.sameMemory;
+    if (!entry.sameMemory.empty() && pattern(args, entry.captures, memoryOf) != entry.sameMemory) return false;
+    return entry.positions.empty() || positions(args, entry.captures) == entry.positions;
   }
 };
 
-const at::Tensor& at_(const Entry& entry, c10::ArrayRef<at::Tensor> args, Place place) {
+at::Tensor at_(const Entry& entry, c10::ArrayRef<at::Tensor> args, Place place) {
   const at::Tensor& owner = place.isArg ? args[place.index] : entry.captures[place.index];
+  if (C10_UNLIKELY(place.ofStorage)) return trace::wholeStorage(owner);
   return place.ofGrad ? owner.grad() : owner;
 }
 
@@ -183,14 +199,14 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
   if (entry.backward) program::attach(entry.backward, parameters, outputs);
   // From here on nothing fails: mutations take effect only after the program has.
   for (const EffectPlan& effect : entry.effects) {
-    const at::Tensor& target = at_(entry, args, effect.target);
+    const at::Tensor target = at_(entry, args, effect.target);
     if (effect.gradient) target.mutable_grad() = outputs[effect.output];
     else program::assign(target, outputs[effect.output]);
   }
   for (Place place : entry.clearedGrads) at_(entry, args, place).mutable_grad() = at::Tensor();
   const auto resultAt = [&](const ResultPlan& plan) {
     if (C10_UNLIKELY(plan.view)) {
-      const at::Tensor& base = plan.output >= 0 ? outputs[plan.output] : at_(entry, args, plan.same);
+      const at::Tensor base = plan.output >= 0 ? outputs[plan.output] : at_(entry, args, plan.same);
       at::AutoGradMode recording(at::GradMode::is_enabled() && !plan.noGrad);
       at::Tensor view = (plan.detached ? base.detach() : base).as_strided(plan.sizes, plan.strides, base.storage_offset() + plan.offset);
       if (plan.leaf) view.set_requires_grad(true);
@@ -276,7 +292,7 @@ std::vector<int64_t> longs(const Napi::Value& value) {
 }
 
 Place placeFrom(const Napi::Object& object) {
-  return {object.Get("isArg").ToBoolean(), object.Get("index").As<Napi::Number>().Uint32Value(), object.Get("ofGrad").ToBoolean()};
+  return {object.Get("isArg").ToBoolean(), object.Get("index").As<Napi::Number>().Uint32Value(), object.Get("ofGrad").ToBoolean(), object.Get("ofStorage").ToBoolean()};
 }
 
 template <class Each>
@@ -346,9 +362,10 @@ struct Circumstances {
   uint64_t mode;
   std::vector<Signature> args, captures;
   std::vector<uint32_t> sameTensor, sameMemory;
+  std::vector<int64_t> where;
 
   static Circumstances of(c10::ArrayRef<at::Tensor> args, c10::ArrayRef<at::Tensor> captures) {
-    Circumstances result{modes(), {}, {}, pattern(args, captures, tensorOf), pattern(args, captures, memoryOf)};
+    Circumstances result{modes(), {}, {}, pattern(args, captures, tensorOf), pattern(args, captures, memoryOf), positions(args, captures)};
     for (const auto& tensor : args) result.args.push_back(Signature::of(tensor));
     for (const auto& tensor : captures) result.captures.push_back(Signature::of(tensor));
     return result;
@@ -419,6 +436,8 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
     entry.captures.assign(captures.begin(), captures.end());
     if (hasTwins(now.sameTensor)) entry.sameTensor = now.sameTensor;
     if (!entry.effects.empty()) entry.sameMemory = now.sameMemory;
+    for (Place place : entry.parameters)
+      if (place.ofStorage) entry.positions = now.where;
     // References last: everything that can throw is over.
     forEach(spec.Get("captures"), [&](const Napi::Object& o) {
       napi_ref reference;
@@ -548,7 +567,7 @@ napi_value startCompiled(napi_env env, napi_callback_info info) {
       run->parameters.push_back({key, key, 0});
     }
     for (const EffectPlan& effect : entry->effects) {
-      const at::Tensor& target = at_(*entry, leaves.tensors, effect.target);
+      const at::Tensor target = at_(*entry, leaves.tensors, effect.target);
       const Frozen* known = before(effect.target);
       if (!effect.gradient) run->targets.push_back({target, at::Tensor(), known ? known->version : Frozen::versionOf(target)});
     }

@@ -48,7 +48,7 @@ Concretization::Concretization(Kind kind, std::string op) : kind_(kind), op_(std
   }
 }
 
-Tracer::Tracer() : serial_(serials++) {}
+Tracer::Tracer(std::unordered_set<const void*> shared) : serial_(serials++), shared_(std::move(shared)) {}
 Tracer::~Tracer() = default;
 
 Tracer* current() { return openTraces.empty() ? nullptr : openTraces.back(); }
@@ -94,6 +94,7 @@ at::Tensor Tracer::capture(const at::Tensor& eager, bool requiresGrad, bool isAr
   const transforms::Below below;
   TORCH_CHECK(eager.layout() == c10::kStrided, "compile: a tensor with layout ", eager.layout(),
               " cannot be traced; convert it with to_dense() first");
+  if (isShared(eager)) return captureInStorage(eager, isArg);
   at::Tensor bare = fresh(eager);
   const int64_t id = traceTensor(bare)->id;
   at::Tensor twin = fn::to_functional_tensor(bare);
@@ -111,6 +112,32 @@ at::Tensor Tracer::capture(const at::Tensor& eager, bool requiresGrad, bool isAr
     captures_[at].gradTwin = gradTwin;
     twin.mutable_grad() = gradTwin;
   }
+  return twin;
+}
+
+bool Tracer::isShared(const at::Tensor& t) const {
+  return !shared_.empty() && t.has_storage() && shared_.count(t.storage().unsafeGetStorageImpl()) != 0;
+}
+
+at::Tensor Tracer::captureInStorage(const at::Tensor& eager, bool isArg) {
+  TORCH_CHECK(!eager.requires_grad(), "compile: a tensor of shape ", eager.sizes(), " that requires grad shares its memory with one that the "
+              "function changes in place; pass one of them and take the view inside the function, or clone() one");
+  const void* storage = eager.storage().unsafeGetStorageImpl();
+  if (bases_.count(storage) == 0) {
+    const at::Tensor flat = wholeStorage(eager);
+    bases_[storage] = captures_.size();
+    const at::Tensor bare = fresh(flat);
+    graph_.inputs.push_back(traceTensor(bare)->id);
+    captures_.push_back({flat, fn::to_functional_tensor(bare), static_cast<int64_t>(graph_.inputs.size()) - 1, false, false, {}});
+    captures_.back().storageOf = static_cast<int64_t>(captures_.size());  // the member that comes next
+  }
+  const at::Tensor base = captures_[bases_[storage]].twin;
+  TORCH_CHECK(base.scalar_type() == eager.scalar_type(), "compile: tensors of types ", base.scalar_type(), " and ", eager.scalar_type(),
+              " share memory that the function changes in place; clone() one of them");
+  at::AutoGradMode notRecorded(false);
+  at::Tensor twin = base.as_strided(eager.sizes(), eager.strides(), eager.storage_offset());
+  byIdentity_[eager.unsafeGetTensorImpl()] = captures_.size();
+  captures_.push_back({eager, twin, -1, isArg, false, {}});
   return twin;
 }
 
@@ -209,11 +236,19 @@ bool shareMemory(const at::Tensor& a, const at::Tensor& b) {
 }
 }  // namespace
 
+at::Tensor wholeStorage(const at::Tensor& t) {
+  // Not through the dispatcher: a trace may be open.
+  at::Tensor flat = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(t.storage()), c10::DispatchKeySet(c10::DispatchKey::CPU), t.dtype());
+  flat.unsafeGetTensorImpl()->set_sizes_contiguous({static_cast<int64_t>(t.storage().nbytes() / t.itemsize())});
+  return flat;
+}
+
 std::vector<Effect> Tracer::effects() {
   std::vector<Effect> all(captures_.size());
   for (size_t i = 0; i < captures_.size(); ++i) {  // by index: reading a value may capture another tensor
     const int64_t now = valueOf(captures_[i].twin);
-    if (now != graph_.inputs[captures_[i].inputIndex]) all[i].mutated = now;
+    const int64_t input = captures_[i].inputIndex;
+    if (input >= 0 && now != graph_.inputs[input]) all[i].mutated = now;
     if (!captures_[i].twin.is_leaf()) continue;
     const at::Tensor grad = captures_[i].twin.grad();
     if (!grad.defined()) {
@@ -226,10 +261,9 @@ std::vector<Effect> Tracer::effects() {
   // Twins do not share memory: a write to one would have been missed by the other.
   for (size_t i = 0; i < all.size(); ++i) {
     for (size_t k = 0; all[i].mutated >= 0 && k < all.size(); ++k) {
-      TORCH_CHECK(k == i || !shareMemory(captures_[i].eager, captures_[k].eager),
-                  "compile: a tensor of shape ", captures_[i].eager.sizes(), " is changed in place while another tensor, "
-                  "of shape ", captures_[k].eager.sizes(), ", that the function uses shares its memory; pass one of "
-                  "them and take the view inside the function, or clone() one");
+      const at::Tensor& changed = captures_[i].eager;
+      if (k != i && !isShared(changed) && shareMemory(changed, captures_[k].eager))
+        throw SharedStorage(changed.storage().unsafeGetStorageImpl());
     }
   }
   return all;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "graph.h"
@@ -41,6 +42,7 @@ struct Capture {
   at::Tensor gradTwin;  // what the twin's .grad was when lifted
   int64_t gradOf = -1;      // the capture whose .grad this is: looked up through it at every call
   bool closedOver = false;  // an argument that the function also met by itself: it must be this very tensor
+  int64_t storageOf = -1;   // the capture whose whole storage this is, flat; those in the storage are views of it and no inputs
 };
 
 /** What became of a capture, after the run; -1 means unchanged. */
@@ -51,9 +53,18 @@ struct Effect {
   bool gradCleared = false;  // .grad was defined and is not any more
 };
 
+/** Tensors in one storage, of which one was changed: the trace must begin again with that storage as one input. */
+class SharedStorage : public std::exception {
+ public:
+  explicit SharedStorage(const void* storage) : storage(storage) {}
+  const char* what() const noexcept override { return "a storage is shared"; }
+  const void* storage;
+};
+
 class Tracer {
  public:
-  Tracer();
+  /** `shared`: storages that are lifted whole, tensors in them as views. */
+  explicit Tracer(std::unordered_set<const void*> shared = {});
   ~Tracer();
   Tracer(const Tracer&) = delete;
   Tracer& operator=(const Tracer&) = delete;
@@ -86,6 +97,8 @@ class Tracer {
 
  private:
   at::Tensor capture(const at::Tensor& eager, bool requiresGrad, bool isArg);
+  at::Tensor captureInStorage(const at::Tensor& eager, bool isArg);
+  bool isShared(const at::Tensor& t) const;
   int64_t bake(const at::Tensor& cpu);
 
   uint64_t serial_;
@@ -94,8 +107,13 @@ class Tracer {
   std::vector<Capture> captures_;
   std::unordered_map<const c10::TensorImpl*, size_t> byIdentity_;
   std::unordered_map<std::string, int64_t> scalars_;  // baked 0-d constants by dtype and bytes
+  std::unordered_set<const void*> shared_;
+  std::unordered_map<const void*, size_t> bases_;     // captures that are whole storages
   std::vector<at::Tensor> met_;                       // eager tensors met at the bottom: their addresses stay unique
 };
+
+/** All elements of the storage of `t`, in a row: a tensor in the same memory. */
+at::Tensor wholeStorage(const at::Tensor& t);
 
 /** The innermost open trace of this thread, or nullptr. */
 Tracer* current();

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
+import { fails } from '../support/fails.js';
 
 const { compile, ones, zeros } = torch;
 const arange = (n: number): Tensor => torch.arange(n).float();
@@ -122,5 +123,100 @@ describe('compile: conjugate views', () => {
     const x = torch.complex(arange(6).reshape(2, 3), arange(6).reshape(2, 3).add(1));
     for (const f of [(z: Tensor) => z.mH, (z: Tensor) => z.conj(), (z: Tensor) => z.conj().at(0)])
       assert.deepEqual(compile(f)(x).resolve_conj().tolist(), f(x).resolve_conj().tolist());
+  });
+});
+
+describe('compile: arguments that share memory, of which one is changed', () => {
+  const cases: Record<string, { f: (...args: Tensor[]) => unknown; views: (w: Tensor) => Tensor[] }> = {
+    'a view is changed, the whole is read': {
+      f: (w, row) => {
+        row!.add_(1);
+        return w!.sum();
+      },
+      views: (w) => [w, w.at(1)],
+    },
+    'the whole is changed, a transposed view is read': {
+      f: (w, t) => {
+        w!.mul_(2);
+        return t!.matmul(torch.ones(2));
+      },
+      views: (w) => [w, w.t()],
+    },
+    'overlapping slices, both changed': {
+      f: (a, b) => {
+        a!.add_(b!.sum());
+        b!.mul_(a!.max());
+        return [a!.clone(), b!.sum()];
+      },
+      views: (w) => [w.reshape(-1).at('0:4'), w.reshape(-1).at('2:6')],
+    },
+    'three views, one of them a result': {
+      f: (a, b, c) => {
+        b!.sub_(c!.sum());
+        return [a!, b!, a!.mul(2)];
+      },
+      views: (w) => [w, w.at(0), w.at(':', 2)],
+    },
+  };
+  for (const [name, { f, views }] of Object.entries(cases)) {
+    it(`${name}: as in eager, at every call, with one compilation`, () => {
+      const compiled = compile(f as (...args: Tensor[]) => Tensor);
+      const run = (g: (...args: Tensor[]) => unknown): unknown => {
+        const w = arange(6).reshape(2, 3);
+        const given = views(w);
+        const seen: unknown[] = [];
+        for (let i = 0; i < 3; i++) {
+          const result = g(...given);
+          seen.push(
+            (Array.isArray(result) ? result : [result]).map((t: Tensor) => t.tolist()),
+            w.tolist(),
+          );
+          if (Array.isArray(result)) seen.push(given.map((t) => result.indexOf(t)));
+        }
+        return seen;
+      };
+      assert.deepEqual(run(compiled), run(f));
+      assert.equal(compiled.stats.compiles, 1);
+    });
+  }
+
+  it('another place in the storage is another program; separate memory too', () => {
+    const f = compile((a: Tensor, b: Tensor) => {
+      a.add_(b.sum());
+      return b.clone();
+    });
+    const eager = (a: Tensor, b: Tensor) => {
+      a.add_(b.sum());
+      return b.clone();
+    };
+    for (const [i, j] of [
+      [0, 1],
+      [1, 0],
+      [0, 3],
+      [2, 3],
+    ] as const) {
+      const [w, v] = [arange(8), arange(8)];
+      const [x, y] = [f(w.narrow(0, i, 4), w.narrow(0, j, 4)), eager(v.narrow(0, i, 4), v.narrow(0, j, 4))];
+      assert.deepEqual([x.tolist(), w.tolist()], [y.tolist(), v.tolist()]);
+    }
+    const [p, q] = [ones(4), ones(4)];
+    f(p, q);
+    assert.deepEqual(
+      [p.tolist(), q.tolist()],
+      [
+        [5, 5, 5, 5],
+        [1, 1, 1, 1],
+      ],
+    );
+  });
+
+  it('one that requires grad is refused in words', () => {
+    const w = ones(4).requires_grad_(true);
+    const f = compile((a: Tensor, b: Tensor) => {
+      b.add_(1);
+      return a.sum();
+    });
+    fails('BAD_ARGUMENT', [/requires grad/, /clone/], () => f(w, w.detach().narrow(0, 0, 2)));
+    assert.deepEqual(w.tolist(), [1, 1, 1, 1]);
   });
 });
