@@ -46,3 +46,4 @@ export * as autograd from './transforms/autograd.js';
 export { customJvp, customVjp } from './transforms/custom.js';
 export * as func from './transforms/index.js';
 export * as tree from './tree.js';
+export * as utils from './utils.js';

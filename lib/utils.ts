@@ -1,0 +1,2 @@
+/** @file torch.utils */
+export * as data from './data/index.js';
