@@ -6,6 +6,7 @@ import { type BoundsArgument, boxOf, checkKeys, checkMethod, checkOptions } from
 import { type CallbackInfo, type DriveOptions, drive, driveAsync } from './drive.js';
 import { type Method, methods, type OptionsByMethod } from './methods.js';
 import { type Compiling, curvatureOf, differences, functionOf, hessianOf, type Jac, objectiveOf } from './objective.js';
+import { loopOf, loopOptions, runLoop } from './minimize-loop.js';
 import { Parameters } from './parameters.js';
 import type { Core, CoreResult, Objective } from './types.js';
 
@@ -29,6 +30,11 @@ export interface MinimizeOptions<X, M extends Method = Method> {
   readonly signal?: AbortSignal | undefined;
   /** false: `fun` runs eagerly, operator by operator. */
   readonly compile?: boolean | undefined;
+  /**
+   * All iterations as one XLA program (`BFGS` only): no turn in JavaScript between them, hence no `callback`, `signal`, `jac`, `bounds`. The program is
+   * kept with `fun`: starting again, from another x0 of the same shape, compiles nothing. Compiling takes about half a second.
+   */
+  readonly compileLoop?: boolean | undefined;
 }
 
 /** SciPy's OptimizeResult. `x` and `jac` are shaped like x0. */
@@ -48,7 +54,19 @@ export interface OptimizeResult<X> {
   readonly message: string;
 }
 
-const KEYS = ['method', 'jac', 'hess', 'hessp', 'bounds', 'tol', 'options', 'callback', 'signal', 'compile'];
+const KEYS = [
+  'method',
+  'jac',
+  'hess',
+  'hessp',
+  'bounds',
+  'tol',
+  'options',
+  'callback',
+  'signal',
+  'compile',
+  'compileLoop',
+];
 
 interface Run<X> {
   readonly core: Core;
@@ -90,6 +108,26 @@ function prepare<X, M extends Method>(fun: (x: X) => unknown, x0: X, given: Mini
     throw new JorchError('BAD_ARGUMENT', `${who}: hess must be given with jac: ${JSON.stringify(jac)}`);
   }
   const parameters = new Parameters(x0, who);
+  if (given.compileLoop) {
+    if (method !== 'BFGS') throw new JorchError('BAD_ARGUMENT', `${who}: compileLoop is there for BFGS only`);
+    const asked = { ...(tol === undefined ? {} : { gtol: tol }), ...given.options } as Record<string, unknown>;
+    const loop = loopOptions(who, parameters.n, asked, { callback, jac, hess, hessp, bounds });
+    // biome-ignore lint/correctness/useYield: the program has nothing to say between its iterations
+    const inOne = function* (): Core {
+      signal?.throwIfAborted();
+      return runLoop(fun, parameters, loop, who, frombuffer(parameters.start));
+    };
+    return {
+      core: inOne(),
+      warmups: [],
+      driving: { signal, disp: false, toTree: (x) => parameters.toTree(x) },
+      finish: ({ x, jac: g, ...rest }) => {
+        const result = { x: parameters.toTree(x), jac: parameters.toTree(g!), ...rest, success: rest.status === 0 };
+        if (asked.disp) report(result);
+        return result;
+      },
+    };
+  }
   const compiling: Compiling = { wanted: compile, warmups: [] };
   const chosen = (given.options ?? {}) as Record<string, unknown>;
   checkOptions(who, entry.options, chosen, parameters.n);
@@ -159,6 +197,31 @@ async function minimizeAsync<X, M extends Method = Method>(
   return finish(await driveAsync(core, driving));
 }
 
+/** What `minimize.loop` returns: tensors, `x` and `jac` shaped like x0, the others 0-d. */
+export interface LoopOutcome<X> {
+  readonly x: X;
+  readonly fun: Tensor;
+  readonly jac: X;
+  readonly nit: Tensor;
+  readonly nfev: Tensor;
+  /** As SciPy's: 0 success, 1 maxiter, 2 precision, 3 NaN. */
+  readonly status: Tensor;
+}
+
+/**
+ * The optimisation itself as a function of tensors: BFGS in one while_loop, to be compiled, vmapped over starting points or over data, or nested.
+ * @param x0 floating tensors; inside `vmap` one example's.
+ * @param options gtol (1e-5), maxiter (200 n), c1 (1e-4), c2 (0.9).
+ * @example const all = compile(func.vmap((x) => minimize.loop(f, x)))(starts);   // starts: [batch, n]
+ */
+function minimizeLoop<X>(fun: (x: X) => unknown, x0: X, options: Record<string, number> = {}): LoopOutcome<X> {
+  const who = 'minimize.loop';
+  const parameters = new Parameters(x0, who, true);
+  const loop = loopOptions(who, parameters.n, options, {});
+  const made = loopOf(fun, parameters, loop, who)(parameters.flat(x0, `${who}: x0`));
+  return { ...made, x: parameters.rebuild(made.x), jac: parameters.rebuild(made.jac) };
+}
+
 /**
  * Minimises a function of one tensor, or of a pytree of tensors, that returns one number; `fun` is compiled together with its gradient,
  * and each step of a line search is one call of that program.
@@ -171,4 +234,4 @@ async function minimizeAsync<X, M extends Method = Method>(
  * @see https://docs.scipy.org/doc/scipy/reference/generated/scipy.optimize.minimize.html
  * @example const { x, fun, nit } = minimize(rosenbrock, torch.full([100], 2, { dtype: torch.float64 }), { method: 'BFGS' });
  */
-export const minimize = Object.assign(minimizeNow, { async: minimizeAsync });
+export const minimize = Object.assign(minimizeNow, { async: minimizeAsync, loop: minimizeLoop });

@@ -33,7 +33,7 @@ function oneNumber(value: unknown, who: string): Tensor {
 }
 
 /** The same as a 0-d float64 tensor. */
-const scalar = (value: unknown, who: string): Tensor => oneNumber(value, who).to('float64').reshape([]);
+export const scalarOf = (value: unknown, who: string): Tensor => oneNumber(value, who).to('float64').reshape([]);
 
 /** A leaf of its own with the values of `x`, for autograd to stop at. */
 const leaf = (x: Tensor): Tensor => x.detach().requires_grad_(true);
@@ -107,14 +107,14 @@ export function objectiveOf<X>(
   const both: Flat = (x) => {
     if (jac === true) {
       const [value, g] = pairOf(fun(parameters.rebuild(x)), who);
-      return [scalar(value, who).detach(), parameters.flat(g, `${who}: the gradient`).detach()];
+      return [scalarOf(value, who).detach(), parameters.flat(g, `${who}: the gradient`).detach()];
     }
     if (typeof jac === 'function') {
       const tree = parameters.rebuild(x);
-      return [scalar(fun(tree), who).detach(), parameters.flat(jac(tree), `${who}: the gradient`).detach()];
+      return [scalarOf(fun(tree), who).detach(), parameters.flat(jac(tree), `${who}: the gradient`).detach()];
     }
     const at = leaf(x);
-    const value = scalar(fun(parameters.rebuild(at)), who);
+    const value = scalarOf(fun(parameters.rebuild(at)), who);
     return [value.detach(), gradient(value, at)];
   };
   const run = onArrays(both, [parameters.n], compiling);
@@ -131,7 +131,7 @@ export function functionOf<X>(
   compiling: Compiling,
   who: string,
 ): (x: Float64Array) => number {
-  const run = onArrays((x) => [scalar(fun(parameters.rebuild(x!)), who).detach()], [parameters.n], compiling);
+  const run = onArrays((x) => [scalarOf(fun(parameters.rebuild(x!)), who).detach()], [parameters.n], compiling);
   return (x) => run(x)[0]![0]!;
 }
 
@@ -189,7 +189,7 @@ export function curvatureOf<X>(
     if (hessp)
       return [parameters.flat(hessp(parameters.rebuild(x!), parameters.rebuild(p!)), `${who}: hessp`).detach()];
     const at = leaf(x!);
-    const g = gradient(scalar(fun(parameters.rebuild(at)), who), at, true);
+    const g = gradient(scalarOf(fun(parameters.rebuild(at)), who), at, true);
     return [gradient(g.dot(p!), at)];
   };
   const run = onArrays(product, [n, n], compiling);

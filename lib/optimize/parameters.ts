@@ -4,7 +4,7 @@ import { native } from '../runtime/load.js';
 import { frombuffer } from '../torch/data.js';
 import { type DType, isFloating } from '../torch/dtype.js';
 import type { Tensor } from '../torch/tensor.js';
-import { flatten, type Structure, unflatten } from '../tree.js';
+import { flatten, type Structure, structureKey, unflatten } from '../tree.js';
 
 interface Leaf {
   readonly shape: readonly number[];
@@ -30,8 +30,8 @@ export class Parameters<X> {
   /** Whether `rebuild` gives views only: a tree that is made once follows the flat vector's memory. */
   readonly viewable: boolean;
 
-  /** @throws JorchError BAD_ARGUMENT where `x0` holds no tensor, no element, a tensor that is not floating, or a value that is not finite. */
-  constructor(x0: X, who: string) {
+  /** `symbolic`: the tensors' data cannot be read (tracing, vmap), `start` stays empty. @throws JorchError BAD_ARGUMENT where `x0` holds no tensor, no element, a tensor that is not floating, or a value that is not finite. */
+  constructor(x0: X, who: string, symbolic = false) {
     const flat = flatten(x0);
     this.structure = flat.structure;
     if (flat.leaves.length === 0) {
@@ -58,15 +58,24 @@ export class Parameters<X> {
       throw new JorchError('BAD_ARGUMENT', `${who}: x0 has no elements (shape [${flat.leaves[0]!.shape.join(', ')}])`);
     this.n = n;
     this.start = new Float64Array(n);
-    flat.leaves.forEach((t, i) => {
+    if (!symbolic) this.readStart(flat.leaves, who);
+    this.viewable = this.leaves.every(({ dtype }) => dtype === 'float64');
+    const [only] = this.leaves;
+    this.plain = flat.structure.kind === 'tensor' && only!.dtype === 'float64' && only!.shape.length === 1;
+  }
+
+  private readStart(leaves: readonly Tensor[], who: string): void {
+    leaves.forEach((t, i) => {
       this.start.set(t.detach().to('float64').toTypedArray() as Float64Array, this.leaves[i]!.start);
     });
     const bad = this.start.findIndex((v) => !Number.isFinite(v));
     if (bad >= 0)
       throw new JorchError('BAD_ARGUMENT', `${who}: x0 must be finite; element ${bad} is ${this.start[bad]}`);
-    this.viewable = this.leaves.every(({ dtype }) => dtype === 'float64');
-    const [only] = this.leaves;
-    this.plain = flat.structure.kind === 'tensor' && only!.dtype === 'float64' && only!.shape.length === 1;
+  }
+
+  /** A text that is equal for parameters that `rebuild` alike. */
+  get layout(): string {
+    return `${structureKey(this.structure)}${JSON.stringify(this.leaves)}`;
   }
 
   /** The pytree that the flat tensor stands for: views and casts, through which gradients flow back. */

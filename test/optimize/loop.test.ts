@@ -1,0 +1,90 @@
+/** @file The optimisation as one program: the same iterations as the loop in JavaScript, batches of starts, refusals. */
+import assert from 'node:assert/strict';
+import type { Tensor } from '../../lib/index.js';
+import * as torch from '../../lib/index.js';
+import { close } from '../support/close.js';
+import { fails } from '../support/fails.js';
+
+const { compile, func, minimize } = torch;
+const rosenbrock = (x: Tensor): Tensor => {
+  const n = x.shape[0];
+  const [next, here] = [x.narrow(0, 1, n - 1), x.narrow(0, 0, n - 1)];
+  return next.sub(here.square()).square().mul(100).add(here.neg().add(1).square()).sum();
+};
+const all = (n: number, value: number): Tensor => torch.full([n], value, { dtype: 'float64' });
+
+describe('minimize with compileLoop', () => {
+  // A problem that needs zooming, one that needs stepping outwards, one whose value is infinite beyond a wall.
+  const PROBLEMS: Record<string, [(x: Tensor) => Tensor, Tensor]> = {
+    'Rosenbrock, 2': [rosenbrock, torch.tensor([-1.2, 1], { dtype: 'float64' })],
+    'Rosenbrock, 20': [rosenbrock, all(20, 2)],
+    'a long way': [(x) => x.sub(1e4).square().add(1).log().sum().add(x.square().sum().mul(1e-6)), all(3, 0)],
+    'a wall': [(x) => x.sub(3).square().sum().sub(x.neg().add(3.5).log().sum().mul(1e-3)), all(2, -5)],
+    'a quadratic': [
+      (x) =>
+        x
+          .mul(torch.arange(1, 6, { dtype: 'float64' }))
+          .square()
+          .sum(),
+      all(5, 1),
+    ],
+  };
+  for (const [name, [f, x0]] of Object.entries(PROBLEMS))
+    it(`${name}: the iterations of the loop in JavaScript`, () => {
+      const expected = minimize(f, x0);
+      const got = minimize(f, x0, { compileLoop: true });
+      assert.deepEqual([got.status, got.success, got.message], [expected.status, expected.success, expected.message]);
+      // Rounding differs, and with it now and then an iteration.
+      assert.ok(
+        Math.abs(got.nit - expected.nit) <= 1 + expected.nit / 20,
+        `${got.nit} iterations, not ${expected.nit}`,
+      );
+      assert.ok(
+        Math.abs(got.nfev - expected.nfev) <= 2 + expected.nfev / 20,
+        `${got.nfev} evaluations, not ${expected.nfev}`,
+      );
+      close(got.x, expected.x, { rtol: 1e-4, atol: 1e-5 });
+      assert.ok(got.jac!.abs().max().item() <= 1e-5);
+      assert.equal(got.njev, got.nfev);
+    });
+
+  it('pytrees, float32 leaves and captured tensors, which are read at every run', () => {
+    const target = torch.tensor([1, 2], { dtype: 'float64' });
+    const f = ({ a, b }: { a: Tensor; b: Tensor }): Tensor =>
+      a.sub(target).square().sum().add(b.double().sub(3).square().sum());
+    const x0 = { a: torch.zeros([2], { dtype: 'float64' }), b: torch.zeros([1, 1]) };
+    const first = minimize(f, x0, { compileLoop: true });
+    close(first.x.a, target, { rtol: 1e-5, atol: 1e-5 });
+    assert.equal(first.x.b.dtype, 'float32');
+    assert.deepEqual([...first.x.b.shape], [1, 1]);
+    target.fill_(7);
+    close(minimize(f, x0, { compileLoop: true }).x.a, target, { rtol: 1e-5, atol: 1e-5 });
+  });
+
+  it('ends as SciPy does: at maxiter, at NaN, at a point that is no better anywhere', () => {
+    const short = minimize(rosenbrock, all(4, 2), { compileLoop: true, options: { maxiter: 3 } });
+    assert.deepEqual([short.status, short.nit, short.success], [1, 3, false]);
+    assert.equal(minimize((x: Tensor) => x.log().sum(), all(2, -1), { compileLoop: true }).status, 3);
+    assert.equal(minimize((x: Tensor) => x.square().sum(), all(2, 0), { compileLoop: true }).nit, 0);
+  });
+
+  it('minimize.loop vmapped over starts: every start as if alone', () => {
+    const starts = torch.stack([all(3, 2), all(3, -1), torch.tensor([0.5, -2, 1], { dtype: 'float64' })]);
+    const batch = compile(func.vmap((x: Tensor) => minimize.loop(rosenbrock, x)))(starts);
+    for (let i = 0; i < 3; i++) {
+      const alone = minimize(rosenbrock, starts.select(0, i), { compileLoop: true });
+      close(batch.x.select(0, i), alone.x, { rtol: 1e-6, atol: 1e-6 });
+      assert.equal(batch.nit.select(0, i).item(), alone.nit);
+      assert.equal(batch.status.select(0, i).item(), 0);
+    }
+    const eager = func.vmap((x: Tensor) => minimize.loop(rosenbrock, x, { maxiter: 4 }))(starts);
+    assert.deepEqual(eager.nit.tolist(), [4, 4, 4]);
+  });
+
+  it('refuses what needs JavaScript between iterations', () => {
+    const run = (options: object) => () => minimize(rosenbrock, all(2, 2), { compileLoop: true, ...options });
+    fails('BAD_ARGUMENT', /callback/, run({ callback: () => false }));
+    fails('BAD_ARGUMENT', /BFGS only/, run({ method: 'CG' }));
+    fails('BAD_ARGUMENT', /xrtol/, run({ options: { xrtol: 1e-3 } }));
+  });
+});
