@@ -5,8 +5,8 @@ import type { Tensor } from '../torch/tensor.js';
 import { type BoundsArgument, boxOf, checkKeys, checkMethod, checkOptions } from './check.js';
 import { type CallbackInfo, type DriveOptions, drive, driveAsync } from './drive.js';
 import { type Method, methods, type OptionsByMethod } from './methods.js';
-import { type Compiling, curvatureOf, differences, functionOf, hessianOf, type Jac, objectiveOf } from './objective.js';
 import { loopOf, loopOptions, runLoop } from './minimize-loop.js';
+import { type Compiling, curvatureOf, differences, functionOf, hessianOf, type Jac, objectiveOf } from './objective.js';
 import { Parameters } from './parameters.js';
 import type { Core, CoreResult, Objective } from './types.js';
 
