@@ -6,13 +6,14 @@ export {
   type CompileStats,
   compile,
   type Explanation,
-  type LoweredProgram,
 } from './compile/compile.js';
 export { loadCompiled } from './compile/load-compiled.js';
 export { type Spec, type SpecOptions, spec } from './compile/spec.js';
 export * from './control/index.js';
 export * as debug from './debug/index.js';
 export type { LoadedProgram } from './export/load.js';
+export type { Cost } from './inspect/cost.js';
+export type { LoweredProgram } from './inspect/lowered.js';
 export { load, load_file, type SafeOpen, safe_open, save, save_file } from './io/index.js';
 export * as optim from './optim/index.js';
 export * from './optimize/index.js';

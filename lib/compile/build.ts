@@ -23,6 +23,8 @@ export interface BuildOptions {
 export interface Built {
   readonly graph: Graph;
   readonly lowered: Lowered;
+  /** The values that the program returns. */
+  readonly results: readonly Value[];
   readonly spec: Omit<EntrySpec, 'id' | 'shape'>;
 }
 
@@ -210,6 +212,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
     finish: ([executable, backExecutable]) => ({
       graph,
       lowered: forward.lowered,
+      results: results.values,
       spec: {
         executable: executable!,
         ...forward.types,

@@ -1,6 +1,9 @@
 /** @file compile(f): the callable that runs f as an XLA program, compiled once per signature. */
 import { collectReports, type Report } from '../debug/collect.js';
 import type { DataChecks } from '../debug/watch.js';
+import { dump } from '../inspect/dump.js';
+import { events } from '../inspect/events.js';
+import { type LoweredProgram, loweredProgram, withLines } from '../inspect/lowered.js';
 import { ruleNames } from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
 import type { CompiledHandle, Trace } from '../native.js';
@@ -15,7 +18,6 @@ import { type Built, type Plan, plan } from './build.js';
 import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
 import { executables } from './executables.js';
 import { contiguous, exportProgram } from './export.js';
-import type { Graph } from './graph.js';
 import { Live } from './live.js';
 import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
 import { materialize, type WithSpecs } from './spec.js';
@@ -57,17 +59,6 @@ export interface CompileStats {
   traceMs: number;
   lowerMs: number;
   compileMs: number;
-}
-
-/** What a call would run. */
-export interface LoweredProgram {
-  readonly graph: Graph;
-  /** The program's text. */
-  readonly stablehlo: string;
-  /** XLA's optimized program, as the plugin gives it: a serialized HloModuleProto. */
-  readonly hlo: { readonly format: string; readonly bytes: Buffer };
-  /** Bytes, as XLA planned them; -1 where the plugin does not say. */
-  readonly memory: Readonly<Record<'code' | 'arguments' | 'outputs' | 'temporaries', number>>;
 }
 
 export interface Explanation {
@@ -201,6 +192,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
     const hit = handle.call(structure, leaves);
     if (hit !== undefined) {
       this.stats.hits++;
+      if (events.hit.heard) events.hit.publish({ name: this.name });
       return this.finish(hit);
     }
     // Inside another trace, and inside torch.func's transforms, a compiled function is its body.
@@ -278,9 +270,11 @@ class Compilation<F extends (...args: never[]) => unknown> {
       [...this.entries.values()].map((e) => e.signature),
       signature,
     );
+    events.miss.publish({ name: this.name, reason });
     this.complain(reason);
     const { trace, results, reports } = this.trace(structure, leaves);
     const planned = this.lowerTrace(trace, reports);
+    const dumpRest = dump(this.name, planned);
     const { structure: number } = this.take(args);
     // What was read while tracing is part of the signature now.
     const known = { ...signature, live: this.live.values() };
@@ -292,6 +286,9 @@ class Compilation<F extends (...args: never[]) => unknown> {
       this.entries.set(id, entry);
       this.reasons.push(reason);
       this.stats.compiles++;
+      const { calls } = built.lowered;
+      events.compile.publish({ name: this.name, reason, operators: planned.graph.nodes.length, calls: calls.length });
+      dumpRest(built, String(this.explain([])));
       this.stats.evictions += this.trim(this.options.maxCompiles?.limit ?? 64);
       return entry;
     };
@@ -305,12 +302,14 @@ class Compilation<F extends (...args: never[]) => unknown> {
       if (this.asyncCalls.inFlight > 0) this.retired.set(id, this.entries.get(id)!.structure);
       this.entries.delete(id);
     }
+    if (dropped.length > 0) events.evict.publish({ name: this.name, programs: dropped.length });
     return dropped.length;
   }
 
   private countLoad(ms: number, fromCache: boolean): void {
     this.stats.compileMs += ms;
     if (fromCache) this.stats.cacheLoads++;
+    events.cache.publish({ hit: fromCache, ms });
   }
 
   private lowerTrace(trace: Trace, reports: readonly Report[]): Plan {
@@ -328,7 +327,13 @@ class Compilation<F extends (...args: never[]) => unknown> {
   /** Compiles what was planned, or loads it from the persistent cache. */
   private make(planned: Plan): Built {
     const started = performance.now();
-    const obtained = planned.programs.map(({ text }) => executables().obtain(text, XLA_OPTIONS));
+    const obtained = planned.programs.map(({ text }) => {
+      try {
+        return executables().obtain(text, XLA_OPTIONS);
+      } catch (error) {
+        throw withLines(planned.graph, text, error);
+      }
+    });
     this.countLoad(
       performance.now() - started,
       obtained.every(({ loaded }) => loaded),
@@ -380,8 +385,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
 
   lower(args: unknown[]): LoweredProgram {
     const { built } = this.entryFor(materialize(args));
-    const { format, bytes, memory } = native().optimizedProgram(built.spec.executable);
-    return { graph: built.graph, stablehlo: built.lowered.text, hlo: { format, bytes }, memory };
+    return loweredProgram(built);
   }
 
   export(path: string, args: unknown[]): void {

@@ -1,5 +1,7 @@
 /** @file Running a function under the recorder, and the operators of our own that it leaves in the graph. */
+import { collectReports } from '../debug/collect.js';
 import type { Trace } from '../native.js';
+import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Control, Graph, Node } from './graph.js';
@@ -20,7 +22,15 @@ export const runTrace = (fn: (twins: Tensor[]) => Tensor[], args: readonly Tenso
   const own: Control[] = [];
   open.push(own);
   try {
-    const trace = native().trace(fn, args, joint);
+    const { value: trace, reports } =
+      open.length === 1
+        ? { value: native().trace(fn, args, joint), reports: [] }
+        : collectReports(() => native().trace(fn, args, joint));
+    if (reports.length > 0)
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `debug.${reports[0]!.kind} (${reports[0]!.line}) is in the body of a loop or a branch, whose values exist inside the program only; carry the value out and say it there, or run the function uncompiled`,
+      );
     return own.length === 0 ? trace : { ...trace, graph: link(trace.graph, own) };
   } finally {
     open.pop();

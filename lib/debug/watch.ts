@@ -93,6 +93,7 @@ export const reportHandler = (
   calls: readonly Node[],
   inputs: readonly Value[],
 ): ReportHandler => {
+  const own = new Set(graph.nodes);
   const again = (parameters: readonly Tensor[], body: (replay: Replay) => void): void => {
     scope(() =>
       no_grad(() =>
@@ -108,7 +109,8 @@ export const reportHandler = (
   return (values, flags, parameters) => {
     if (values === null) {
       again(parameters, (replay) => {
-        for (const node of calls) replay.run(node);
+        // A call in the body of a loop has no operands to be repeated with.
+        for (const node of calls) if (own.has(node)) replay.run(node);
       });
       return;
     }

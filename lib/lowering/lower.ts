@@ -146,7 +146,14 @@ export class Lowering {
 
   graph(graph: Graph, results: readonly Value[], inputs: readonly Value[]): void {
     for (const { value, data } of graph.constants) this.bind(value, this.b.constant(data, value.shape, value.dtype));
-    for (const node of liveNodes(graph, results, inputs)) this.node(node);
+    const { origin } = this.b;
+    const places = new Map(graph.nodes.map((node, i) => [node, i]));
+    for (const node of liveNodes(graph, results, inputs)) {
+      // The place, not the line: a program stays the same, and in the cache, when lines above it are edited.
+      this.b.origin = `${places.get(node)} ${node.op}`;
+      this.node(node);
+    }
+    this.b.origin = origin;
   }
 
   private keyOf(place: number | undefined): Op {

@@ -11,6 +11,8 @@ interface Scope {
 }
 
 export class Emitter {
+  /** What the operations emitted next come from; empty: nothing is said. Part of no operation's identity. */
+  origin = '';
   private scope: Scope = { lines: [], seen: new Map(), prefix: '%', next: 0 };
   private depth = 0;
 
@@ -20,7 +22,7 @@ export class Emitter {
     const known = scope.seen.get(text);
     if (known !== undefined) return known[0]!;
     const name = scope.prefix + scope.next++;
-    scope.lines.push(`${name} = ${text}`);
+    scope.lines.push(`${name} = ${text}${this.location()}`);
     const op: Op = { name, shape, dtype, type };
     scope.seen.set(text, [op]);
     return op;
@@ -39,9 +41,13 @@ export class Emitter {
       type: typeText(shape, dtype),
     }));
     const count = results.length === 1 ? '' : `:${results.length}`;
-    scope.lines.push(results.length === 0 ? text : `${base}${count} = ${text}`);
+    scope.lines.push(`${results.length === 0 ? '' : `${base}${count} = `}${text}${this.location()}`);
     if (!effect) scope.seen.set(text, ops);
     return ops;
+  }
+
+  private location(): string {
+    return this.origin === '' || this.depth > 0 ? '' : ` loc("${this.origin}")`;
   }
 
   /** `({ ^bb0(…): … stablehlo.return … })`. The body must use its own arguments only, and constants made inside. */

@@ -68,6 +68,21 @@ describe('debug.print', () => {
     assert.deepEqual(lines, ['first: tensor([-1.])']);
   });
 
+  it('prints in loops of eager code; the body of a compiled loop refuses it', () => {
+    const f = (x: Tensor) =>
+      torch.fori(
+        0,
+        2,
+        (_: unknown, carry: Tensor) => {
+          debug.print(carry, 'carry');
+          return carry.mul(2);
+        },
+        x,
+      ) as Tensor;
+    assert.equal(logged(() => f(ones(1))).length, 2);
+    fails('BAD_ARGUMENT', /debug\.print \(.*body of a loop/, () => compile(f)(ones(1)));
+  });
+
   it('refuses what is no tensor', () => {
     fails('BAD_ARGUMENT', /expected a tensor/, () => debug.print(3 as never));
     fails('BAD_ARGUMENT', /tensor or a boolean/, () => debug.check('x' as never, 'y'));

@@ -42,7 +42,7 @@ describe('lower', () => {
       [
         'module @jorch {',
         'func.func public @main(%arg0: tensor<3xf32>) -> (tensor<3xf32>) {',
-        '%0 = stablehlo.sine %arg0 : tensor<3xf32>',
+        '%0 = stablehlo.sine %arg0 : tensor<3xf32> loc("0 aten::sin")',
         'return %0 : tensor<3xf32>',
         '}',
         '}',
