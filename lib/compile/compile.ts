@@ -17,7 +17,7 @@ import { AsyncCalls, type AsyncOptions, type Prepared } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
 import { executables } from './executables.js';
-import { contiguous, exportProgram } from './export.js';
+import { exportProgram, ownMemory } from './export.js';
 import { Live } from './live.js';
 import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
 import { materialize, type WithSpecs } from './spec.js';
@@ -390,7 +390,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
 
   export(path: string, args: unknown[]): void {
     const { structure, leaves } = this.flatten(args);
-    const { trace, results } = this.trace(structure, leaves, contiguous);
+    const { trace, results } = this.trace(structure, leaves, ownMemory);
     exportProgram(path, { name: this.name, trace, args: structure, results });
   }
 

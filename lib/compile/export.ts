@@ -77,10 +77,11 @@ export const exportProgram = (path: string, { name, trace, args, results }: Trac
         i < parameters.length ? { ...source(parameters[i]!), dtype, shape } : { random: true },
     ),
     outputs: outputs.map(({ dtype, shape }) => ({ dtype, shape })),
-    returns: planned.results.map((r) => ('output' in r ? { output: r.output } : source(r))),
+    returns: planned.results.map((r) => ('output' in r ? { output: r.output } : source(r as Place))),
   };
   writeArchive(path, { metadata: { signature: JSON.stringify(signature), stablehlo: lowered!.text }, tensors });
 };
 
-/** The same results in contiguous memory, as an exported program returns them. */
-export const contiguous = (results: readonly Tensor[]): Tensor[] => results.map((t) => t.contiguous());
+/** The same results as an exported program returns them: in contiguous memory of their own, never views or arguments. */
+export const ownMemory = (results: readonly Tensor[]): Tensor[] =>
+  results.map((t) => t.clone({ memory_format: 'contiguous_format' }));
