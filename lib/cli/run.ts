@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs';
 import { ARRAY_OF, HostTensor } from '../export/host-tensor.js';
 import { loadCompiled, rebuild } from '../export/load.js';
 import type { TensorType } from '../export/signature.js';
+import { withFile } from '../io/file.js';
+import { parseNpy } from '../io/npy.js';
 import { JorchError } from '../runtime/errors.js';
 import type { Print } from './cache.js';
-import { readNpy } from './npy.js';
 
 /** Numbers of nested JSON arrays as the tensor that the program takes. */
 const fromJson = (text: string, name: string, { dtype, shape }: TensorType): HostTensor => {
@@ -27,7 +28,12 @@ const fromJson = (text: string, name: string, { dtype, shape }: TensorType): Hos
 };
 
 const readInput = (input: string, type: TensorType): unknown => {
-  if (input.endsWith('.npy')) return readNpy(readFileSync(input), input);
+  if (input.endsWith('.npy')) {
+    const { dtype, shape, data, fortran } = withFile(input, parseNpy);
+    if (fortran && shape.length > 1)
+      throw new JorchError('BAD_ARGUMENT', `${input} is column-major; save it with numpy.ascontiguousarray`);
+    return new HostTensor(new ARRAY_OF[dtype](new Uint8Array(data).buffer), shape, dtype);
+  }
   if (input.endsWith('.json')) return fromJson(readFileSync(input, 'utf8'), input, type);
   return fromJson(input, `--input ${input.slice(0, 40)}`, type);
 };

@@ -33,8 +33,16 @@ export const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
 const HEADER =
   /^\{\s*'descr':\s*'([<>|=])(\w+)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d,\sL]*)\),?\s*\}\s*$/;
 
+/** What a .npy file holds: elements in little-endian order, and whether they are column-major. */
+export interface NpyArray {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: Buffer;
+  readonly fortran: boolean;
+}
+
 /** @throws JorchError BAD_ARGUMENT for a damaged header, for objects and structured arrays. */
-export const readNpy = (source: Bytes): Tensor => {
+export const parseNpy = (source: Bytes): NpyArray => {
   const { path } = source;
   if (source.size < 10 || !source.read(0, 6).equals(MAGIC)) bad(path, 'is not a .npy file');
   const [major] = source.read(6, 1) as unknown as [number];
@@ -58,7 +66,13 @@ export const readNpy = (source: Bytes): Tensor => {
     );
   const data = source.read(start + length, bytes);
   if (order === '>') swap(data, isComplex(dtype) ? ITEM_BYTES[dtype] / 2 : ITEM_BYTES[dtype]);
-  if (fortran === 'False' || shape.length < 2) return fromBytes(data, dtype, shape);
+  return { dtype, shape, data, fortran: fortran === 'True' };
+};
+
+/** The same as a tensor. */
+export const readNpy = (source: Bytes): Tensor => {
+  const { dtype, shape, data, fortran } = parseNpy(source);
+  if (!fortran || shape.length < 2) return fromBytes(data, dtype, shape);
   const turned = fromBytes(data, dtype, [...shape].reverse());
   return turned.permute(shape.map((_, d) => shape.length - 1 - d));
 };

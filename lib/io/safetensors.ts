@@ -27,13 +27,14 @@ const DTYPES = new Map(Object.entries(NAMES).map(([dtype, name]) => [name, dtype
 /** The format's own limit. */
 const MOST_HEADER = 100_000_000;
 
-interface Entry {
+/** A tensor's place in the file. */
+export interface Entry {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly from: number;
   readonly to: number;
 }
-interface Header {
+export interface Header {
   readonly entries: ReadonlyMap<string, Entry>;
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -54,7 +55,8 @@ const parseEntry = (path: string, name: string, value: unknown): Entry => {
   return { dtype, shape, from, to };
 };
 
-const readHeader = (file: SourceFile): Header => {
+/** @throws JorchError BAD_ARGUMENT for a header that is damaged or does not account for every byte once. */
+export const readHeader = (file: SourceFile): Header => {
   const { path } = file;
   if (file.size < 8) bad(path, 'is too short for a safetensors file');
   const announced = file.read(0, 8).readBigUInt64LE(0);
@@ -151,6 +153,44 @@ export const looksLikeSafetensors = (path: string): boolean =>
       file.size >= 9 && file.read(0, 8).readBigUInt64LE(0) <= BigInt(file.size - 8) && file.read(8, 1)[0] === 0x7b,
   );
 
+/** A tensor to be written: its bytes are asked for when their turn comes. */
+export interface RawTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Bytes. */
+  readonly length: number;
+  data(): Uint8Array;
+}
+
+/** Writes tensors and texts by name, atomically, in the order given. @throws JorchError TOO_LARGE for texts beyond the format's limit */
+export const writeRaw = (
+  path: string,
+  tensors: readonly (readonly [string, RawTensor])[],
+  metadata?: Readonly<Record<string, string>>,
+): void => {
+  let end = 0;
+  const header: [string, unknown][] = metadata === undefined ? [] : [['__metadata__', metadata]];
+  for (const [name, { dtype, shape, length }] of tensors) {
+    header.push([name, { dtype: NAMES[dtype], shape, data_offsets: [end, end + length] }]);
+    end += length;
+  }
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(header)));
+  const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]);
+  if (padded.length > MOST_HEADER)
+    throw new JorchError(
+      'TOO_LARGE',
+      `${path}: a safetensors header of ${padded.length} bytes would be needed, ${MOST_HEADER} are allowed`,
+    );
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  const chunks = function* (): Generator<Uint8Array> {
+    yield length;
+    yield padded;
+    for (const [, tensor] of tensors) yield tensor.data();
+  };
+  writeAtomically(path, chunks());
+};
+
 /** Writes tensors by name, and texts by name, atomically. Tensors that share memory are written each. */
 export const save_file = (
   tensors: Readonly<Record<string, Tensor>>,
@@ -170,21 +210,9 @@ export const save_file = (
   // Widest elements first keeps every tensor aligned.
   list.sort(([a, s], [b, t]) => order.indexOf(s.dtype) - order.indexOf(t.dtype) || (a < b ? -1 : 1));
   list.sort(([, s], [, t]) => t.itemsize - s.itemsize);
-  let end = 0;
-  const header: [string, unknown][] = metadata === undefined ? [] : [['__metadata__', metadata]];
-  for (const [name, t] of list) {
-    header.push([name, { dtype: NAMES[t.dtype], shape: [...t.shape], data_offsets: [end, end + t.nbytes] }]);
-    end += t.nbytes;
-  }
-  const text = JSON.stringify(Object.fromEntries(header));
-  const json = Buffer.from(text);
-  const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(padded.length));
-  const chunks = function* (): Generator<Uint8Array> {
-    yield length;
-    yield padded;
-    for (const [, tensor] of list) yield toBytes(tensor);
-  };
-  writeAtomically(path, chunks());
+  writeRaw(
+    path,
+    list.map(([name, t]) => [name, { dtype: t.dtype, shape: [...t.shape], length: t.nbytes, data: () => toBytes(t) }]),
+    metadata,
+  );
 };

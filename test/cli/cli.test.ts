@@ -4,11 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readNpy } from '../../lib/cli/npy.js';
 import { PersistentCache } from '../../lib/compile/persistent.js';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
-import { fails } from '../support/fails.js';
 
 const cli = require.resolve('../../lib/cli/index.js');
 
@@ -77,8 +75,8 @@ describe('jorch on the command line', () => {
     assert.match(jorch(['cache', 'ls'], env).stdout, /^0 programs, 0 B in /);
   });
 
-  const npy = (descr: string, shape: string, data: Uint8Array, order = 'False'): Buffer => {
-    const header = `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }\n`;
+  const npy = (shape: string, data: Uint8Array, order = 'False'): Buffer => {
+    const header = `{'descr': '<f4', 'fortran_order': ${order}, 'shape': ${shape}, }\n`;
     const start = Buffer.from('\x93NUMPY\x01\x00\x00\x00', 'latin1');
     start.writeUInt16LE(header.length, 8);
     return Buffer.concat([start, Buffer.from(header), data]);
@@ -99,7 +97,7 @@ describe('jorch on the command line', () => {
     assert.match(jorch(['inspect', file, '--stablehlo']).stdout, /^module[\s\S]*stablehlo\.multiply/);
 
     const x = join(dir, 'x.npy');
-    writeFileSync(x, npy('<f4', '(2, 3)', new Uint8Array(new Float32Array([1, 1, 1, 2, 2, 2]).buffer)));
+    writeFileSync(x, npy('(2, 3)', new Uint8Array(new Float32Array([1, 1, 1, 2, 2, 2]).buffer)));
     const { stdout, stderr } = jorch(['run', file, '-i', x, '--input', '10']);
     assert.deepEqual(
       JSON.parse(stdout),
@@ -114,12 +112,14 @@ describe('jorch on the command line', () => {
     writeFileSync(join(dir, 'x.json'), '[[1,1,1],[2,2,2]]');
     assert.equal(jorch(['run', file, '-i', join(dir, 'x.json'), '-i', '10']).stdout, stdout);
 
+    writeFileSync(x, npy('(2, 3)', new Uint8Array(24), 'True'));
+    assert.match(jorch(['run', file, '-i', x, '-i', '1']).stderr, /is column-major/);
     const missing = jorch(['run', file, '-i', x]);
     assert.equal(missing.status, 1);
     assert.match(missing.stderr, /^jorch: run: .* takes 2 tensors \(float32 \[2, 3\], float32 \[\]\), got 1 --input/);
     assert.match(jorch(['run', file, '-i', '[1]', '-i', '1']).stderr, /^jorch: HostTensor: float32 \[2, 3\] needs/);
     assert.match(jorch(['run', file, '-i', '"a"', '-i', '1']).stderr, /expected numbers, found "a"/);
-    assert.match(jorch(['run', join(dir, 'none'), '-i', '1']).stderr, /^jorch: ENOENT/);
+    assert.match(jorch(['run', join(dir, 'none'), '-i', '1']).stderr, /^jorch: .*cannot be read \(ENOENT\)/);
   });
 
   it('inspect lists any safetensors file, and refuses other files in words', () => {
@@ -132,23 +132,8 @@ describe('jorch on the command line', () => {
     writeFileSync(file, 'something else entirely');
     const { status, stderr } = jorch(['inspect', file]);
     assert.equal(status, 1);
-    assert.match(stderr, /^jorch: .* is no safetensors file: its header would have/);
+    assert.match(stderr, /^jorch: .* header/);
     mkdirSync(join(dir, 'folder'));
     assert.equal(jorch(['inspect', join(dir, 'folder')]).status, 1);
-  });
-
-  it('readNpy reads what NumPy writes and refuses the rest', () => {
-    const read = readNpy(npy('<i8', '(2,)', new Uint8Array(new BigInt64Array([1n, -2n]).buffer)), 'x.npy');
-    assert.deepEqual([read.dtype, read.shape, [...read.data]], ['int64', [2], [1n, -2n]]);
-    assert.deepEqual(readNpy(npy('|b1', '()', new Uint8Array([1])), 'x.npy').shape, []);
-    const refused: readonly (readonly [Buffer, RegExp])[] = [
-      [Buffer.from('PK'), /no \.npy file/],
-      [npy('>f4', '(1,)', new Uint8Array(4)), /its dtype is >f4/],
-      [npy('|O', '(1,)', new Uint8Array(8)), /its dtype is \|O/],
-      [npy('<f4', '(2, 2)', new Uint8Array(16), 'True'), /column-major/],
-      [npy('<f4', '(3,)', new Uint8Array(4)), /holds 4 bytes, its shape needs 12/],
-      [npy('<f4', '(3,)', new Uint8Array(12)).subarray(0, 40), /ends too early/],
-    ];
-    for (const [bytes, words] of refused) fails('BAD_ARGUMENT', words, () => readNpy(bytes, 'x.npy'));
   });
 });
