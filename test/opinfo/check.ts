@@ -4,6 +4,7 @@ import type { Cases } from './cases.js';
 import { type Depth, difference } from './compare.js';
 import type { Encoded, Sample } from './format.js';
 import type { Ran } from './program.js';
+import { choiceDifference, chosenGradientDifference, isChoice } from './ties.js';
 import { decode } from './values.js';
 
 /** How deep outputs are compared. Random values are libtorch's only when libtorch's generator made them. */
@@ -32,7 +33,11 @@ export const checkOutcome = (
   const { op, tensors } = cases;
   const depth = depthOf(sample, mode);
   return [
-    ...sample.expect.map((e, j) => difference(op, `output ${j}`, outputs[j], e, tensors, depth)),
+    ...sample.expect.map((e, j) =>
+      depth === 'values' && isChoice(sample, e)
+        ? choiceDifference(cases, sample, `output ${j}`, outputs[j], e)
+        : difference(op, `output ${j}`, outputs[j], e, tensors, depth),
+    ),
     ...(sample.post_expect ?? []).map((e, j) =>
       difference(op, `post-processed output ${j}`, post[j], e, tensors, depthBehind(sample, mode)),
     ),
@@ -54,6 +59,7 @@ export const checkGradients = (
     .grad!.wrt.map((e, j) => {
       const what = `gradient of input ${e.input}`;
       if (e.key === null) return grads[j] === null ? undefined : `${what} is a tensor, expected none`;
+      if (depth === 'values') return chosenGradientDifference(cases, sample, what, grads[j], e);
       return difference(cases.op, what, grads[j], e, cases.tensors, depth);
     })
     .filter((m) => m !== undefined);

@@ -49,6 +49,77 @@ const base = { dtype: 'float32', variant: 'function', compare: 'values', output:
 const x = { key: 'x', dtype: 'float32', shape: [2, 2] } as const;
 const leaf = { ...x, requires_grad: true } as const;
 
+/** A sample on t = [3, 1, 3, 1] (or u = [[3, 1], [3, 1]]) whose expected indices are one of several right answers. */
+const tied = (
+  id: string,
+  fn: string,
+  args: Encoded[],
+  expect: Sample['expect'],
+  rest: Partial<Sample> & { kwargs?: Call['kwargs'] } = {},
+): Sample => {
+  const { kwargs, ...others } = rest;
+  return {
+    ...base,
+    id,
+    ties: true,
+    inputs: [{ key: 't', dtype: 'float32', shape: [4], requires_grad: 'grad' in others }],
+    program: [call(fn, [{ $t: 0 }, ...args], 'function', kwargs)],
+    expect,
+    ...others,
+  };
+};
+const indicesOf = (key: string, shape: readonly number[], path: number[] = [1]): Sample['expect'][number] => ({
+  ref: { $r: 0, path },
+  key,
+  dtype: 'int64',
+  shape,
+});
+const valuesOf = (key: string, shape: readonly number[]): Sample['expect'][number] => ({
+  ref: { $r: 0, path: [0] },
+  key,
+  dtype: 'float32',
+  shape,
+});
+const square = { key: 'u', dtype: 'float32', shape: [2, 2] } as const;
+const gradientOf = (key: string): NonNullable<Sample['grad']> => ({
+  cotangents: [{ ref: { $r: 0, path: [0] }, key: 'weights', dtype: 'float32', shape: [4] }],
+  wrt: [{ input: 0, key, dtype: 'float32', shape: [4] }],
+});
+
+/** torch answers sort(t) with [1, 3, 0, 2]. */
+const TIES: readonly Sample[] = [
+  tied('ties.sort', 'torch.sort', [], [valuesOf('tSorted', [4]), indicesOf('3120', [4])]),
+  tied('ties.sort.wrong', 'torch.sort', [], [valuesOf('tSorted', [4]), indicesOf('0312', [4])]),
+  tied('ties.sort.values.wrong', 'torch.sort', [], [valuesOf('weights', [4]), indicesOf('3120', [4])]),
+  // Indices in place of values are not judged by what they point at.
+  tied('ties.sort.untied.wrong', 'torch.sort', [], [indicesOf('3120', [4])], { ties: false }),
+  tied('ties.sort.stable.wrong', 'torch.sort', [], [indicesOf('3120', [4])], { kwargs: { stable: true } }),
+  tied('ties.argsort', 'torch.argsort', [0], [indicesOf('3120', [4], [])]),
+  tied('ties.argsort.shape.wrong', 'torch.argsort', [0], [indicesOf('3120', [2, 2], [])]),
+  tied('ties.topk', 'torch.topk', [2], [indicesOf('20', [2])]),
+  tied('ties.median', 'torch.median', [0], [indicesOf('third', [])]),
+  tied('ties.argmax', 'torch.argmax', [], [indicesOf('two', [], [])]),
+  tied('ties.argmax.wrong', 'torch.argmax', [], [indicesOf('one', [], [])]),
+  tied('ties.dim', 'torch.max', [0], [indicesOf('11', [2])], { inputs: [square] }),
+  tied('ties.keepdim', 'torch.max', [0, true], [indicesOf('11', [1, 2])], { inputs: [square] }),
+  tied('ties.cummax', 'torch.cummax', [0], [indicesOf('0000', [4])]),
+  tied('ties.after-a-call', 'torch.neg', [], [{ ...indicesOf('2031', [4]), ref: { $r: 1, path: [1] } }], {
+    program: [call('torch.neg', [{ $t: 0 }]), call('torch.sort', [{ $r: 0 }])],
+  }),
+  // Both 3s are a maximum of their window; the 1 is not.
+  tied('ties.pool', 'torch.nn.functional.max_pool1d', [4], [indicesOf('two', [1, 1])], {
+    inputs: [{ key: 't', dtype: 'float32', shape: [1, 4] }],
+    kwargs: { return_indices: true },
+  }),
+  tied('ties.pool.wrong', 'torch.nn.functional.max_pool1d', [4], [indicesOf('one', [1, 1])], {
+    inputs: [{ key: 't', dtype: 'float32', shape: [1, 4] }],
+    kwargs: { return_indices: true },
+  }),
+  // The cotangent is [1, 2, 3, 4]: torch's own gradient is [3, 1, 4, 2].
+  tied('ties.gradient', 'torch.sort', [], [valuesOf('tSorted', [4])], { grad: gradientOf('4231') }),
+  tied('ties.gradient.wrong', 'torch.sort', [], [valuesOf('tSorted', [4])], { grad: gradientOf('weights') }),
+];
+
 /** x = [[1, 2], [3, 4]]; samples that end in `.wrong` must fail. */
 const SAMPLES: readonly Sample[] = [
   {
@@ -182,6 +253,7 @@ const SAMPLES: readonly Sample[] = [
     output: { $float: '4.0' },
     expect: [],
   },
+  ...TIES,
 ];
 
 const TENSORS: Readonly<Record<string, Stored>> = {
@@ -193,6 +265,20 @@ const TENSORS: Readonly<Record<string, Stored>> = {
   lastColumnSquares: f32([2], 4, 16),
   spaced: f32([4], Number.NaN, 2, Number.NaN, 4),
   three: f32([], 3),
+  t: f32([4], 3, 1, 3, 1),
+  u: f32([2, 2], 3, 1, 3, 1),
+  tSorted: f32([4], 1, 1, 3, 3),
+  weights: f32([4], 1, 2, 3, 4),
+  '4231': f32([4], 4, 2, 3, 1),
+  '3120': i64([4], 3, 1, 2, 0),
+  '0312': i64([4], 0, 3, 1, 2),
+  '2031': i64([4], 2, 0, 3, 1),
+  '0000': i64([4], 0, 0, 0, 0),
+  '20': i64([2], 2, 0),
+  '11': i64([2], 1, 1),
+  one: i64([1], 1),
+  two: i64([1], 2),
+  third: i64([1], 3),
   i: i64([2], 1, -3),
   doubled: f32([2], 2, -6),
   half: bits16('F16', [2], 0x3c00, 0x0001),
@@ -238,7 +324,7 @@ describe('opinfo: the runner', function () {
     const summary = summarize(results);
     assert.equal(summary.eager_total, SAMPLES.length);
     assert.equal(summary.eager_pass, SAMPLES.length - wrong);
-    assert.deepEqual([summary.grad_total, summary.grad_pass, summary.refused], [2, 1, 2]);
+    assert.deepEqual([summary.grad_total, summary.grad_pass, summary.refused], [4, 2, 2]);
     assert.equal(summary.lowered_only, 0, 'an operator with failures is not counted');
   });
 });
