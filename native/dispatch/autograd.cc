@@ -111,7 +111,6 @@ Napi::Value Autocast(const Napi::CallbackInfo& info) {
     at::autocast::increment_nesting();
     at::autocast::set_autocast_dtype(at::kCPU, dtype);
     at::autocast::set_autocast_enabled(at::kCPU, info[0].ToBoolean());
-    if (trace::current()) refuseAutocast();
     napi_value result;
     check(info.Env(), napi_call_function(info.Env(), info.Env().Undefined(), info[2], 0, nullptr, &result));
     return result;

@@ -10,6 +10,7 @@
 
 #include "dispatch/aliases.h"
 #include "tensor/tensor.h"
+#include "trace/autocast.h"
 #include "trace/graph_js.h"
 #include "trace/record.h"
 #include "trace/trace_tensor.h"
@@ -33,11 +34,6 @@ at::Tensor lifted(const at::Tensor& met) {
   if (auto* tracer = trace::current()) return tracer->lift(tensor);
   if (trace::isTraceTensor(tensor)) leaked();
   return tensor;
-}
-
-void refuseAutocast() {
-  if (at::autocast::is_autocast_enabled(at::kCPU))
-    throw JsError("BAD_ARGUMENT", "autocast has no effect on a traced function yet and would be ignored silently; cast explicitly (x.bfloat16()) inside compile(), or run this part uncompiled");
 }
 
 bool isTraced(const at::Tensor& tensor) {
@@ -196,6 +192,8 @@ Joint traceBackward(trace::Tracer& tracer, const std::vector<at::Tensor>& result
     joint.cotangents.push_back(tracer.valueOf(cotangents.back()));
   }
   std::vector<at::Tensor> gradients;
+  // backward() runs outside autocast: what it multiplies has been cast on the way.
+  c10::impl::ExcludeDispatchKeyGuard noAutocast(c10::DispatchKeySet{trace::kAutocastKey, c10::DispatchKey::AutocastCPU});
   try {
     gradients = torch::autograd::grad(roots, leaves, cotangents, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
   } catch (const c10::Error&) {
@@ -216,7 +214,6 @@ napi_value traceOnce(napi_env env, napi_callback_info info, const std::unordered
     check(env, napi_typeof(env, args[2], &type));
     if (type == napi_boolean) check(env, napi_get_value_bool(env, args[2], &joint));
     Addon& addon = Addon::of(env);
-    refuseAutocast();
     trace::Tracer tracer(shared);
     trace::TraceScope scope(tracer);
     napi_value twins;

@@ -16,9 +16,6 @@ at::Tensor lifted(const at::Tensor& tensor);
 // program may have changed it). A trace tensor whose trace is over: LEAKED_TRACE.
 bool isTraced(const at::Tensor& tensor);
 
-// Throws while CPU autocast is on: a trace would not see it.
-void refuseAutocast();
-
 // A factory call inside a trace makes a trace tensor: `device` becomes the trace device.
 void placeOnTraceDevice(c10::IValue& device, bool takesTensor);
 

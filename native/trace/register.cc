@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 
+#include "autocast.h"
 #include "decompositions.h"
 #include "functionalization.h"
 #include "meta.h"
@@ -142,6 +143,7 @@ void registerAll() {
   registerDecompositions(library("aten", DispatchKey::AutogradLazy));
   registerFunctionalization(library("aten", DispatchKey::Functionalize));
   registerMetaKernels(library("aten", DispatchKey::Meta));
+  registerAutocast();
 }
 }  // namespace
 

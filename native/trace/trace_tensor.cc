@@ -3,10 +3,12 @@
 
 #include <ATen/FunctionalTensorWrapper.h>
 
+#include "autocast.h"
+
 namespace jorch::trace {
 namespace {
 // Lazy, not XLA: with XLA the autograd engine would run backward on another thread.
-const c10::DispatchKeySet kKeys{c10::DispatchKey::Lazy, c10::DispatchKey::AutogradLazy};
+const c10::DispatchKeySet kKeys{c10::DispatchKey::Lazy, c10::DispatchKey::AutogradLazy, kAutocastKey};
 const c10::Device kDevice{c10::DeviceType::Lazy, 0};
 }  // namespace
 

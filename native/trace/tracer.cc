@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "autocast.h"
 #include "record.h"
 #include "trace_tensor.h"
 #include "transforms/levels.h"
@@ -21,6 +22,12 @@ std::atomic<uint64_t> serials{1};
 // What libtorch's own kernels make on the CPU and hand to an operator (wrapped numbers, little index tables).
 constexpr int64_t kBakedElements = 64;
 constexpr int64_t kElementLimit = int64_t{1} << 38;  // XLA ends the process from here on
+
+/** Whether it casts is asked at every call: libtorch's own switch is the CPU's. */
+c10::impl::LocalDispatchKeySet withAutocast(c10::impl::LocalDispatchKeySet keys) {
+  keys.excluded_ = keys.excluded_.remove(kAutocastKey);
+  return keys;
+}
 
 Tracer* openBySerial(uint64_t serial) {
   for (Tracer* t : openTraces) {
@@ -66,7 +73,7 @@ Tracer* atDepth(int depth) { return openTraces[depth]; }
 
 TraceScope::TraceScope(Tracer& tracer)
     : autograd_(c10::AutogradState::get_tls_state()),
-      keys_(c10::impl::tls_local_dispatch_key_set()),
+      keys_(withAutocast(c10::impl::tls_local_dispatch_key_set())),
       views_(true) {
   openTraces.push_back(&tracer);
 }
