@@ -293,6 +293,10 @@ export interface Native {
   /** Runs `fn` and notes the tensors that it used and neither made nor was `given`. Isolated: what it records is thrown away. */
   probe<T>(fn: () => T, given: readonly Tensor[], isolated: boolean): { seen: Tensor[]; result: T };
   isProbing(): boolean;
+  /** Random operators recorded on this thread so far. */
+  randomCalls(): number;
+  /** The state of the default generator; with an argument, sets it. */
+  generatorState(state?: Tensor): Tensor;
   /** Runs `fn`; every use of from[i] meanwhile is a use of to[i]. */
   substitute<T>(from: readonly Tensor[], to: readonly Tensor[], fn: () => T): T;
 

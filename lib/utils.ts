@@ -1,2 +1,3 @@
 /** @file torch.utils */
 export * as data from './data/index.js';
+export * as checkpoint from './transforms/checkpoint.js';

@@ -1,5 +1,7 @@
 #include "dispatch/generator.h"
 
+#include "tensor/tensor.h"
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/EmptyTensor.h>
@@ -68,10 +70,26 @@ at::Tensor drawKey(at::Generator generator) {
   return key;
 }
 
+namespace {
+
+// generatorState(state?) → the default generator's state, after setting it if one is given
+Napi::Value GeneratorState(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "generator", [&]() -> napi_value {
+    Addon& addon = Addon::of(info.Env());
+    at::Generator generator = at::detail::getDefaultCPUGenerator();
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    if (info.Length() > 0 && info[0].IsObject()) generator.set_state(wrapArgument(addon, info.Env(), info[0], "the state").tensor());
+    return wrap(addon, info.Env(), generator.get_state());
+  }));
+}
+
+}  // namespace
+
 void initGenerator(Napi::Env env, Napi::Object exports) {
   napi_value make;
   check(env, napi_create_function(env, "generator", NAPI_AUTO_LENGTH, MakeGenerator, nullptr, &make));
   exports.Set("generator", Napi::Value(env, make));
+  exports.Set("generatorState", Napi::Function::New(env, GeneratorState, "generatorState"));
   exports.Set("manualSeed", Napi::Function::New(env, ManualSeed, "manualSeed"));
   exports.Set("initialSeed", Napi::Function::New(env, InitialSeed, "initialSeed"));
 }

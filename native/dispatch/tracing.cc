@@ -393,6 +393,8 @@ Napi::Value TracedValue(const Napi::CallbackInfo& info) {
   }));
 }
 
+Napi::Value RandomCalls(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(trace::randomCalls())); }
+
 Napi::Value IsTracing(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), trace::current() != nullptr); }
 
 }  // namespace
@@ -408,6 +410,7 @@ void initTrace(Napi::Env env, Napi::Object exports) {
   exports.Set("asNumber", Napi::Function::New(env, AsNumber, "asNumber"));
   exports.Set("setNumber", Napi::Function::New(env, SetNumber, "setNumber"));
   exports.Set("tracedValue", Napi::Function::New(env, TracedValue, "tracedValue"));
+  exports.Set("randomCalls", Napi::Function::New(env, RandomCalls, "randomCalls"));
   exports.Set("isTracing", Napi::Function::New(env, IsTracing, "isTracing"));
 }
 

@@ -160,6 +160,8 @@ at::Tensor wrapFactory(const at::Tensor& bare) {
   return at::functionalization::impl::to_functional_tensor(bare);
 }
 
+thread_local int64_t drawn = 0;
+
 // Operators that are being run in their parts, innermost last: met again below itself, an operator is recorded.
 thread_local std::vector<const c10::FunctionSchema*> decomposing;
 
@@ -190,6 +192,7 @@ void record(const c10::OperatorHandle& op, Stack* stack) {
 
   const size_t count = schema.arguments().size();
   const size_t first = stack->size() - count;
+  if (op.hasTag(at::Tag::nondeterministic_seeded)) ++drawn;
   tracer = tracerFor(*stack, first);
   Stack metas;
   metas.reserve(count);
@@ -285,6 +288,8 @@ std::vector<Fate> fates() {
   std::sort(all.begin(), all.end(), [](const Fate& a, const Fate& b) { return a.name < b.name; });
   return all;
 }
+
+int64_t randomCalls() { return drawn; }
 
 void recordCall(const char* name, const char* overload, Stack* stack) {
   record(c10::Dispatcher::singleton().findSchemaOrThrow(name, overload), stack);

@@ -36,6 +36,9 @@ struct Fate {
 std::vector<Fate> fates();
 
 /** Records a call of `op` with arguments that were prepared elsewhere; results are bare trace tensors. */
+/** Random operators recorded on this thread so far. */
+int64_t randomCalls();
+
 void recordCall(const char* name, const char* overload, torch::jit::Stack* stack);
 
 }  // namespace jorch::trace
