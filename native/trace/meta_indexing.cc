@@ -61,6 +61,12 @@ void addIndexingMeta() {
   meta("aten::unfold_backward", [](const Tensor& grad, IntArrayRef sizes, int64_t, int64_t, int64_t) {
     return dense(sizes, grad);
   });
+  meta("aten::embedding", [](const Tensor& weight, const Tensor& indices, int64_t, bool, bool) {
+    TORCH_CHECK(weight.dim() == 2, "'weight' must be 2-D");
+    std::vector<int64_t> sizes = indices.sizes().vec();
+    sizes.push_back(weight.size(1));
+    return dense(sizes, weight);
+  });
   meta("aten::embedding_dense_backward", [](const Tensor& grad, const Tensor&, int64_t weights, int64_t, bool) {
     return dense({weights, grad.size(-1)}, grad);
   });

@@ -277,6 +277,12 @@ describe('compile(module)', () => {
     assert.equal(fast.stats.compiles, 1);
   });
 
+  it('an embedding of a large table', () => {
+    const table = new nn.Embedding(100_000, 128);
+    const ids = torch.tensor([[0n, 99_999n], [5n, 5n]]);
+    close(compile(table)(ids), table.forward(ids));
+  });
+
   it('train and eval are noticed', () => {
     const net = new nn.Sequential(new nn.Dropout(0.9), new nn.BatchNorm1d(3));
     const fast = compile(net);

@@ -1,0 +1,166 @@
+/**
+ * @file An HTTP service that turns sentences into vectors with all-MiniLM-L6-v2, compiled; requests are batched and run off the event
+ * loop. Ends gracefully on SIGTERM and Ctrl-C: what was accepted is answered.
+ *
+ *     npm run example:serve                     then: POST /embed {"sentences": ["…"]}, POST /search {"query": "…", "k": 5}
+ *                                               GET /healthz, GET /metrics (Prometheus)
+ *     npm run example:serve -- --load           measures it instead: eager and compiled, batch 1 and dynamic batching
+ */
+import type { AddressInfo } from 'node:net';
+import autocannon from 'autocannon';
+import fastify, { type FastifyInstance } from 'fastify';
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import type { Tensor } from '../lib/index.js';
+import * as torch from '../lib/index.js';
+import { Batcher, LENGTHS, pad, SIZES } from './lib/batcher.js';
+import { loadMiniLM, type MiniLM } from './lib/minilm.js';
+import { declaration } from './lib/udhr.js';
+
+interface Settings {
+  readonly compiled: boolean;
+  /** Sentences that run together at most. */
+  readonly most: number;
+}
+interface Service {
+  readonly app: FastifyInstance;
+  close(): Promise<void>;
+}
+
+const sentenceList = {
+  type: 'object',
+  required: ['sentences'],
+  properties: {
+    sentences: { type: 'array', minItems: 1, maxItems: 256, items: { type: 'string', maxLength: 10_000 } },
+  },
+} as const;
+const searchQuery = {
+  type: 'object',
+  required: ['query'],
+  properties: { query: { type: 'string', maxLength: 10_000 }, k: { type: 'integer', minimum: 1, maximum: 50 } },
+} as const;
+
+/** The model as a function of a batch; compiled for every shape that the batcher makes, before the first request. */
+async function runner(
+  model: MiniLM,
+  { compiled, most }: Settings,
+): Promise<(ids: Tensor, mask: Tensor) => Tensor | Promise<Tensor>> {
+  if (!compiled) return (ids, mask) => model.forward(ids, mask);
+  const began = performance.now();
+  const bySize = new Map(SIZES.filter((size) => size <= most).map((size) => [size, torch.compile(model)]));
+  for (const [size, fast] of bySize) for (const length of LENGTHS) await fast.warmup(...pad([], size, length));
+  const shapes = bySize.size * LENGTHS.length;
+  console.log(`compiled for ${shapes} shapes in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  return (ids, mask) => bySize.get(ids.shape[0])!.async(ids, mask);
+}
+
+export async function startService(settings: Settings): Promise<Service> {
+  const { model, tokenize } = loadMiniLM();
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const sentencesTotal = new Counter({ name: 'sentences_total', help: 'Sentences embedded', registers: [registry] });
+  const batchSize = new Histogram({
+    name: 'batch_size',
+    help: 'Sentences per batch',
+    buckets: SIZES,
+    registers: [registry],
+  });
+  const batchSeconds = new Histogram({
+    name: 'batch_seconds',
+    help: 'Seconds per batch',
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5],
+    registers: [registry],
+  });
+  const requestsTotal = new Counter({
+    name: 'requests_total',
+    help: 'Requests answered',
+    labelNames: ['route', 'status'],
+    registers: [registry],
+  });
+
+  const batcher = new Batcher(await runner(model, settings), {
+    most: settings.most,
+    onBatch: (sentences, seconds) => {
+      sentencesTotal.inc(sentences);
+      batchSize.observe(sentences);
+      batchSeconds.observe(seconds);
+    },
+  });
+  const embed = (sentences: readonly string[]): Promise<Float32Array[]> =>
+    Promise.all(sentences.map((sentence) => batcher.embed(tokenize(sentence))));
+
+  const corpus = declaration();
+  const index = torch.stack((await embed(corpus)).map((e) => torch.tensor(e)));
+
+  const app = fastify({ logger: false, bodyLimit: 4 << 20 });
+  app.addHook('onResponse', async (request, reply) => {
+    requestsTotal.inc({ route: request.routeOptions.url ?? 'none', status: reply.statusCode });
+  });
+  app.get('/healthz', async () => ({ status: 'ok', ...torch.memory() }));
+  app.get('/metrics', async (_request, reply) => {
+    reply.header('content-type', registry.contentType);
+    return registry.metrics();
+  });
+  app.post<{ Body: { sentences: string[] } }>('/embed', { schema: { body: sentenceList } }, async ({ body }) => ({
+    embeddings: (await embed(body.sentences)).map((e) => [...e]),
+  }));
+  app.post<{ Body: { query: string; k?: number } }>('/search', { schema: { body: searchQuery } }, async ({ body }) => {
+    const [query] = await embed([body.query]);
+    const [scores, places] = index.matmul(torch.tensor(query!)).topk(body.k ?? 5);
+    const found = places.tolist() as number[];
+    return { results: (scores.tolist() as number[]).map((score, i) => ({ score, sentence: corpus[found[i]!]! })) };
+  });
+  return {
+    app,
+    close: async () => {
+      // Takes no new connection, answers what is under way.
+      await app.close();
+      await batcher.drain();
+    },
+  };
+}
+
+/** Requests per second and latencies of one sentence per request, 32 connections. */
+async function measure(settings: Settings): Promise<string> {
+  const service = await startService(settings);
+  await service.app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = service.app.server.address() as AddressInfo;
+  const sentences = declaration();
+  const result = await autocannon({
+    url: `http://127.0.0.1:${port}/embed`,
+    connections: 32,
+    duration: 8,
+    timeout: 60,
+    requests: sentences.slice(0, 64).map((sentence) => ({
+      method: 'POST' as const,
+      path: '/embed',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ sentences: [sentence] }),
+    })),
+  });
+  await service.close();
+  if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} refused, ${result.errors} errors`);
+  const name = `${settings.compiled ? 'compiled' : 'eager'}, ${settings.most === 1 ? 'batch 1' : `batches up to ${settings.most}`}`;
+  return `${name.padEnd(30)} ${result.requests.average.toFixed(0).padStart(8)} ${result.latency.p50.toFixed(0).padStart(8)} ${result.latency.p99.toFixed(0).padStart(8)}`;
+}
+
+async function main(): Promise<void> {
+  if (process.argv.includes('--load')) {
+    const rows: string[] = [];
+    for (const compiled of [false, true]) for (const most of [1, 32]) rows.push(await measure({ compiled, most }));
+    console.log(`\n${'32 connections'.padEnd(30)} requests/s  p50 ms  p99 ms\n${rows.join('\n')}`);
+    return;
+  }
+  const service = await startService({ compiled: !process.argv.includes('--eager'), most: 32 });
+  const address = await service.app.listen({
+    port: Number(process.env['PORT'] ?? 8080),
+    host: process.env['HOST'] ?? '127.0.0.1',
+  });
+  console.log(`listening on ${address}`);
+  const stop = (): void => {
+    console.log('answering what is under way …');
+    void service.close().then(() => process.exit(0));
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+if (require.main === module) void main();
