@@ -99,6 +99,8 @@ export interface ProgramSpec {
   readonly outputs: readonly TensorSpec[];
   /** Parameters behind the others: a random key each, drawn from these generators (null: the default one) at every run. */
   readonly keys: readonly (GeneratorHandle | null)[];
+  /** Results that are computed in the memory of a parameter. */
+  readonly donated?: readonly { readonly input: number; readonly output: number }[];
 }
 
 /** The backward of a compiled program. */

@@ -72,6 +72,10 @@ export const unflatten = (structure: Structure, leaves: readonly unknown[], from
   return build(structure);
 };
 
+/** The structures of the leaves, in order. */
+export const leafStructures = (s: Structure): (Structure & { kind: 'tensor' })[] =>
+  s.kind === 'tensor' ? [s] : s.kind === 'static' ? [] : s.items.flatMap(leafStructures);
+
 let nextIdentity = 0;
 const identities = new WeakMap<object, number>();
 /** Symbols cannot all be held weakly (registered ones never die); there are few, and they are small. */

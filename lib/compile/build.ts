@@ -7,7 +7,7 @@ import type { BackwardSpec, Capture, EntrySpec, Executable, Place, ProgramSpec, 
 import { JorchError } from '../runtime/errors.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Graph, Value } from './graph.js';
-import { physicalOrder } from './layout.js';
+import { isIdentity, physicalOrder } from './layout.js';
 import { partition } from './partition.js';
 
 /** How a graph becomes a program. */
@@ -15,6 +15,8 @@ export interface BuildOptions {
   readonly fallback: 'aten' | 'error';
   readonly optimize: Optimize;
   readonly checks?: DataChecks;
+  /** Whether a changed argument leaf (-1: a captured tensor) may be overwritten while the program runs. */
+  readonly donate?: ((leaf: number) => boolean) | undefined;
   /** What the function said while it was recorded. */
   readonly reports?: readonly Report[];
 }
@@ -78,6 +80,8 @@ export const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({
 /** What random numbers are derived from. */
 export const KEY: TensorSpec = { shape: [], strides: [], dtype: 'uint64' };
 
+type Donation = NonNullable<ProgramSpec['donated']>[number];
+
 /** The program between `inputs` and `results`, and the types of both. */
 interface Part {
   readonly lowered: Lowered;
@@ -90,13 +94,14 @@ const lowerPart = (
   results: readonly Value[],
   { fallback, optimize }: BuildOptions,
   checks: readonly Check[] = [],
+  donated: readonly Donation[] = [],
 ): Part => {
   try {
-    const lowered = lower(graph, { inputs, results, fallback, optimize, checks });
+    const lowered = lower(graph, { inputs, results, fallback, optimize, checks, donated });
     const keys = lowered.keys.map((k) => (k === undefined ? null : graph.generators![k]!));
     const parameters = [...inputs.map(specOf), ...keys.map(() => KEY)];
     const flags: TensorSpec[] = checks.length === 0 ? [] : [{ shape: [checks.length], strides: [], dtype: 'bool' }];
-    return { lowered, types: { inputs: parameters, outputs: [...results.map(specOf), ...flags], keys } };
+    return { lowered, types: { inputs: parameters, outputs: [...results.map(specOf), ...flags], keys, donated } };
   } catch (error) {
     if (error instanceof LoweringError) throw new JorchError('NO_RULE', error.message, { cause: error });
     throw error;
@@ -126,6 +131,22 @@ const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Te
   });
   return { places, captured };
 };
+
+/** New values of changed tensors that can be computed in the memory of the old ones; `shared` outputs have other readers. */
+const donationsOf = (
+  { graph, captures }: Trace,
+  { donate }: BuildOptions,
+  inputs: ValueList,
+  results: ValueList,
+  shared: readonly number[],
+): Donation[] =>
+  captures.flatMap(({ leaf, input, mutated }) => {
+    if (mutated < 0 || !donate?.(leaf)) return [];
+    const [from, to] = [graph.inputs[input]!, graph.values[mutated]!];
+    const rowMajor = [from, to].every((v) => isIdentity(physicalOrder(v.shape, v.strides) ?? [-1]));
+    const donation = { input: inputs.indexOf(from), output: results.indexOf(to) };
+    return rowMajor && donation.input >= 0 && !shared.includes(donation.output) ? [donation] : [];
+  });
 
 /**
  * Lowers a trace, and its backward if there is one.
@@ -174,7 +195,14 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
       ]
     : liveInputs(graph, roots);
   const inputs = listOf(wanted);
-  const forward = lowerPart(graph, inputs.values, results.values, options, watch.checks);
+  const donated = donationsOf(trace, options, inputs, results, [
+    ...planned.flatMap((r) => ('output' in r ? [r.output] : [])),
+    ...crossing.residuals.map((v) => results.indexOf(v)),
+    ...watch.printed.map((v) => results.indexOf(v)),
+  ]);
+  // A failed check must leave everything as it was.
+  const inPlace = watch.checks.length > 0 ? [] : donated;
+  const forward = lowerPart(graph, inputs.values, results.values, options, watch.checks, inPlace);
   const { callNodes } = forward.lowered;
   const reports = (watch.events.length > 0 || callNodes.length > 0) && {
     outputs: watch.printed.map((v) => results.indexOf(v)),

@@ -12,7 +12,7 @@ import type { Module } from '../nn/module.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, native, onLoad } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
-import { type Flat, flatten, type Structure, structureKey, unflatten } from '../tree.js';
+import { type Flat, flatten, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
 import { AsyncCalls, type AsyncOptions, type Prepared } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
@@ -33,6 +33,11 @@ export interface CompileOptions {
    * `'opt.lr'` for a key in one. The function gets 0-d tensors that promote like numbers.
    */
   dynamic?: readonly (number | string)[];
+  /**
+   * Lets the program compute the new values of tensors that the function changes in place in their own memory, which halves the memory of a
+   * training step: `true` for all of them, positions for those in these arguments. A run that fails half-way then leaves anything in them.
+   */
+  donate?: boolean | readonly number[];
   /** What to do with an operator that has no lowering: run libtorch's kernel inside the program (`aten`), or refuse (`error`). Default `aten`. */
   fallback?: 'aten' | 'error';
   /** Whether heavy operators run as libtorch's kernels inside the program: where that was measured to be faster (`auto`, the default), never (`xla`), always (`aten`). */
@@ -273,7 +278,7 @@ class Compilation<F extends (...args: never[]) => unknown> {
     events.miss.publish({ name: this.name, reason });
     this.complain(reason);
     const { trace, results, reports } = this.trace(structure, leaves);
-    const planned = this.lowerTrace(trace, reports);
+    const planned = this.lowerTrace(trace, reports, structure);
     const dumpRest = dump(this.name, planned);
     const { structure: number } = this.take(args);
     // What was read while tracing is part of the signature now.
@@ -312,12 +317,21 @@ class Compilation<F extends (...args: never[]) => unknown> {
     events.cache.publish({ hit: fromCache, ms });
   }
 
-  private lowerTrace(trace: Trace, reports: readonly Report[]): Plan {
+  /** Which leaves may be overwritten; captured tensors are leaf -1. */
+  private donations(structure: Structure): ((leaf: number) => boolean) | undefined {
+    const { donate } = this.options;
+    if (!donate || typeof donate === 'boolean') return donate ? () => true : undefined;
+    const owners = structure.kind === 'array' ? structure.items.flatMap((s, i) => leafStructures(s).map(() => i)) : [];
+    return (leaf) => leaf >= 0 && donate.includes(owners[leaf]!);
+  }
+
+  private lowerTrace(trace: Trace, reports: readonly Report[], structure: Structure): Plan {
     const started = performance.now();
     const planned = plan(trace, {
       fallback: this.options.fallback ?? 'aten',
       optimize: this.options.optimize ?? 'auto',
       checks: this.options.checks ?? false,
+      donate: this.donations(structure),
       reports,
     });
     this.stats.lowerMs += performance.now() - started;
@@ -422,7 +436,7 @@ const bodies = new WeakMap<
 export const bodyOf = (f: object) => bodies.get(f);
 
 const checkOptions = (options: CompileOptions): void => {
-  const known = ['name', 'static', 'dynamic', 'fallback', 'optimize', 'checks', 'maxCompiles'];
+  const known = ['name', 'static', 'dynamic', 'donate', 'fallback', 'optimize', 'checks', 'maxCompiles'];
   for (const key of Object.keys(options)) {
     if (!known.includes(key))
       throw new JorchError('BAD_ARGUMENT', `compile: unknown option '${key}'; there are: ${known.join(', ')}`);

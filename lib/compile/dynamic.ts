@@ -2,7 +2,7 @@
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
-import type { Flat, Structure } from '../tree.js';
+import { type Flat, leafStructures, type Structure } from '../tree.js';
 
 /** Where a leaf is: the argument's position, then keys and indices. */
 type Path = readonly (string | number)[];
@@ -79,11 +79,6 @@ export const withNumbers = ({ structure, leaves }: Flat, isDynamic: (path: Path)
 
 /** The leaves of a trace, those that stand for numbers promoting like numbers. */
 export const asNumbers = (structure: Structure, twins: readonly Tensor[]): Tensor[] => {
-  const kinds: boolean[] = [];
-  const visit = (s: Structure): void => {
-    if (s.kind === 'tensor') kinds.push(s.number !== undefined);
-    else if (s.kind !== 'static') s.items.forEach(visit);
-  };
-  visit(structure);
-  return twins.map((twin, i) => (kinds[i] ? native().asNumber(twin) : twin));
+  const leaves = leafStructures(structure);
+  return twins.map((twin, i) => (leaves[i]!.number ? native().asNumber(twin) : twin));
 };

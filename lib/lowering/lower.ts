@@ -18,6 +18,8 @@ export interface LowerOptions {
   readonly inputs?: readonly Value[];
   /** What to do with a node that has no lowering: run libtorch's kernel inside the program, or refuse. */
   readonly fallback: 'aten' | 'error';
+  /** Results (by position) that take the memory of a parameter (by position). */
+  readonly donated?: readonly { readonly input: number; readonly output: number }[];
   /** Which operators run as libtorch's kernels although they have a lowering. Default `xla`: none. */
   readonly optimize?: Optimize;
   /** Computes one flag each, returned behind the results as one bool vector: nodes that would raise, conditions that do not hold. */
@@ -301,7 +303,7 @@ export class Lowering {
  */
 export function lower(
   graph: Graph,
-  { results, inputs = graph.inputs, fallback, optimize = 'xla', checks = [] }: LowerOptions,
+  { results, inputs = graph.inputs, fallback, optimize = 'xla', checks = [], donated = [] }: LowerOptions,
 ): Lowered {
   const lowering = new Lowering(fallback, optimize);
   const params = inputs.map((v, i) => {
@@ -326,7 +328,11 @@ export function lower(
   }
   const types = returned.map((o) => o.type).join(', ');
   const end = returned.length === 0 ? 'return' : `return ${returned.map((o) => o.name).join(', ')} : ${types}`;
-  const declared = [...params, ...lowering.keys.values()].map((p) => `${p.name}: ${p.type}`);
+  const target = new Map(donated.map(({ input, output }) => [input, output]));
+  const declared = [...params, ...lowering.keys.values()].map((p, i) => {
+    const donation = target.has(i) ? ` {tf.aliasing_output = ${target.get(i)} : i32}` : '';
+    return `${p.name}: ${p.type}${donation}`;
+  });
   const text = [
     'module @jorch {',
     `func.func public @main(${declared.join(', ')}) -> (${types}) {`,

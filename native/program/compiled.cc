@@ -232,7 +232,7 @@ napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensor
   const Tensors parameters = parametersOf(entry, args);
   std::vector<at::Tensor> outputs;
   try {
-    entry.program->run(parameters, outputs);
+    entry.program->run(parameters, outputs, /*inPlace=*/true);
   } catch (const c10::Error&) {
     if (entry.reports) entry.reports->failed(addon, env, parameters);
     throw;
@@ -309,7 +309,10 @@ std::unique_ptr<Program> programFrom(napi_env env, const Napi::Object& spec) {
   std::vector<program::OutputSpec> outputs;
   forEach(spec.Get("inputs"), [&](const Napi::Object& o) { inputs.push_back({longs(o.Get("shape")), dtypeOf(o)}); });
   forEach(spec.Get("outputs"), [&](const Napi::Object& o) { outputs.push_back({longs(o.Get("shape")), dtypeOf(o), longs(o.Get("strides"))}); });
-  return std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs));
+  auto made = std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs));
+  if (spec.Get("donated").IsArray())
+    forEach(spec.Get("donated"), [&](const Napi::Object& o) { made->donate(o.Get("input").As<Napi::Number>().Uint32Value(), o.Get("output").As<Napi::Number>().Uint32Value()); });
+  return made;
 }
 
 // keys: (Generator | null)[]

@@ -23,6 +23,10 @@ bool coversItsStorage(const at::Tensor& tensor) {
 
 void assign(const at::Tensor& target, const at::Tensor& fresh) {
   at::AutoDispatchBelowADInplaceOrView belowAutograd;
+  if (target.const_data_ptr() == fresh.const_data_ptr()) {
+    if (!target.is_inference()) target.unsafeGetTensorImpl()->bump_version();
+    return;
+  }
   const bool exchange = static_cast<size_t>(target.nbytes()) > kCopyBytes && ownsItsMemory(target) && coversItsStorage(target) && coversItsStorage(fresh) &&
                         fresh.storage().use_count() == 1 && target.scalar_type() == fresh.scalar_type();
   if (!exchange) {

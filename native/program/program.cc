@@ -154,7 +154,7 @@ class Program::Arguments {
 };
 
 Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs)
-    : executable_(std::move(executable)), inputs_(std::move(inputs)), outputs_(std::move(outputs)), slots_(inputs_.size()) {
+    : executable_(std::move(executable)), inputs_(std::move(inputs)), outputs_(std::move(outputs)), donated_(inputs_.size(), -1), slots_(inputs_.size()) {
   TORCH_CHECK(executable_->client().isCpu(), "Program: the executable is for ", executable_->client().platform(), ", not for the CPU");
   TORCH_CHECK(executable_->outputCount() == outputs_.size(), "Program: ", outputs_.size(), " results described, the executable has ",
               executable_->outputCount());
@@ -176,7 +176,7 @@ Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<Input
   }
 }
 
-PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments& held) {
+PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments& held, bool inPlace) {
   const InputSpec& spec = inputs_[index];
   if (C10_UNLIKELY(!tensor.defined() || tensor.layout() != c10::kStrided || !tensor.device().is_cpu() ||
                    tensor.scalar_type() != spec.dtype || tensor.sizes() != at::IntArrayRef(spec.sizes)))
@@ -188,6 +188,14 @@ PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments
     plain = &held.tensors.back();
   }
   const void* data = plain->numel() == 0 ? emptyData() : plain->const_data_ptr();
+
+  if (C10_UNLIKELY(donated_[index] >= 0)) {
+    // The buffer is gone after the run; the memory stays the tensor's. Memory that must not be overwritten is copied.
+    const bool own = inPlace && plain == &tensor && zeroCopyAligned(data);
+    held.buffers.push_back(pjrt::Buffer::fromHost(executable_->client(), data, inputTypes_[index], spec.sizes.data(), spec.sizes.size(),
+                                                  own ? PJRT_HostBufferSemantics_kMutableZeroCopy : PJRT_HostBufferSemantics_kImmutableOnlyDuringCall));
+    return held.buffers.back().get();
+  }
 
   // A result of an earlier call comes back as it went out, when it was not reshaped since.
   const c10::DataPtr& memory = plain->storage().data_ptr();
@@ -236,13 +244,13 @@ at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
   return tensor;
 }
 
-void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs) {
+void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace) {
   outs.clear();
   TORCH_CHECK(args.size() == inputs_.size(), "compiled call: ", inputs_.size(), " arguments expected, got ", args.size());
 
   Arguments held(slotsTaken_);
   c10::SmallVector<PJRT_Buffer*, 32> in(args.size());
-  for (size_t i = 0; i < args.size(); i++) in[i] = argument(i, args[i], held);
+  for (size_t i = 0; i < args.size(); i++) in[i] = argument(i, args[i], held, inPlace);
 
   c10::SmallVector<PJRT_Buffer*, 32> raw(outputs_.size());
   try {
@@ -257,6 +265,10 @@ void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs)
   for (PJRT_Buffer* buffer : raw) buffers.emplace_back(executable_->client().api(), buffer);
   outs.reserve(buffers.size());
   for (size_t i = 0; i < buffers.size(); i++) outs.push_back(result(i, std::move(buffers[i])));
+  for (size_t i = 0; inPlace && i < donated_.size(); i++) {
+    // Computed where the argument is: the result is that memory, which is not XLA's to free.
+    if (donated_[i] >= 0 && outs[donated_[i]].const_data_ptr() == args[i].const_data_ptr()) outs[donated_[i]] = args[i].detach();
+  }
 }
 
 }  // namespace jorch::program

@@ -51,14 +51,17 @@ class Program {
  public:
   /** Throws c10::Error when the specs do not fit the executable: another count of results, strides that are not dense. */
   Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs);
+  /** Output `output` may be computed in the memory of argument `input`, as the program's text says. */
+  void donate(size_t input, size_t output) { donated_[input] = static_cast<int64_t>(output); }
 
   /**
    * Runs the program on `args` (CPU tensors of exactly the specs' sizes and dtypes, any strides, conj and neg bits and zero tensors
    * allowed) and puts fresh CPU tensors, which own their memory, into `outs`. Blocks until done.
    * Throws c10::Error for arguments that do not fit and, with torch's own message, for what an ATen call inside raised;
    * PjrtError for everything XLA reports. A failed run leaves `outs` empty.
+   * `inPlace`: donated arguments may be overwritten; their results are then the same memory. A failed run leaves anything in them.
    */
-  void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs);
+  void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false);
 
   const std::vector<InputSpec>& inputs() const noexcept { return inputs_; }
   const std::vector<OutputSpec>& outputs() const noexcept { return outputs_; }
@@ -78,7 +81,7 @@ class Program {
   };
   class Arguments;
 
-  PJRT_Buffer* argument(size_t index, const at::Tensor& tensor, Arguments& held);
+  PJRT_Buffer* argument(size_t index, const at::Tensor& tensor, Arguments& held, bool inPlace);
   at::Tensor result(size_t index, pjrt::Buffer buffer) const;
 
   std::shared_ptr<pjrt::Executable> executable_;
@@ -90,6 +93,7 @@ class Program {
   std::vector<int64_t> outputSizes_;
   int64_t outputBytes_ = 0;
 
+  std::vector<int64_t> donated_;  // per input: the output that takes its memory, or -1
   std::vector<Slot> slots_;
   std::atomic_flag slotsTaken_ = ATOMIC_FLAG_INIT;
 };

@@ -138,16 +138,6 @@ describe('compile: bad input is a JorchError', () => {
     assert.deepEqual(f(torch.eye(3)).tolist(), torch.eye(3).tolist());
   });
 
-  it('autocast, which a trace cannot see', () => {
-    fails('BAD_ARGUMENT', /cast explicitly/, () =>
-      torch.autocast({}, () => compile((x: Tensor) => x.mm(x))(torch.eye(2))),
-    );
-    fails('BAD_ARGUMENT', /cast explicitly/, () =>
-      compile((x: Tensor) => torch.autocast({}, () => x.mm(x)))(torch.eye(2)),
-    );
-    assert.deepEqual(compile((x: Tensor) => x.mm(x))(torch.eye(2)).tolist(), torch.eye(2).tolist());
-  });
-
   it('dtypes that eager refuses', () => {
     fails('BAD_ARGUMENT', /Float/, () => compile((x: Tensor) => torch.bitwise_and(x, x))(ones(2)));
   });

@@ -279,7 +279,10 @@ describe('compile(module)', () => {
 
   it('an embedding of a large table', () => {
     const table = new nn.Embedding(100_000, 128);
-    const ids = torch.tensor([[0n, 99_999n], [5n, 5n]]);
+    const ids = torch.tensor([
+      [0n, 99_999n],
+      [5n, 5n],
+    ]);
     close(compile(table)(ids), table.forward(ids));
   });
 
