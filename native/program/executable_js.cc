@@ -1,7 +1,7 @@
 #include "program/executable_js.h"
 
 #include <cstdlib>
-#include <thread>
+#include <mutex>
 
 #include "pjrt/cpu_features.h"
 #include "program/jobs.h"
@@ -63,13 +63,18 @@ Napi::Value CompileOptions(const Napi::CallbackInfo& info) {
 void PrepareCompiler(const Napi::CallbackInfo& info) {
   // With flags the environment is changed while the client is made, which must not happen beside running JavaScript.
   if (getenv("XLA_FLAGS")) return;
-  pjrt::Plugin::quiet();
-  std::thread([path = std::string(info[0].As<Napi::String>())] {
-    try {
-      program::cpuClient(path);
-    } catch (...) {
-    }
-  }).detach();
+  static std::once_flag begun;
+  std::call_once(begun, [&] {
+    pjrt::Plugin::quiet();
+    enqueue(Lane::Compile, [path = std::string(info[0].As<Napi::String>())] {
+      try {
+        pjrt::Plugin::load(path);
+        guardExit();
+        program::cpuClient(path);
+      } catch (...) {
+      }
+    });
+  });
 }
 
 // Compiles, and serialises what came out if `keep`.

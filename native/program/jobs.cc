@@ -8,7 +8,6 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
-#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -23,7 +22,7 @@ namespace {
 std::atomic<int> running{0};
 
 // Static destructors of libtorch and XLA run while the process exits, also under threads that compute; what those then touch is gone.
-// Runs before the destructors, since it is registered after the libraries were loaded.
+// Runs before the destructors of libraries that were loaded before it was registered.
 void leaveAtOnce(int status, void*) {
   if (running.load() == 0) return;
   fflush(nullptr);
@@ -169,15 +168,27 @@ class Channel {
   std::deque<Done> done_;
 };
 
+void guardExit() {
+  // Handlers run in reverse order: only one registered after a library was loaded runs before its destructors.
+  const int failed = on_exit(leaveAtOnce, nullptr);
+  (void)failed;
+}
+
+void enqueue(Lane lane, std::function<void()> work) {
+  static std::once_flag registered;
+  std::call_once(registered, guardExit);
+  Pool::of(lane).add(std::move(work));
+}
+
 napi_value submit(Addon& addon, napi_env env, Lane lane, const char* where, std::shared_ptr<Job> job) {
-  static const bool registered = on_exit(leaveAtOnce, nullptr) == 0;
-  (void)registered;
+  static std::once_flag registered;
+  std::call_once(registered, guardExit);  // again: the plugin is loaded by now
   if (!addon.channel) addon.channel = Channel::open(env);
   napi_deferred deferred;
   napi_value promise;
   check(env, napi_create_promise(env, &deferred, &promise));
   addon.channel->expect(env);
-  Pool::of(lane).add([channel = addon.channel, done = Done{std::move(job), deferred, where, nullptr}]() mutable {
+  enqueue(lane, [channel = addon.channel, done = Done{std::move(job), deferred, where, nullptr}]() mutable {
     try {
       done.job->run();
     } catch (...) {

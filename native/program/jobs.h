@@ -4,6 +4,7 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <memory>
 
 namespace jorch {
@@ -25,5 +26,11 @@ enum class Lane { Compile, Run };
 // Runs `job` and returns a promise. `where` begins the messages of errors. The process stays alive until the promise settles;
 // an environment that ends before gets no result, and the job ends unheard.
 napi_value submit(Addon& addon, napi_env env, Lane lane, const char* where, std::shared_ptr<Job> job);
+
+// Lets the process exit while our threads compute in libraries that are loaded now.
+void guardExit();
+
+// Runs `work`, which must not throw, on one of our threads. Nobody hears of its end.
+void enqueue(Lane lane, std::function<void()> work);
 
 }  // namespace jorch
