@@ -107,7 +107,7 @@ void translateException(napi_env env, const char* where) noexcept {
   } catch (const Napi::Error& error) {
     napi_throw(env, error.Value());
   } catch (const JsError& error) {
-    throwJs(env, error.code, prefixed(where, error.what()));
+    throwJs(env, error.code, prefixed(where, error.what() + (error.code == "LEAKED_TRACE" ? usedAt(env) : "")));
   } catch (const trace::Concretization& error) {
     throwConcretization(env, error);
   } catch (const c10::Error& error) {

@@ -462,10 +462,12 @@ export function compile<F extends (...args: never[]) => unknown>(
   if (isModule(target)) Object.defineProperty(f, 'name', { value: target._get_name() });
   if (typeof f !== 'function')
     throw new JorchError('BAD_ARGUMENT', `compile: expected a function, got ${f === null ? 'null' : typeof f}`);
-  if (f.constructor.name === 'AsyncFunction')
+  if (/^(Async|Generator)/.test(f.constructor.name))
     throw new JorchError(
       'BAD_ARGUMENT',
-      'compile: the function is async; compile takes synchronous functions. Await the data first and pass it in',
+      f.constructor.name.startsWith('Async')
+        ? 'compile: the function is async; compile takes synchronous functions. Await the data first and pass it in'
+        : 'compile: the function is a generator; compile takes functions that return. Return an array of tensors instead',
     );
   checkOptions(options);
   const compilation = new Compilation(f, options);

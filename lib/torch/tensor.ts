@@ -171,9 +171,12 @@ const METHODS_HERE: Members = {
   },
   [Symbol.toPrimitive](hint: string) {
     if (hint === 'string') return describe(this);
-    // `a + b` asks for "default"; Number(t), `t < u` and `a * b` all ask for "number".
+    // `a + b` and `a == 1` ask for "default"; Number(t), `t < u` and `a * b` all ask for "number".
     if (hint === 'default')
-      throw new JorchError('BAD_ARGUMENT', "JavaScript's + does not add tensors: write a.add(b), or use expr");
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        "JavaScript's + and == do not work on tensors: write a.add(b), a.eq(b), or use expr",
+      );
     if (this.numel() !== 1) {
       throw new JorchError(
         'BAD_ARGUMENT',

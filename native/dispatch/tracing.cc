@@ -57,15 +57,26 @@ at::Tensor numberTensor(const at::Scalar& value) {
   return made;
 }
 
-void noteLine(napi_env env) {
-  auto* tracer = trace::current();
-  if (!tracer) return;
+std::string userLine(napi_env env) {
   const napi_ref reader = Addon::of(env).lineReader;
   napi_value function, undefined, line;
-  if (!reader || napi_get_reference_value(env, reader, &function) != napi_ok) return;
+  if (!reader || napi_get_reference_value(env, reader, &function) != napi_ok) return {};
   check(env, napi_get_undefined(env, &undefined));
   check(env, napi_call_function(env, undefined, function, 0, nullptr, &line));
-  tracer->setLine(textOf(env, line));
+  return textOf(env, line);
+}
+
+std::string usedAt(napi_env env) noexcept {
+  try {
+    const std::string line = userLine(env);
+    return line.empty() ? "" : " (used at " + line + ")";
+  } catch (...) {
+    return "";
+  }
+}
+
+void noteLine(napi_env env) {
+  if (auto* tracer = trace::current()) tracer->setLine(userLine(env));
 }
 
 namespace {
@@ -95,13 +106,17 @@ std::string at() {
 
 void throwConcretization(napi_env env, const trace::Concretization& error) noexcept {
   using Kind = trace::Concretization::Kind;
+  try {
+    noteLine(env);  // reading data is no operator, which would have noted it
+  } catch (...) {
+  }
   std::string op = error.op().rfind("aten::", 0) == 0 ? error.op().substr(6) : error.op();
   if (op == "_local_scalar_dense") op = "item";
   if (error.kind() == Kind::LeakedTrace) {
     try {
       leaked();
     } catch (const JsError& leak) {
-      throwJs(env, leak.code, leak.what());
+      throwJs(env, leak.code, leak.what() + usedAt(env));
     }
   } else if (error.kind() == Kind::DynamicShape) {
     throwJs(env, "DYNAMIC_SHAPE",

@@ -4,6 +4,8 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 
+#include <string>
+
 #include "addon.h"
 #include "trace/tracer.h"
 
@@ -21,6 +23,12 @@ void placeOnTraceDevice(c10::IValue& device, bool takesTensor);
 
 // A JavaScript number where an operator wants a tensor.
 at::Tensor numberTensor(const at::Scalar& value);
+
+// `file:line:column` of the user's code that called into jorch; empty when there is none.
+std::string userLine(napi_env env);
+
+// " (used at fit.ts:12:7)": a tensor of a finished trace shows far from where it was made.
+std::string usedAt(napi_env env) noexcept;
 
 // While a trace is open: remembers the user's source line for the nodes recorded next.
 void noteLine(napi_env env);
