@@ -100,7 +100,22 @@ void throwText(napi_env env, const char* where, std::string text) noexcept {
 
 }  // namespace
 
+// Node throws the error again when the callback returns, with its own note of it still in place; a collection at that moment runs
+// our finalizers, and Node takes the note for an error of theirs and ends the process. Room in the young generation prevents it.
+void makeRoom(napi_env env) noexcept {
+  const napi_ref reference = Addon::of(env).collector;
+  napi_value pending = nullptr, collector = nullptr, undefined = nullptr, full = nullptr, result = nullptr;
+  bool thrown = false;
+  if (!reference || napi_is_exception_pending(env, &thrown) != napi_ok) return;
+  if (thrown && napi_get_and_clear_last_exception(env, &pending) != napi_ok) return;
+  if (napi_get_reference_value(env, reference, &collector) == napi_ok && collector && napi_get_undefined(env, &undefined) == napi_ok &&
+      napi_get_boolean(env, false, &full) == napi_ok)
+    napi_call_function(env, undefined, collector, 1, &full, &result);
+  if (pending) napi_throw(env, pending);
+}
+
 void translateException(napi_env env, const char* where) noexcept {
+  makeRoom(env);
   try {
     throw;
   } catch (const PendingException&) {

@@ -31,3 +31,14 @@ describe('memory in synchronous loops', function () {
     assert.ok(growth('eager backward') < 100);
   });
 });
+
+describe('errors and garbage collection', function () {
+  this.timeout(300_000);
+
+  it('30 000 errors thrown among tensors that die: a collection while an error is on its way ends nothing', () => {
+    const { status, signal, stdout, stderr } = spawnSync(process.execPath, [join(__dirname, 'fixtures', 'throws.js')], {
+      encoding: 'utf8',
+    });
+    assert.deepEqual({ status, signal, stdout: stdout.trim() }, { status: 0, signal: null, stdout: '30000' }, stderr);
+  });
+});
