@@ -16,6 +16,7 @@
 #include "record.h"
 #include "trace_tensor.h"
 #include "tracer.h"
+#include "transforms/forward_rules.h"
 
 namespace jorch::trace {
 namespace {
@@ -143,6 +144,7 @@ void registerAll() {
   registerDecompositions(library("aten", DispatchKey::AutogradLazy));
   registerFunctionalization(library("aten", DispatchKey::Functionalize));
   registerMetaKernels(library("aten", DispatchKey::Meta));
+  transforms::registerForwardRules();
   registerAutocast();
 }
 }  // namespace
