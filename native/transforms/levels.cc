@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/functorch/BatchedFallback.h>
 #include <ATen/functorch/BatchedTensorImpl.h>
 #include <ATen/functorch/DynamicLayer.h>
 #include <ATen/functorch/TensorWrapper.h>
@@ -239,6 +240,7 @@ at::Tensor bottom(const at::Tensor& t) {
 Below::Below() : keys_(c10::DispatchKeySet({c10::DispatchKey::FuncTorchDynamicLayerFrontMode, c10::DispatchKey::FuncTorchDynamicLayerBackMode})) {}
 
 void init(Napi::Env env, Napi::Object exports) {
+  ft::setVmapFallbackWarningEnabled(false);  // an operator without a batching rule runs example by example
   exports.Set("withLevel", Napi::Function::New(env, WithLevel, "withLevel"));
   exports.Set("lower", Napi::Function::New(env, Lower, "lower"));
   exports.Set("currentLevel", Napi::Function::New(env, CurrentLevel, "currentLevel"));
