@@ -16,6 +16,7 @@ import './scatter.js';
 import './sort.js';
 import './pooling.js';
 import './linalg.js';
+import './ldl.js';
 import './attention.js';
 import './distance.js';
 import './fft.js';

@@ -28,6 +28,8 @@ const FACTORISATIONS: readonly string[] = [
   'aten::_linalg_eigh',
   'aten::_linalg_svd',
   'aten::linalg_lstsq',
+  'aten::linalg_ldl_factor_ex',
+  'aten::linalg_ldl_solve',
 ];
 
 // Every element repeats its attempts until the last one is done.

@@ -2,7 +2,6 @@
 
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/_eig$|_eigvals$/, 'XLA has no eigenvalues of general matrices'],
-  [/ldl_/, 'XLA has no LDL factorisation'],
   [/quant|_fq_|int4pack|int8pack|_int_mm|_scaled_mm|dyn_quant|fake_/, 'quantized arithmetic'],
   [/sparse|coalesce|_csr|_coo|_bsr|_bsc|_csc|_spdiags/, 'sparse layouts'],
   [/mkldnn/, 'a oneDNN kernel with a layout of its own'],

@@ -1,4 +1,5 @@
 /** @file Linear algebra whose factors are not unique or whose systems are not square, by what must hold of them. */
+import assert from 'node:assert/strict';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { agree, agreeGrad, sample } from './table.js';
@@ -47,6 +48,64 @@ describe('lowering: least squares', () => {
     const f = (A?: Tensor, b?: Tensor) => linalg.lstsq(A!, b!).solution;
     agreeGrad('tall', f, [sample([5, 3], 'float64'), sample([5, 2], 'float64')], LOOSE);
     agreeGrad('wide', f, [sample([2, 4], 'float64'), sample([2, 1], 'float64')], LOOSE);
+  });
+});
+
+describe('lowering: LDL factors', () => {
+  /** Small diagonals call for blocks of two; n beyond LAPACK's block size takes its blocked code. */
+  const symmetric = (shape: number[], dtype: 'float64' | 'float32' | 'complex64', conjugate: boolean): Tensor => {
+    const x = sample(shape, dtype);
+    const y = x.add(conjugate ? x.mH : x.mT);
+    return y.mul(torch.ones_like(y).sub(torch.eye(shape.at(-1)!).mul(0.9)));
+  };
+  const factor = (hermitian: boolean) => (x?: Tensor) =>
+    [...linalg.ldl_factor_ex(x!, { hermitian })] as unknown as Tensor[];
+
+  for (const [dtype, hermitian] of [
+    ['float64', false],
+    ['float64', true],
+    ['float32', false],
+    ['complex64', false],
+    ['complex64', true],
+  ] as const) {
+    it(`pivots as LAPACK does and solves: ${dtype}${hermitian ? ', hermitian' : ''}`, () => {
+      for (const shape of [
+        [1, 1],
+        [2, 2],
+        [7, 7],
+        [3, 2, 5, 5],
+        [0, 3, 3],
+        [70, 70],
+      ]) {
+        const a = symmetric(shape, dtype, hermitian);
+        agree(`factor ${shape}`, factor(hermitian), [a], LOOSE);
+        const { LD, pivots } = linalg.ldl_factor(a, { hermitian });
+        if (shape.length > 2 || shape[0] === 7)
+          assert.ok(shape[0] === 0 || Number(pivots.min().item()) < 0, 'blocks of two');
+        const solve = (l?: Tensor, p?: Tensor, y?: Tensor) => linalg.ldl_solve(l!, p!, y!, { hermitian });
+        const y = sample([...shape.slice(0, -1), 3], dtype);
+        agree(`solve ${shape}`, solve, [LD, pivots, y], { rtol: 1e-3, atol: 1e-3 });
+      }
+    });
+  }
+
+  it('solves for many right-hand sides by one matrix, and reads the lower triangle alone', () => {
+    const a = symmetric([4, 4], 'float64', false);
+    agree('lower', factor(false), [a.tril().add(sample([4, 4], 'float64').triu(1))], LOOSE);
+    const { LD, pivots } = linalg.ldl_factor(a);
+    agree('broadcast', (l, p, y) => linalg.ldl_solve(l!, p!, y!), [LD, pivots, sample([2, 4, 1], 'float64')], LOOSE);
+  });
+
+  it('names the first zero pivot', () => {
+    const a = torch.tensor(
+      [
+        [2, 0, 0],
+        [0, 0, 0],
+        [0, 0, 0],
+      ],
+      { dtype: 'float64' },
+    );
+    agree('singular', factor(false), [torch.stack([a, torch.eye(3, { dtype: 'float64' })])]);
   });
 });
 
