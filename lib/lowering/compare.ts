@@ -1,7 +1,7 @@
 /** @file Comparisons and logic: operands are compared in torch's result type, the answer is bool. */
 import type { Builder } from '../stablehlo/builder.js';
 import type { Direction } from '../stablehlo/elementwise.js';
-import type { Literal, Op, TensorType } from '../stablehlo/types.js';
+import { type Literal, type Op, range, type TensorType } from '../stablehlo/types.js';
 import { isComplex, isFloating } from '../torch/dtype.js';
 import { isValue } from './aten-call.js';
 import { isOp, promote, resultType, spread } from './common.js';
@@ -64,5 +64,15 @@ rule('aten::isin.Tensor_Tensor', ({ b, out }, { elements, test_elements, invert 
   );
   const y = spread(b, b.reshape(test_elements, [n]), like);
   const found = b.reduce(b.compare('EQ', x, y), b.scalar(false, 'bool'), 'or', [out.shape.length]);
+  return invert ? b.not(found) : found;
+});
+rule('aten::isin.Tensor_Scalar', ({ b, out }, { elements, test_element, invert }) => {
+  const like = { shape: out.shape, dtype: resultType(elements, test_element) };
+  return b.compare(invert ? 'NE' : 'EQ', spread(b, elements, like), b.fill(like, test_element));
+});
+rule('aten::isin.Scalar_Tensor', ({ b }, { element, test_elements, invert }) => {
+  const like = { shape: test_elements.shape, dtype: resultType(test_elements, element) };
+  const same = b.compare('EQ', spread(b, test_elements, like), b.fill(like, element));
+  const found = b.reduce(same, b.scalar(false, 'bool'), 'or', range(like.shape.length));
   return invert ? b.not(found) : found;
 });

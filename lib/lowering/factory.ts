@@ -3,7 +3,7 @@ import type { Builder } from '../stablehlo/builder.js';
 import type { Op, TensorType } from '../stablehlo/types.js';
 import { type DType, isComplex, isFloating, isInteger, realOf } from '../torch/dtype.js';
 import { num, opmath } from './common.js';
-import { rule, rules } from './registry.js';
+import { type RuleContext, rule, rules } from './registry.js';
 
 rules(
   [
@@ -41,6 +41,19 @@ function arange(b: Builder, out: TensorType, start: number, step: number): Op {
 rule('aten::arange', ({ b, out }) => arange(b, out, 0, 1));
 rule('aten::arange.start', ({ b, out }, { start }) => arange(b, out, num(start), 1));
 rule('aten::arange.start_step', ({ b, out }, { start, step }) => arange(b, out, num(start), num(step)));
+// Both ends are inside.
+rule('aten::range', ({ b, out }, { start }) => arange(b, out, num(start), 1));
+rule('aten::range.step', ({ b, out }, { start, step }) => arange(b, out, num(start), num(step)));
+
+/** 0, 1 … ⌈n/2⌉-1 and, of both signs, up from -⌊n/2⌋ to -1, over n·d. */
+const frequencies = ({ b, out }: RuleContext, n: number, d: number, signed: boolean): Op => {
+  const i = b.iota(out.shape, 0, 'float64');
+  const negative = b.compare('GE', i, b.fill(i, Math.ceil(n / 2)));
+  const place = signed ? b.select(negative, b.subtract(i, b.fill(i, n)), i) : i;
+  return b.convert(b.multiply(place, b.fill(i, 1 / (n * d))), out.dtype);
+};
+rule('aten::fft_fftfreq', (ctx, { n, d }) => frequencies(ctx, n, d, true));
+rule('aten::fft_rfftfreq', (ctx, { n, d }) => frequencies(ctx, n, d, false));
 
 /** Counted from the nearer end, so that the last element is exactly `end`. */
 function linspace(b: Builder, shape: readonly number[], start: Op, end: Op): Op {

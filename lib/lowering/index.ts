@@ -33,6 +33,7 @@ import './random.js';
 import './segment.js';
 import './fractional-pool.js';
 import './ctc.js';
+import './window.js';
 
 export { checkedOps, findCheck } from './checks.js';
 export {

@@ -227,3 +227,24 @@ function batchNormBackward(ctx: RuleContext, a: BatchNormGradArgs, saved: Op | u
 }
 rule('aten::native_batch_norm_backward', (ctx, a) => batchNormBackward(ctx, a, a.save_invstd, a.train));
 rule('aten::batch_norm_backward', (ctx, a) => batchNormBackward(ctx, a, a.save_var, a.update));
+
+/** w = v·g/‖v‖ with a norm for each place along `dim`, the first or the last. */
+rule('aten::_weight_norm_interface', (ctx, { v, g, dim }) =>
+  inOpmath(ctx, [v, g], ([x, scale]) => {
+    const { b } = ctx;
+    const others = range(x!.shape.length).filter((d) => d !== wrapDim(dim, x!.shape.length));
+    const norms = b.sqrt(sumOver(b, b.multiply(x!, x!), others, true));
+    return [b.multiply(x!, b.broadcast(b.divide(scale!, norms), x!.shape)), norms];
+  }),
+);
+rule('aten::_weight_norm_interface_backward', (ctx, { grad_w, saved_v, saved_g, saved_norms, dim }) =>
+  inOpmath(ctx, [grad_w, saved_v, saved_g, saved_norms], ([grad, v, g, norms]) => {
+    const { b } = ctx;
+    const wide = (x: Op) => b.broadcast(x, v!.shape);
+    const others = range(v!.shape.length).filter((d) => d !== wrapDim(dim, v!.shape.length));
+    const along = sumOver(b, b.multiply(grad!, v!), others, true);
+    const inside = b.multiply(v!, wide(b.divide(along, b.multiply(norms!, norms!))));
+    const gradV = b.multiply(wide(b.divide(g!, norms!)), b.subtract(grad!, inside));
+    return [gradV, b.divide(along, norms!)];
+  }),
+);

@@ -359,12 +359,16 @@ function shift(b: Builder, x: Op, n: Op, left: boolean): Op {
   if (left) return b.select(outside, b.fill(x, 0), b.shiftLeft(x, n));
   return b.shiftRight(x, b.select(outside, b.fill(n, bits - 1), n));
 }
-pointwise('aten::bitwise_left_shift.Tensor', ({ b }, { self, other }) => shift(b, self, other, true));
-pointwise('aten::bitwise_right_shift.Tensor', ({ b }, { self, other }) => shift(b, self, other, false));
-pointwise('aten::bitwise_left_shift.Tensor_Scalar', ({ b, out }, { self, other }) =>
+pointwise(['aten::bitwise_left_shift.Tensor', 'aten::__lshift__.Tensor'], ({ b }, { self, other }) =>
+  shift(b, self, other, true),
+);
+pointwise(['aten::bitwise_right_shift.Tensor', 'aten::__rshift__.Tensor'], ({ b }, { self, other }) =>
+  shift(b, self, other, false),
+);
+pointwise(['aten::bitwise_left_shift.Tensor_Scalar', 'aten::__lshift__.Scalar'], ({ b, out }, { self, other }) =>
   shift(b, self, b.fill(out, other), true),
 );
-pointwise('aten::bitwise_right_shift.Tensor_Scalar', ({ b, out }, { self, other }) =>
+pointwise(['aten::bitwise_right_shift.Tensor_Scalar', 'aten::__rshift__.Scalar'], ({ b, out }, { self, other }) =>
   shift(b, self, b.fill(out, other), false),
 );
 

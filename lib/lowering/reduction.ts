@@ -4,6 +4,7 @@ import { type Literal, numel, type Op, range } from '../stablehlo/types.js';
 import { isComplex, isFloating } from '../torch/dtype.js';
 import { inOpmath, keepShape, limit, num, opmath, sumOver, wrapDim, wrapDims } from './common.js';
 import { NoLowering, type RuleContext, rule, rules } from './registry.js';
+import type { RuleArgs } from './rule-args.js';
 
 /** Casts to the dtype libtorch accumulates in, reduces, casts to the result's dtype and shape. */
 function accumulate(
@@ -39,7 +40,8 @@ rule('aten::amax', (ctx, { self, dim }) => accumulate(ctx, self, dim, (x, d) => 
 rule('aten::amin', (ctx, { self, dim }) => accumulate(ctx, self, dim, (x, d) => extremum(ctx.b, x, d, 'minimum')));
 rule('aten::max', (ctx, { self }) => accumulate(ctx, self, [], (x, d) => extremum(ctx.b, x, d, 'maximum')));
 rule('aten::min', (ctx, { self }) => accumulate(ctx, self, [], (x, d) => extremum(ctx.b, x, d, 'minimum')));
-rule('aten::aminmax', ({ b, out }, { self, dim }) => {
+rules(['aten::aminmax', 'aten::_aminmax', 'aten::_aminmax.dim'], ({ b, out }, args) => {
+  const { self, dim } = args as RuleArgs['aten::aminmax'];
   const dims = wrapDims(dim === undefined ? undefined : [dim], self.shape.length);
   return (['minimum', 'maximum'] as const).map((k) => b.reshape(extremum(b, self, dims, k), out.shape));
 });

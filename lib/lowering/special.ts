@@ -129,6 +129,8 @@ const i1e = (f: Formula, x: Op, b: Builder): Op => {
 };
 const i0 = (f: Formula, x: Op, b: Builder): Op => f.mul(b.exp(b.abs(x)), i0e(f, x, b));
 const i1 = (f: Formula, x: Op, b: Builder): Op => f.mul(b.exp(b.abs(x)), i1e(f, x, b));
+/** The modified Bessel function I₀. */
+export const besselI0 = (b: Builder, x: Op): Op => i0(new Formula(b, x), x, b);
 unary('aten::special_i0e', i0e);
 unary('aten::special_i1e', i1e);
 unary(['aten::i0', 'aten::special_modified_bessel_i0'], i0);

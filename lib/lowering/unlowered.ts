@@ -8,7 +8,6 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/nested|jagged/, 'nested tensors'],
   [/_fused_(sgd|adam|adagrad)|_foreach|_amp_/, 'a fused kernel over lists of tensors; the plain operators lower'],
   [/_standard_gamma_grad|_dirichlet_grad/, 'a piecewise approximation of implicit derivatives'],
-  [/_window(\.|$)|fft_r?fftfreq|range(\.|$)/, 'made from plain numbers, once'],
   [/(cudnn|miopen)_ctc_loss/, 'a CUDA kernel; _ctc_loss lowers'],
   [/(_test_|_foobar|_print|_assert|_make_dep|sym_constrain)/, "libtorch's own tools"],
   [/set(\.|$)|resize|from_file|\.names$|generator_with_names/, 'changes memory or names, not values'],

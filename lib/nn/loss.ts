@@ -149,15 +149,7 @@ export class CTCLoss extends layer('CTCLoss', { blank: 0, reduction, zero_infini
     target_lengths: Tensor | readonly number[],
   ): Tensor {
     const { blank, reduction, zero_infinity } = this;
-    return F.ctc_loss(
-      log_probs,
-      targets,
-      input_lengths as Tensor,
-      target_lengths as Tensor,
-      blank,
-      reduction,
-      zero_infinity,
-    );
+    return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity);
   }
 }
 

@@ -102,6 +102,9 @@ void addIndexingMeta() {
        [](const Tensor& self, const Tensor&, bool int32, bool) { return found(self.sizes(), int32); });
   meta("aten::bucketize.Scalar",
        [](const at::Scalar&, const Tensor&, bool int32, bool) { return found({}, int32); });
+  // libtorch's own gives one of shape [0].
+  meta("aten::isin.Scalar_Tensor",
+       [](const at::Scalar&, const Tensor&, bool, bool) { return dense({}, at::kBool); });
   meta("aten::nonzero_static", [](const Tensor& self, int64_t size, int64_t) {
     TORCH_CHECK(size >= 0, "nonzero_static: 'size' must be an non-negative integer");
     return dense({size, self.dim()}, at::kLong);

@@ -1,4 +1,6 @@
 /** @file Shape functions of batch, layer and group normalisation. */
+#include <ATen/OpMathType.h>
+
 #include <array>
 
 #include "meta.h"
@@ -78,16 +80,17 @@ void addNormalizationMeta() {
   meta("aten::native_group_norm",
        [](const Tensor& input, const Maybe& weight, const Maybe&, int64_t n, int64_t, int64_t, int64_t group, double) {
          const at::ScalarType type = statsType(input, weight);
-         return std::make_tuple(dense(input.sizes(), input), dense({n, group}, type), dense({n, group}, type));
+         return std::make_tuple(image(input.sizes(), input), dense({n, group}, type), dense({n, group}, type));
        });
   meta("aten::native_group_norm_backward",
        [](const Tensor&, const Tensor& input, const Tensor& mean, const Tensor&, const Maybe&, int64_t,
           int64_t channels, int64_t, int64_t, std::array<bool, 3> mask) {
-         return std::make_tuple(maskedLike(mask[0], input), mask[1] ? dense({channels}, mean) : Tensor(),
+         return std::make_tuple(mask[0] ? image(input.sizes(), input) : Tensor(),
+                                mask[1] ? dense({channels}, mean) : Tensor(),
                                 mask[2] ? dense({channels}, mean) : Tensor());
        });
   meta("aten::_weight_norm_interface", [](const Tensor& v, const Tensor& g, int64_t) {
-    return std::make_tuple(dense(v.sizes(), v), dense(g.sizes(), g));
+    return std::make_tuple(dense(v.sizes(), v), dense(g.sizes(), at::toOpMathType(g.scalar_type())));
   });
   meta("aten::_weight_norm_interface_backward",
        [](const Tensor&, const Tensor& v, const Tensor& g, const Tensor&, int64_t) {

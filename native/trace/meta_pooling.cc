@@ -1,4 +1,10 @@
 /** @file Shape functions of pooling and padding that libtorch has no Meta kernel for. */
+#include <ATen/ops/pixel_shuffle.h>
+#include <ATen/ops/pixel_unshuffle.h>
+#include <ATen/ops/reflection_pad3d.h>
+#include <ATen/ops/replication_pad2d.h>
+#include <ATen/ops/replication_pad3d.h>
+
 #include "meta.h"
 
 namespace jorch::trace {
@@ -70,9 +76,20 @@ void addPoolingMeta() {
     return dense(tail(self, output), self);
   });
   meta("aten::reflection_pad2d", &reflected);
-  for (const char* op : {"aten::reflection_pad2d_backward", "aten::replication_pad2d_backward",
-                         "aten::replication_pad3d_backward"}) {
-    meta(op, [](const Tensor&, const Tensor& self, IntArrayRef) { return dense(self.sizes(), self); });
+  // libtorch's own Meta kernels forget that channels stay last.
+  meta("aten::reflection_pad3d",
+       [](const Tensor& self, IntArrayRef padding) { return image(at::reflection_pad3d(self, padding).sizes(), self); });
+  meta("aten::replication_pad2d",
+       [](const Tensor& self, IntArrayRef padding) { return image(at::replication_pad2d(self, padding).sizes(), self); });
+  meta("aten::replication_pad3d",
+       [](const Tensor& self, IntArrayRef padding) { return image(at::replication_pad3d(self, padding).sizes(), self); });
+  meta("aten::pixel_shuffle",
+       [](const Tensor& self, int64_t factor) { return image(at::pixel_shuffle(self, factor).sizes(), self); });
+  meta("aten::pixel_unshuffle",
+       [](const Tensor& self, int64_t factor) { return image(at::pixel_unshuffle(self, factor).sizes(), self); });
+  for (const char* op : {"aten::reflection_pad2d_backward", "aten::reflection_pad3d_backward",
+                         "aten::replication_pad2d_backward", "aten::replication_pad3d_backward"}) {
+    meta(op, [](const Tensor&, const Tensor& self, IntArrayRef) { return image(self.sizes(), self); });
   }
 }
 

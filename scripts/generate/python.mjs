@@ -61,6 +61,11 @@ const NAMES = {
   SwizzleType: ['number'],
 };
 
+/** Parameters that take more than torch's annotation says, which its functions pass on to an operator with an overload for it. */
+const WIDER = {
+  ctc_loss: { input_lengths: ['readonly number[]'], target_lengths: ['readonly number[]'] },
+};
+
 const array = (members) => `readonly ${members.length > 1 ? `(${members.join(' | ')})` : members[0]}[]`;
 
 /** A Python annotation as members of a TypeScript union. @param {string} annotation @param {Map<string, string>} aliases @returns {string[]} */
@@ -147,7 +152,10 @@ export function readPythonModule(python, link) {
     (f) => !f.name.startsWith('_') && !f.parameters.some((p) => p.name.startsWith('*')),
   );
   return found.map((f) => {
-    const types = (p) => typeOf(p.type ?? spread.get(p.name) ?? 'unknown', aliases);
+    const types = (p) => [
+      ...typeOf(p.type ?? spread.get(p.name) ?? 'unknown', aliases),
+      ...(WIDER[f.name]?.[p.name] ?? []),
+    ];
     const hidden = f.parameters.findIndex((p) => p.name.startsWith('_'));
     const parameters = f.parameters
       .map((p, i) => ({

@@ -44,6 +44,8 @@ describe('lowering: ctc_loss', () => {
       const f = (x?: Tensor) => torch.ctc_loss(x!, TARGETS, inputs, [4, 2, 0], 0, reduction);
       agree(`lists, ${reduction}`, f, [logProbs('float32')]);
       agreeGrad(`lists, ${reduction}`, f, [logProbs()]);
+      const named = (x?: Tensor) => torch.nn.functional.ctc_loss(x!, TARGETS, inputs, [4, 2, 0], { blank: 0 });
+      agree('nn.functional takes lists, too', named, [logProbs()]);
       const g = (x?: Tensor, t?: Tensor, il?: Tensor, tl?: Tensor) => torch.ctc_loss(x!, t!, il!, tl!, 4, reduction);
       const lengths = [ints(inputs), ints([4, 2, 1])];
       agree(`tensors, ${reduction}`, g, [logProbs(), TARGETS, ...lengths]);

@@ -124,9 +124,18 @@ const FAMILIES: Readonly<Record<string, Readonly<Record<string, Case>>>> = {
         F.pad(image(2, 3, 4, 4), [1, 1, 1, 1], 'reflect'),
         image(2, 3, 4, 4).roll(1, 0),
         torch.channel_shuffle(image(2, 4, 3, 3), 2),
+        F.pad(image(2, 3, 4, 4), [1, 1, 0, 2], 'replicate'),
+        F.pixel_shuffle(image(2, 8, 3, 3), 2),
+        F.pixel_unshuffle(image(2, 2, 4, 4), 2),
       ];
     },
-    pads: (x) => [F.pad(x(1, 3, 3), [1, 1, 0, 2], 'reflect'), F.pad(x(2, 1, 3, 3), [1, 0, 0, 1], 'reflect')],
+    pads: (x) => [
+      F.pad(x(1, 3, 3), [1, 1, 0, 2], 'reflect'),
+      F.pad(x(2, 1, 3, 3), [1, 0, 0, 1], 'reflect'),
+      F.pixel_shuffle(x(0, 8, 3, 3), 2),
+      F.pad(x(2, 3, 3, 3), [1, 1, 1, 0, 0, 1], 'reflect'),
+      F.pad(x(2, 3, 3, 3), [1, 1, 1, 0, 0, 1], 'replicate'),
+    ],
     norms: (x) => [
       F.layer_norm(x(2, 3), [3]),
       F.layer_norm(x(0, 3), [3], x(3), x(3)),
