@@ -112,6 +112,13 @@ onLoad((n) => n.setRules(ruleNames()));
 /** XLA's options for every program: see docs/PERFORMANCE.md. */
 const XLA_OPTIONS: Readonly<Record<string, boolean | number | string>> = {};
 
+let prepared = false;
+/** Whoever compiles will call: the plugin loads on a thread of its own, from now on or from libtorch's first use. */
+const prepareSoon = (): void => {
+  if (!prepared) onLoad((n) => n.prepareCompiler(located().cpuPlugin));
+  prepared = true;
+};
+
 interface Entry {
   readonly built: Built;
   readonly signature: Signature;
@@ -470,6 +477,7 @@ export function compile<F extends (...args: never[]) => unknown>(
         : 'compile: the function is a generator; compile takes functions that return. Return an array of tensors instead',
     );
   checkOptions(options);
+  prepareSoon();
   const compilation = new Compilation(f, options);
   const compiled = (...args: unknown[]) => compilation.call(args);
   bodies.set(compiled, { body: f, options });
