@@ -39,6 +39,8 @@ export interface Capture {
   /** The value of its new `.grad`, or -1. */
   readonly grad: number;
   readonly gradCleared: boolean;
+  /** The function has read or set its `.grad`. */
+  readonly gradSeen: boolean;
 }
 
 /** `base.as_strided(shape, strides, base.storage_offset() + offset)` of a capture or of another result. */
@@ -123,6 +125,8 @@ export interface EntrySpec extends ProgramSpec {
   readonly results: readonly (({ readonly output: number } | Place) & { readonly view?: ViewOf })[];
   readonly effects: readonly (Place & { readonly output: number; readonly gradient: boolean })[];
   readonly clearedGrads: readonly Place[];
+  /** Tensors for which it matters whether they have a `.grad`. */
+  readonly grads: readonly Place[];
   /** 0: one tensor, 1: an array of tensors, 2: [id, ...tensors], to be unflattened. */
   readonly shape: 0 | 1 | 2;
   readonly backward?: BackwardSpec;

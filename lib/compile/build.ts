@@ -214,6 +214,10 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   );
 
   const parameters = inputs.values.map((v) => byInput.get(v.id)!);
+  const grads = [
+    ...captures.flatMap((c, k) => (c.gradSeen || c.gradCleared || c.grad >= 0 ? [places[k]!] : [])),
+    ...[...parameters, ...planned, ...effects].flatMap((p) => ('isArg' in p && p.ofGrad ? [p] : [])),
+  ];
   const backParameters = listOf([...crossing.residuals, ...crossing.inputs, ...cotangents]);
   const outputs = listOf(gradients);
   const back = backward && lowerPart(graph, backParameters.values, outputs.values, options);
@@ -249,6 +253,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
         results: planned,
         effects,
         clearedGrads,
+        grads,
         ...(reports ? { reports } : {}),
         ...(back ? { backward: backSpec(backExecutable!) } : {}),
       },

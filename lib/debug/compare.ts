@@ -75,6 +75,7 @@ const runCompiled = (
     results: wanted.map((_, output) => ({ output })),
     effects: [],
     clearedGrads: [],
+    grads: [],
     shape: 1,
   });
   return program.call(0, leaves) as Tensor[];

@@ -142,10 +142,11 @@ void set(napi_env env, napi_value object, const char* name, napi_value value) { 
 
 // `leaf`: the first argument leaf that it is, -1 for a tensor that the function met by itself. `own`: the caller's object for it, if known.
 napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, const trace::Effect& effect, int64_t leaf, napi_value own) {
-  napi_value object, closedOver, cleared;
+  napi_value object, closedOver, cleared, seen;
   check(env, napi_create_object(env, &object));
   check(env, napi_get_boolean(env, capture.closedOver, &closedOver));
   check(env, napi_get_boolean(env, effect.gradCleared, &cleared));
+  check(env, napi_get_boolean(env, capture.gradSeen, &seen));
   set(env, object, "tensor", own ? own : wrap(addon, env, capture.eager));
   set(env, object, "leaf", number(env, static_cast<double>(leaf)));
   set(env, object, "gradOf", number(env, static_cast<double>(capture.gradOf)));
@@ -155,6 +156,7 @@ napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, 
   set(env, object, "mutated", number(env, static_cast<double>(effect.mutated)));
   set(env, object, "grad", number(env, static_cast<double>(effect.grad)));
   set(env, object, "gradCleared", cleared);
+  set(env, object, "gradSeen", seen);
   return object;
 }
 

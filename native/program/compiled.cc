@@ -36,6 +36,7 @@ struct Signature {
   c10::ScalarType dtype;
   bool requiresGrad;
   bool hasGrad;
+  bool gradMatters = false;  // the program reads or changes its .grad, or the function asked whether there is one
 
   static bool gradDefined(const at::Tensor& t) { return t.requires_grad() && t.is_leaf() && t.grad().defined(); }
   static Signature of(const at::Tensor& t) {
@@ -49,7 +50,7 @@ struct Signature {
     if (n * 2 != sizesAndStrides.size() || t.scalar_type() != dtype || t.requires_grad() != requiresGrad) return false;
     if (!std::equal(t.sizes().begin(), t.sizes().end(), sizesAndStrides.begin())) return false;
     if (!std::equal(t.strides().begin(), t.strides().end(), sizesAndStrides.begin() + n)) return false;
-    return hasGrad == gradDefined(t);
+    return !gradMatters || hasGrad == gradDefined(t);
   }
 };
 
@@ -388,7 +389,7 @@ napi_value describeCompiled(napi_env env, napi_callback_info info) {
   });
 }
 
-// add(structure, leaves, spec): spec = { id, executable, inputs, outputs, captures, parameters, keys, results, effects, clearedGrads, shape, backward?, described? }
+// add(structure, leaves, spec): spec = { id, executable, inputs, outputs, captures, parameters, keys, results, effects, clearedGrads, grads, shape, backward?, described? }
 napi_value addEntry(napi_env env, napi_callback_info info) {
   return guarded(env, "compile", [&]() -> napi_value {
     size_t count = 3;
@@ -409,6 +410,10 @@ napi_value addEntry(napi_env env, napi_callback_info info) {
     entry.mode = now.mode;
     entry.args = now.args;
     entry.captureSignatures = now.captures;
+    forEach(spec.Get("grads"), [&](const Napi::Object& o) {
+      const Place place = placeFrom(o);
+      (place.isArg ? entry.args : entry.captureSignatures)[place.index].gradMatters = true;
+    });
     entry.program = programFrom(env, spec);
     forEach(spec.Get("parameters"), [&](const Napi::Object& o) { entry.parameters.push_back(placeFrom(o)); });
     entry.keys = keysFrom(env, spec);

@@ -303,13 +303,16 @@ napi_value getGradFn(napi_env env, napi_callback_info info) {
 }
 napi_value getGrad(napi_env env, napi_callback_info info) {
   return getter(env, info, "grad", [&](Addon& addon, const at::Tensor& t) {
-    return wrap(addon, env, lifted(t).grad());
+    const at::Tensor own = lifted(t);
+    trace::noteGrad(own);
+    return wrap(addon, env, own.grad());
   });
 }
 napi_value setGrad(napi_env env, napi_callback_info info) {
   return guarded(env, "grad", [&]() -> napi_value {
     Self self = selfOf(env, info, "the tensor");
     const at::Tensor target = lifted(self.wrapped.tensor());
+    trace::noteGrad(target);
     napi_valuetype type = napi_undefined;
     if (self.argument) check(env, napi_typeof(env, self.argument, &type));
     if (type == napi_null || type == napi_undefined) {

@@ -60,6 +60,10 @@ Tracer::~Tracer() = default;
 
 Tracer* current() { return openTraces.empty() ? nullptr : openTraces.back(); }
 
+void noteGrad(at::Tensor twin) {
+  for (size_t i = openTraces.size(); i-- > 0 && twin.defined();) twin = openTraces[i]->noteGrad(twin);
+}
+
 int depthOf(const at::Tensor& t) {
   const TraceTensor* own = traceTensor(t);
   if (own == nullptr) return -1;
@@ -92,6 +96,15 @@ at::Tensor Tracer::fresh(const at::Tensor& like) {
   return at::detail::make_tensor<TraceTensor>(like, id, serial_);
 }
 
+at::Tensor Tracer::noteGrad(const at::Tensor& twin) {
+  for (Capture& capture : captures_) {
+    if (!capture.twin.is_same(twin)) continue;
+    capture.gradSeen = true;
+    return capture.eager;
+  }
+  return {};
+}
+
 void Tracer::add(Node node) {
   node.line = line_;
   graph_.nodes.push_back(std::move(node));
@@ -109,6 +122,7 @@ at::Tensor Tracer::capture(const at::Tensor& eager, bool requiresGrad, bool isAr
   graph_.inputs.push_back(id);
   const size_t at = captures_.size();
   captures_.push_back({eager, twin, static_cast<int64_t>(graph_.inputs.size()) - 1, isArg, false, {}});
+  captures_[at].requiredGrad = twin.requires_grad();
   byIdentity_[eager.unsafeGetTensorImpl()] = at;
   const at::Tensor& grad = eager.is_leaf() && !eager.is_inference() ? eager.grad() : at::Tensor();
   if (grad.defined()) {
@@ -256,6 +270,9 @@ std::vector<Effect> Tracer::effects() {
     const int64_t now = valueOf(captures_[i].twin);
     const int64_t input = captures_[i].inputIndex;
     if (input >= 0 && now != graph_.inputs[input]) all[i].mutated = now;
+    // Its history would end with the trace, and a later backward would silently miss what was written here.
+    TORCH_CHECK(all[i].mutated < 0 || captures_[i].requiredGrad || !captures_[i].twin.requires_grad(), "compile: the function writes values that require grad into a tensor of shape ",
+                captures_[i].eager.sizes(), " that does not; a compiled function cannot hand on the history of what it changed. Write detached values, write under no_grad(), or return the new value instead");
     if (!captures_[i].twin.is_leaf()) continue;
     const at::Tensor grad = captures_[i].twin.grad();
     if (!grad.defined()) {

@@ -42,6 +42,8 @@ struct Capture {
   at::Tensor gradTwin;  // what the twin's .grad was when lifted
   int64_t gradOf = -1;      // the capture whose .grad this is: looked up through it at every call
   bool closedOver = false;  // an argument that the function also met by itself: it must be this very tensor
+  bool requiredGrad = false;
+  bool gradSeen = false;    // the function has read or set its .grad
   int64_t storageOf = -1;   // the capture whose whole storage this is, flat; those in the storage are views of it and no inputs
 };
 
@@ -87,6 +89,8 @@ class Tracer {
   void setLine(std::string line) { line_ = std::move(line); }
   const std::string& line() const { return line_; }
   uint64_t serial() const { return serial_; }
+  /** Notes that the function looks at the .grad of `twin`; the tensor that it stands for, undefined if it is no capture. */
+  at::Tensor noteGrad(const at::Tensor& twin);
 
   // For the recorder only.
   /** A bare trace tensor (not functional) for a fresh value with the geometry of `like`. */
@@ -117,6 +121,8 @@ at::Tensor wholeStorage(const at::Tensor& t);
 
 /** The innermost open trace of this thread, or nullptr. */
 Tracer* current();
+/** Notes in every open trace that the function looks at the .grad of a tensor. */
+void noteGrad(at::Tensor twin);
 
 /** How deep the open trace of `t` lies, 0 for the outermost; -1 for a tensor of no open trace. */
 int depthOf(const at::Tensor& t);

@@ -1,5 +1,6 @@
 /** @file Bad input to compile(): a JorchError with its code, naming argument and remedy; and everything works afterwards. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { fails } from '../support/fails.js';
@@ -138,6 +139,19 @@ describe('compile: bad input is a JorchError', () => {
     assert.deepEqual(f(torch.eye(3)).tolist(), torch.eye(3).tolist());
   });
 
+  it('values that require grad written into a tensor that does not, whose history would be lost', () => {
+    const w = ones(2).requires_grad_(true);
+    const state = ones(2);
+    const lost = [/values that require grad/, /detached/];
+    fails('BAD_ARGUMENT', lost, () => compile((x: Tensor) => x.mul_(w))(ones(2)));
+    fails('BAD_ARGUMENT', lost, () => compile((x: Tensor) => void x.at(0).mul_(w.sum()))(ones(2)));
+    fails('BAD_ARGUMENT', lost, () => compile((x: Tensor) => x.add(state.mul_(w)))(ones(2)));
+    assert.deepEqual([state.tolist(), state.requires_grad], [[1, 1], false]);
+    compile((x: Tensor) => void state.copy_(x.mul(w).detach()))(ones(2).mul(3));
+    assert.deepEqual(state.tolist(), [3, 3]);
+    fails('BAD_ARGUMENT', /in-place/, () => compile((x: Tensor) => x.mul_(2))(w.mul(1)));
+  });
+
   it('dtypes that eager refuses', () => {
     fails('BAD_ARGUMENT', /Float/, () => compile((x: Tensor) => torch.bitwise_and(x, x))(ones(2)));
   });
@@ -203,6 +217,30 @@ describe('compile: a failing call leaves tensors and jorch usable', () => {
     fails('NO_RULE', /./, () => f(torch.eye(2)));
     assert.equal(f.stats.compiles, 0);
     assert.deepEqual(w.tolist(), torch.eye(2).tolist());
+  });
+
+  it('a failure inside XLA: COMPILE_FAILED, every tensor as it was, eager works on', () => {
+    const script = `
+      process.env.XLA_FLAGS = '--xla_no_such_flag=1';
+      const torch = require(${JSON.stringify(require.resolve('../../lib/index.js'))});
+      const w = torch.ones(2).requires_grad_(true);
+      const count = torch.zeros([]);
+      const x = torch.ones(2);
+      let traces = 0;
+      const f = torch.compile((a) => {
+        traces++;
+        count.add_(1);
+        w.mul(a).sum().backward();
+        a.mul_(2);
+        return a.view(-1);
+      });
+      const codes = [];
+      for (let i = 0; i < 2; i++) try { f(x); } catch (error) { codes.push(error.code); }
+      w.mul(x).sum().backward();
+      console.log(JSON.stringify([codes, traces, f.stats.compiles, x.tolist(), count.item(), w.tolist(), w.grad.tolist(), torch.is_grad_enabled()]));`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+    const failed = 'COMPILE_FAILED';
+    assert.deepEqual(JSON.parse(stdout || '0'), [[failed, failed], 2, 0, [1, 1], 0, [1, 1], [1, 1], true], stderr);
   });
 
   it('a failure at run time: mutations do not happen', () => {

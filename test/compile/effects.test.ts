@@ -145,6 +145,23 @@ describe('compile: gradients of captured leaves', () => {
     );
   });
 
+  it('whether a leaf has a .grad is part of the key only where the function looks at it', () => {
+    const w = leaf([1, 2]);
+    const forward = compile((x: Tensor) => w.mul(x).sum());
+    for (let i = 0; i < 3; i++) forward(ones(2)).backward();
+    w.grad = null;
+    forward(ones(2)).backward();
+    assert.deepEqual([w.grad!.tolist(), forward.stats.compiles], [[1, 1], 1]);
+    const asks = compile((x: Tensor) => (w.grad ? x.mul(w.grad) : x.neg()));
+    const results = [asks(ones(2)).tolist()];
+    w.grad = null;
+    results.push(asks(ones(2)).tolist());
+    assert.deepEqual(results, [
+      [1, 1],
+      [-1, -1],
+    ]);
+  });
+
   it('.grad accumulates in place: a reference taken before sees it', () => {
     const w = leaf([1, 2]);
     const f = compile((x: Tensor) => void w.mul(x).sum().backward());

@@ -32,7 +32,7 @@ export interface AgreeOptions {
 }
 
 /** What a tensor looks like from outside. */
-interface Seen {
+export interface Seen {
   readonly values: Tensor;
   readonly dtype: string;
   readonly shape: readonly number[];
@@ -41,7 +41,7 @@ interface Seen {
   readonly grad: Seen | null;
 }
 
-const see = (t: Tensor): Seen => ({
+export const see = (t: Tensor): Seen => ({
   values: no_grad(() => t.detach().clone()),
   dtype: t.dtype,
   shape: [...t.shape],
@@ -65,12 +65,18 @@ const isDense = (shape: readonly number[], strides: readonly number[]): boolean 
 /** Strides that matter: those of dimensions with more than one element. */
 const movingStrides = ({ shape, strides }: Seen): readonly number[] => strides.filter((_, d) => shape[d] !== 1);
 
-const compare = (what: string, actual: Seen, expected: Seen, options: AgreeOptions, checkStrides: boolean): void => {
+export const compare = (
+  what: string,
+  actual: Seen,
+  expected: Seen,
+  options: { readonly rtol?: number; readonly atol?: number; readonly values?: boolean },
+  checkStrides: boolean,
+): void => {
   assert.equal(actual.dtype, expected.dtype, `${what}: dtype`);
   assert.deepEqual(actual.shape, expected.shape, `${what}: shape`);
   if (checkStrides && !expected.shape.includes(0) && isDense(expected.shape, expected.strides))
     assert.deepEqual(movingStrides(actual), movingStrides(expected), `${what}: strides`);
-  close(actual.values, expected.values, { what, ...options });
+  if (options.values !== false) close(actual.values, expected.values, { what, ...options });
   assert.equal(actual.grad === null, expected.grad === null, `${what}: whether it has a grad`);
   if (actual.grad && expected.grad) compare(`${what}.grad`, actual.grad, expected.grad, options, false);
 };
@@ -83,7 +89,7 @@ interface After {
   readonly inputs: readonly Seen[];
 }
 
-const shapeOf = (value: unknown): string => {
+export const shapeOf = (value: unknown): string => {
   if (Array.isArray(value)) return `[${value.map(shapeOf).join()}]`;
   if (value instanceof Map) return `Map{${[...value].map(([k, v]) => `${String(k)}:${shapeOf(v)}`).join()}}`;
   if (typeof value === 'object' && value !== null && !('dtype' in value))
