@@ -1,4 +1,5 @@
 /** @file spec(): a shape and a dtype that stand for a tensor where only those matter. */
+import { inspect } from 'node:util';
 import { JorchError } from '../runtime/errors.js';
 import type { DType } from '../torch/dtype.js';
 import { factory } from '../torch/python-factory.js';
@@ -26,7 +27,7 @@ export class Spec {
  */
 export const spec = (shape: readonly number[], options: SpecOptions = {}): Spec => {
   if (!Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0))
-    throw new JorchError('BAD_ARGUMENT', `spec: expected a shape like [8, 3], got ${JSON.stringify(shape)}`);
+    throw new JorchError('BAD_ARGUMENT', `spec: expected a shape like [8, 3], got ${inspect(shape)}`);
   return new Spec([...shape], options);
 };
 

@@ -1,6 +1,6 @@
 /** @file The file of an exported program: a safetensors file whose metadata holds the program. Read as if its writer were an enemy. */
 import { createHash } from 'node:crypto';
-import { withFile } from '../io/file.js';
+import { checkPath, withFile } from '../io/file.js';
 import { readHeader, writeRaw } from '../io/safetensors.js';
 import { isJorchError, JorchError } from '../runtime/errors.js';
 import type { DType } from '../torch/dtype.js';
@@ -59,6 +59,7 @@ export const readTensorFile = (path: string): Archive =>
  * @throws JorchError BAD_ARGUMENT for any other file, with what is wrong; the file system's error.
  */
 export const readArchive = (path: string): Archive => {
+  checkPath(path);
   const refuse = (why: string): never => {
     throw new JorchError('BAD_ARGUMENT', `${path} is no exported program: ${why}`);
   };

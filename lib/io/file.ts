@@ -1,9 +1,16 @@
 /** @file Files read by range and written atomically. */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { JorchError } from '../runtime/errors.js';
 
 export const bad = (path: string, message: string): never => {
   throw new JorchError('BAD_ARGUMENT', `${path}: ${message}`);
+};
+
+/** @throws JorchError BAD_ARGUMENT for what is no path. */
+export const checkPath = (path: unknown): void => {
+  if (typeof path !== 'string' || path === '' || path.includes('\0'))
+    throw new JorchError('BAD_ARGUMENT', `expected the path of a file as a string, got ${inspect(path)}`);
 };
 
 /** An open file; what it has not is an error in words, never a short read. */
@@ -12,6 +19,7 @@ export class SourceFile {
   readonly size: number;
   private open = true;
   constructor(readonly path: string) {
+    checkPath(path);
     try {
       this.fd = openSync(path, 'r');
     } catch (error) {

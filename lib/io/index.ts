@@ -4,7 +4,7 @@ import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
-import { bad, type SourceFile, withFile, writeAtomically } from './file.js';
+import { bad, checkPath, type SourceFile, withFile, writeAtomically } from './file.js';
 import { MAGIC, npyChunks, readNpy } from './npy.js';
 import { load_file, looksLikeSafetensors, save_file } from './safetensors.js';
 import { readEntry, readZip, zipChunks } from './zip.js';
@@ -82,6 +82,7 @@ const tensorsByName = (value: unknown, path: string): Record<string, Tensor> => 
  * @see https://docs.pytorch.org/docs/stable/generated/torch.save.html
  */
 export const save = (value: unknown, path: string): void => {
+  checkPath(path);
   switch (extname(path).toLowerCase()) {
     case '.safetensors':
       save_file(tensorsByName(value, path), path);

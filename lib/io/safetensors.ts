@@ -4,7 +4,7 @@ import { native } from '../runtime/load.js';
 import type { DType } from '../torch/dtype.js';
 import type { Tensor } from '../torch/tensor.js';
 import { byteLength, fromBytes, toBytes } from './bytes.js';
-import { bad, SourceFile, withFile, writeAtomically } from './file.js';
+import { bad, checkPath, SourceFile, withFile, writeAtomically } from './file.js';
 
 const NAMES: Readonly<Record<DType, string>> = {
   float64: 'F64',
@@ -197,6 +197,12 @@ export const save_file = (
   path: string,
   metadata?: Readonly<Record<string, string>>,
 ): void => {
+  checkPath(path);
+  if (typeof tensors !== 'object' || tensors === null)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `save_file: expected an object of tensors, got ${tensors === null ? 'null' : typeof tensors}`,
+    );
   const order = Object.keys(NAMES);
   const list = Object.entries(tensors);
   for (const [name, tensor] of list) {

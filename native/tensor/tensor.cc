@@ -303,6 +303,9 @@ napi_value getGradFn(napi_env env, napi_callback_info info) {
 }
 napi_value getGrad(napi_env env, napi_callback_info info) {
   return getter(env, info, "grad", [&](Addon& addon, const at::Tensor& t) {
+    // What stands for a tensor in the body of a loop or branch has no grad of its own.
+    if (!closure::use(t).is_same(t) && t.is_leaf() && t.grad().defined())
+      throw JsError("BAD_ARGUMENT", "grad: cannot be read inside the body of a compiled loop or branch; read it outside and use the tensor that it gives");
     const at::Tensor own = lifted(t);
     trace::noteGrad(own);
     return wrap(addon, env, own.grad());

@@ -280,5 +280,14 @@ describe('control flow', () => {
       );
       close(w, number(0.7), TIGHT);
     });
+    it('a grad read in a body, which has none of its own', () => {
+      const leaf = torch.ones(2).requires_grad_(true);
+      leaf.grad = torch.full([2], 3);
+      fails('BAD_ARGUMENT', [/grad/, /outside/], () =>
+        compile((t: Tensor) => torch.map((row: Tensor) => (leaf.grad ? row.mul(leaf.grad) : row.neg()), t))(
+          torch.ones(1, 2),
+        ),
+      );
+    });
   });
 });
