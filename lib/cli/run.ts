@@ -1,11 +1,12 @@
 /** @file `jorch run`: an exported program on data from files or the command line. */
 import { readFileSync } from 'node:fs';
-import { ARRAY_OF, HostTensor } from '../export/host-tensor.js';
+import { HostTensor } from '../export/host-tensor.js';
 import { loadCompiled, rebuild } from '../export/load.js';
 import type { TensorType } from '../export/signature.js';
 import { withFile } from '../io/file.js';
 import { parseNpy } from '../io/npy.js';
 import { JorchError } from '../runtime/errors.js';
+import { ARRAY_OF } from '../torch/dtype.js';
 import type { Print } from './cache.js';
 
 /** Numbers of nested JSON arrays as the tensor that the program takes. */

@@ -231,7 +231,6 @@ export class AsyncCalls {
     const keyOf = (number: number): string => `${number} ${modes} ${tensors.join(' ')}`;
     const known = this.pending.get(keyOf(structure));
     if (known) return known;
-    native().prepareCompiler(located().cpuPlugin);
     const prepared = this.target.prepare(args);
     const { captured, effects, clearedGrads, results } = prepared.plan;
     const waiting: (() => void)[] = [];

@@ -268,7 +268,6 @@ class Compilation<F extends (...args: never[]) => unknown> {
 
   /** Traces, lowers and compiles for these arguments. Whatever fails leaves everything as it was. */
   private compile(args: unknown[]): Entry {
-    native().prepareCompiler(located().cpuPlugin);
     const { plan: planned, install } = this.prepare(args);
     return install(this.make(planned));
   }

@@ -1,7 +1,8 @@
 /** @file loadCompiled() of the whole package: exported programs with tensors as results. */
-import { ARRAY_OF, HostTensor } from '../export/host-tensor.js';
+import { HostTensor } from '../export/host-tensor.js';
 import { type LoadedProgram, loadProgram } from '../export/load.js';
 import { native } from '../runtime/load.js';
+import { ARRAY_OF } from '../torch/dtype.js';
 
 /**
  * The program that `fn.export(path, …)` wrote. Takes tensors, typed arrays or `{ data, shape }`, and returns tensors, which need libtorch;

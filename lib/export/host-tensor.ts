@@ -1,26 +1,7 @@
 /** @file A tensor in JavaScript's memory: what exported programs take and return where there is no libtorch. */
 import type { TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
-import { type DType, ITEM_BYTES } from '../torch/dtype.js';
-
-/** Elements of each dtype as a typed array: two numbers for a complex one, the bits of 16-bit floats. */
-export const ARRAY_OF = {
-  float32: Float32Array,
-  float64: Float64Array,
-  float16: Uint16Array,
-  bfloat16: Uint16Array,
-  int8: Int8Array,
-  int16: Int16Array,
-  int32: Int32Array,
-  int64: BigInt64Array,
-  uint8: Uint8Array,
-  uint16: Uint16Array,
-  uint32: Uint32Array,
-  uint64: BigUint64Array,
-  bool: Uint8Array,
-  complex64: Float32Array,
-  complex128: Float64Array,
-} as const satisfies Readonly<Record<DType, unknown>>;
+import { ARRAY_OF, type DType, ITEM_BYTES } from '../torch/dtype.js';
 
 /** Elements of the typed array that a shape needs. */
 export const elementsOf = (dtype: DType, shape: readonly number[]): number =>

@@ -7,8 +7,9 @@ import { JorchError } from '../runtime/errors.js';
 import { runtimeAddon } from '../runtime/load.js';
 import { cpuPluginFile } from '../runtime/locate.js';
 import { pins } from '../runtime/parts.js';
+import { ARRAY_OF } from '../torch/dtype.js';
 import { type ArchiveTensor, readArchive } from './archive.js';
-import { ARRAY_OF, elementsOf, HostTensor } from './host-tensor.js';
+import { elementsOf, HostTensor } from './host-tensor.js';
 import {
   FORMAT,
   type Parameter,

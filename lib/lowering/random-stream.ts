@@ -6,6 +6,12 @@ import type { DType } from '../torch/dtype.js';
 /** Bits of a float's significand, the implicit one included. */
 const DIGITS: Partial<Record<DType, number>> = { float64: 53, float32: 24, float16: 11, bfloat16: 8 };
 
+/** A standard normal number from a uniform one on (0, 1): √2·erf⁻¹(2u - 1). */
+export function normalFrom(b: Builder, u: Op): Op {
+  const centred = b.subtract(b.multiply(u, b.fill(u, 2)), b.fill(u, 1));
+  return b.multiply(b.unary('chlo.erf_inv', centred), b.fill(u, Math.SQRT2));
+}
+
 /**
  * The random numbers of one call. The key is a parameter of the program, drawn from a generator at every run; the counter's upper half is the
  * number of the call, so that calls draw different numbers from one key, and the same ones in every program that contains them.
@@ -55,12 +61,9 @@ export class RandomStream {
     const centred = open ? b.add(x, b.fill(x, 0.5)) : x;
     return b.convert(b.multiply(centred, b.fill(x, 2 ** -digits)), dtype);
   }
-  /** Standard normal: √2·erf⁻¹ of a uniform number on (-1, 1). */
+  /** Standard normal. */
   normal(shape: readonly number[], dtype: 'float32' | 'float64', seed?: Op, repetition?: Op): Op {
-    const { b } = this;
-    const u = this.uniform(shape, dtype, true, seed, repetition);
-    const centred = b.subtract(b.multiply(u, b.fill(u, 2)), b.fill(u, 1));
-    return b.multiply(b.unary('chlo.erf_inv', centred), b.fill(u, Math.SQRT2));
+    return normalFrom(this.b, this.uniform(shape, dtype, true, seed, repetition));
   }
   /** Integers from 0 to `bound` - 1. */
   below(shape: readonly number[], bound: Literal): Op {

@@ -3,7 +3,7 @@ import type { Builder } from '../stablehlo/builder.js';
 import { type Literal, type Op, range } from '../stablehlo/types.js';
 import { type DType, isComplex, isFloating, realOf } from '../torch/dtype.js';
 import { isOp, limit, num, spread, sumOver } from './common.js';
-import type { RandomStream } from './random-stream.js';
+import { normalFrom, type RandomStream } from './random-stream.js';
 import { NoLowering, type RuleContext, rule, rules } from './registry.js';
 import { scan } from './scan.js';
 import { search, sortDim } from './sort.js';
@@ -160,10 +160,7 @@ function gamma(b: Builder, random: RandomStream, alpha: Op): Op {
   const hopeless = b.not(b.compare('GT', alpha, b.fill(alpha, 0)));
   const start = b.select(hopeless, b.multiply(alpha, b.fill(alpha, 0)), b.fill(alpha, 0));
   const drawn = repeat({ b, random }, [d0], hopeless, start, ({ constants: [d], u, v, carry }) => {
-    const x = b.multiply(
-      b.unary('chlo.erf_inv', b.subtract(b.multiply(v, b.fill(v, 2)), b.fill(v, 1))),
-      b.fill(v, Math.SQRT2),
-    );
+    const x = normalFrom(b, v);
     const t = b.add(b.fill(x, 1), b.divide(x, b.sqrt(b.multiply(d!, b.fill(x, 9)))));
     const cube = b.multiply(t, b.multiply(t, t));
     const bound = b.add(
@@ -186,6 +183,15 @@ rule('aten::_sample_dirichlet', ({ b, out, random }, { self }) => {
   return b.convert(b.divide(g, b.broadcast(sumOver(b, g, [last], true), g.shape)), out.dtype);
 });
 
+/** Hörmann's transformed rejection: the whole number that a uniform one proposes, and that one's distance from the ends. */
+function proposal(b: Builder, first: Op, a: Op, scale: Op, centre: Op): { us: Op; k: Op } {
+  const half = b.fill(first, 0.5);
+  const u = b.subtract(first, half);
+  const us = b.subtract(half, b.abs(u));
+  const slope = b.add(b.divide(b.multiply(b.fill(a, 2), a), us), scale);
+  return { us, k: b.floor(b.add(b.multiply(slope, u), centre)) };
+}
+
 /** Products of uniform numbers below a mean of 10; above, PTRS: Hörmann, "The transformed rejection method for generating Poisson random variables", 1993. */
 rule('aten::poisson', ({ b, out, random }, { self }) => {
   const mean = b.convert(self, 'float64');
@@ -199,9 +205,7 @@ rule('aten::poisson', ({ b, out, random }, { self }) => {
     const a = b.add(c(-0.059), b.multiply(c(0.02483), scale));
     const inverse = b.add(c(1.1239), b.divide(c(1.1328), b.subtract(scale, c(3.4))));
     const squeeze = b.subtract(c(0.9277), b.divide(c(3.6224), b.subtract(scale, c(2))));
-    const u = b.subtract(first, c(0.5));
-    const us = b.subtract(c(0.5), b.abs(u));
-    const k = b.floor(b.add(b.multiply(b.add(b.divide(b.multiply(c(2), a), us), scale), u), b.add(m, c(0.43))));
+    const { us, k } = proposal(b, first, a, scale, b.add(m, c(0.43)));
     const quick = b.and(b.compare('GE', us, c(0.07)), b.compare('LE', v, squeeze));
     const outside = b.or(b.compare('LT', k, c(0)), b.and(b.compare('LT', us, c(0.013)), b.compare('GT', v, us)));
     const left = b.log(b.divide(b.multiply(v, inverse), b.add(b.divide(a, b.multiply(us, us)), scale)));
@@ -235,9 +239,7 @@ rule('aten::binomial', ({ b, out, random }, { count, prob }) => {
     const scale = b.add(c(1.15), b.multiply(c(2.53), deviation));
     const a = b.add(c(-0.0873), b.add(b.multiply(c(0.0248), scale), b.multiply(c(0.01), p)));
     const alpha = b.multiply(b.add(c(2.83), b.divide(c(5.1), scale)), deviation);
-    const u = b.subtract(first, c(0.5));
-    const us = b.subtract(c(0.5), b.abs(u));
-    const k = b.floor(b.add(b.multiply(b.add(b.divide(b.multiply(c(2), a), us), scale), u), b.add(np, c(0.5))));
+    const { us, k } = proposal(b, first, a, scale, b.add(np, c(0.5)));
     const squeeze = b.subtract(c(0.92), b.divide(c(4.2), scale));
     const quick = b.and(b.compare('GE', us, c(0.07)), b.compare('LE', v, squeeze));
     const mode = b.floor(b.multiply(b.add(n, c(1)), p));

@@ -2,7 +2,7 @@
 import type { TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
-import { DTYPES, type DType, ITEM_BYTES, isInteger } from './dtype.js';
+import { ARRAY_OF, DTYPES, type DType, ITEM_BYTES, isInteger } from './dtype.js';
 import { Scalar } from './scalar.js';
 import type { Tensor } from './tensor.js';
 
@@ -227,26 +227,10 @@ export const frombuffer = (data: TypedArray, options: { requires_grad?: boolean 
   return finish(native().fromBuffer(data, dtypeOfArray(data), [data.length]), options);
 };
 
-const READERS: Readonly<Record<string, new (buffer: ArrayBuffer) => TypedArray>> = {
-  float32: Float32Array,
-  float64: Float64Array,
-  int8: Int8Array,
-  int16: Int16Array,
-  int32: Int32Array,
-  int64: BigInt64Array,
-  uint8: Uint8Array,
-  uint16: Uint16Array,
-  uint32: Uint32Array,
-  uint64: BigUint64Array,
-  bool: Uint8Array,
-  complex64: Float32Array,
-  complex128: Float64Array,
-};
-
 /** The elements, row-major, in a typed array of the dtype (bigints for int64; 0 and 1 for bool; re, im pairs for complex; float16 and bfloat16 as Float32Array). A copy. */
 export const toTypedArray = (t: Tensor): TypedArray => {
-  const reader = READERS[t.dtype];
-  return reader ? new reader(native().toBytes(t)) : new Float32Array(native().toBytes(t.to('float32')));
+  const half = t.dtype === 'float16' || t.dtype === 'bfloat16';
+  return half ? new Float32Array(native().toBytes(t.to('float32'))) : new ARRAY_OF[t.dtype](native().toBytes(t));
 };
 
 /** A nested array, or the lone element of a 0-d tensor. */

@@ -48,3 +48,22 @@ export const isComplex = (d: DType): boolean => d === 'complex64' || d === 'comp
 export const isInteger = (d: DType): boolean => !isFloating(d) && !isComplex(d) && d !== 'bool';
 /** The dtype of a complex tensor's real and imaginary parts; other dtypes are their own. */
 export const realOf = (d: DType): DType => (d === 'complex64' ? 'float32' : d === 'complex128' ? 'float64' : d);
+
+/** Elements of each dtype as a typed array: two numbers for a complex one, the bits of 16-bit floats. */
+export const ARRAY_OF = {
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Uint16Array,
+  bfloat16: Uint16Array,
+  int8: Int8Array,
+  int16: Int16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
+  bool: Uint8Array,
+  complex64: Float32Array,
+  complex128: Float64Array,
+} as const satisfies Readonly<Record<DType, unknown>>;
