@@ -6,10 +6,14 @@ import { BuilderError, type Op, sameShape, type TensorType, typeText } from '../
 import { encodeCall, isValue } from './aten-call.js';
 import { anyOf, findCheck } from './checks.js';
 import { lowerControl } from './control.js';
+import { CpuBuilder } from './cpu-math.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
 import { RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
 import { whyUnlowered } from './unlowered.js';
+
+/** What a program is compiled for. */
+export type Target = 'cpu' | 'gpu';
 
 export interface LowerOptions {
   /** What the program returns, in order. */
@@ -22,6 +26,8 @@ export interface LowerOptions {
   readonly donated?: readonly { readonly input: number; readonly output: number }[];
   /** Which operators run as libtorch's kernels although they have a lowering. Default `xla`: none. */
   readonly optimize?: Optimize;
+  /** What the program runs on: decides how elementary functions are written. Default `cpu`. */
+  readonly target?: Target;
   /** Computes one flag each, returned behind the results as one bool vector: nodes that would raise, conditions that do not hold. */
   readonly checks?: readonly Check[];
 }
@@ -124,10 +130,11 @@ export class Lowering {
   constructor(
     private readonly fallback: LowerOptions['fallback'],
     private readonly optimize: Optimize,
+    private readonly target: Target,
     outer?: Lowering,
     private readonly key?: () => Op,
   ) {
-    this.b = outer?.b ?? new Builder();
+    this.b = outer?.b ?? (target === 'cpu' ? new CpuBuilder() : new Builder());
     this.calls = outer?.calls ?? [];
     this.callNodes = []; // those of a region have operands that only the region knows
     this.lowered = outer?.lowered ?? new Set();
@@ -135,7 +142,7 @@ export class Lowering {
 
   /** Lowers a graph inside a region of this one; answers its results. */
   region({ graph, inputs, results }: Subgraph, operands: readonly Op[], key: () => Op): Op[] {
-    const inner = new Lowering(this.fallback, this.optimize, this, key);
+    const inner = new Lowering(this.fallback, this.optimize, this.target, this, key);
     for (const { value, operand } of inputs) inner.bind(value, operands[operand]!);
     inner.graph(graph, results, graph.inputs);
     return results.map((v) => inner.op(v));
@@ -303,9 +310,17 @@ export class Lowering {
  */
 export function lower(
   graph: Graph,
-  { results, inputs = graph.inputs, fallback, optimize = 'xla', checks = [], donated = [] }: LowerOptions,
+  {
+    results,
+    inputs = graph.inputs,
+    fallback,
+    optimize = 'xla',
+    target = 'cpu',
+    checks = [],
+    donated = [],
+  }: LowerOptions,
 ): Lowered {
-  const lowering = new Lowering(fallback, optimize);
+  const lowering = new Lowering(fallback, optimize, target);
   const params = inputs.map((v, i) => {
     const op = parameter(`%arg${i}`, v);
     lowering.bind(v, op);
@@ -328,9 +343,9 @@ export function lower(
   }
   const types = returned.map((o) => o.type).join(', ');
   const end = returned.length === 0 ? 'return' : `return ${returned.map((o) => o.name).join(', ')} : ${types}`;
-  const target = new Map(donated.map(({ input, output }) => [input, output]));
+  const taken = new Map(donated.map(({ input, output }) => [input, output]));
   const declared = [...params, ...lowering.keys.values()].map((p, i) => {
-    const donation = target.has(i) ? ` {tf.aliasing_output = ${target.get(i)} : i32}` : '';
+    const donation = taken.has(i) ? ` {tf.aliasing_output = ${taken.get(i)} : i32}` : '';
     return `${p.name}: ${p.type}${donation}`;
   });
   const text = [

@@ -28,6 +28,7 @@ renames({
   'aten::cosh': 'chlo.cosh',
   'aten::asin': 'chlo.asin',
   'aten::acos': 'chlo.acos',
+  'aten::atan': 'chlo.atan',
   'aten::asinh': 'chlo.asinh',
   'aten::acosh': 'chlo.acosh',
   'aten::atanh': 'chlo.atanh',
@@ -44,10 +45,6 @@ pointwise('aten::bitwise_or.Tensor', ({ b }, { self, other }) => b.or(bitwise(se
 pointwise('aten::bitwise_xor.Tensor', ({ b }, { self, other }) => b.xor(bitwise(self), other));
 pointwise('aten::bitwise_not', ({ b }, { self }) => b.unary('stablehlo.not', bitwise(self)));
 
-/** XLA's CPU compiler turns atan2(x, 1) of 64 and more doubles into a vector routine that gives garbage; atan2(2x, 2) is the same number. */
-pointwise('aten::atan', ({ b }, { self }) =>
-  self.dtype === 'float64' ? b.atan2(b.multiply(self, b.fill(self, 2)), b.fill(self, 2)) : b.unary('chlo.atan', self),
-);
 /** alpha scales `other` in the compute dtype, before the sum. */
 pointwise('aten::add.Tensor', ({ b, out }, { self, other, alpha }) =>
   b.add(self, num(alpha) === 1 && typeof alpha !== 'object' ? other : b.multiply(b.fill(out, alpha), other)),

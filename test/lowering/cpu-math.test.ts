@@ -1,0 +1,123 @@
+/** @file Elementary functions of compiled code on the CPU: within 2 units of the last place, and IEEE 754's special cases. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as torch from '../../lib/index.js';
+import { compile, type Tensor } from '../../lib/index.js';
+import { close } from '../support/close.js';
+import { bitPatterns, checkElementary, ELEMENTARY } from '../support/elementary.js';
+import { agreeGrad } from './table.js';
+
+const SPECIAL = [
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  -0.5,
+  2,
+  -2,
+  3,
+  -3,
+  2.5,
+  -2.5,
+  1e-30,
+  -1e-30,
+  1e30,
+  -1e30,
+  16777217,
+  Infinity,
+  -Infinity,
+  NaN,
+];
+
+describe('elementary functions on the CPU', () => {
+  for (const name of Object.keys(ELEMENTARY)) {
+    it(`${name}: float32 within 2 ulp over all numbers (every 29989th)`, () => {
+      const step = 29989;
+      checkElementary(name, [
+        bitPatterns(0, Math.floor(2 ** 32 / step), step),
+        torch.tensor([...SPECIAL, ...SPECIAL]),
+        // Next to multiples of π/4 digits cancel.
+        torch
+          .arange(-20000, 20000, { dtype: 'float64' })
+          .mul(Math.PI / 4)
+          .float(),
+      ]);
+    });
+  }
+
+  const binary: Readonly<Record<string, (x: Tensor, y: Tensor) => Tensor>> = {
+    pow: (x, y) => x.pow(y),
+    atan2: (x, y) => torch.atan2(x, y),
+  };
+  for (const [name, f] of Object.entries(binary)) {
+    it(`${name}: every pair of special numbers, and many others`, () => {
+      for (const dtype of ['float32', 'float64'] as const) {
+        const special = torch.tensor(SPECIAL, { dtype });
+        const [x, y] = torch.meshgrid([special, special], { indexing: 'ij' }).map((t) => t.flatten()) as [
+          Tensor,
+          Tensor,
+        ];
+        const expected = f(x, y);
+        const got = compile(f, { fallback: 'error' })(x, y);
+        close(got, expected, { what: name, atol: 0 });
+        const wrong = got.signbit().ne(expected.signbit()).logical_and(expected.isnan().logical_not());
+        assert.equal(wrong.any().item(), false, `${name} of ${dtype}: signs`);
+      }
+      const draw = (): Tensor => torch.randn([100_000]).mul(torch.randn([100_000]).mul(5).exp());
+      const [x, y] = [draw(), draw()];
+      close(compile(f)(x, y).double(), f(x.double(), y.double()).float().double(), { rtol: 2.4e-7, atol: 1.2e-38 });
+    });
+  }
+
+  interface Reference {
+    readonly x: number[];
+    readonly y?: number[];
+    readonly value: readonly (readonly [number, number])[];
+  }
+  const references = JSON.parse(readFileSync(join(__dirname, '../../../test/data/elementary.json'), 'utf8')) as Record<
+    string,
+    Reference
+  >;
+  for (const [name, { x, y, value }] of Object.entries(references)) {
+    it(`${name}: float64 within 2 ulp of the exact values`, () => {
+      const f = (torch as unknown as Record<string, (...xs: Tensor[]) => Tensor>)[name]!;
+      const given = [x, ...(y ? [y] : [])].map((numbers) =>
+        torch.tensor([...numbers, ...numbers], { dtype: 'float64' }),
+      );
+      const got = compile(f, { fallback: 'error' })(...given).tolist() as number[];
+      value.forEach(([high, low], i) => {
+        const ulp = 2 ** (Math.floor(Math.log2(Math.abs(high))) - 52);
+        const error = high === 0 ? Math.abs(got[i]!) : Math.abs((got[i]! - high - low) / ulp);
+        assert.ok(error <= 2, `${name}(${x[i]}${y ? `, ${y[i]}` : ''}) is ${got[i]}, ${error} ulp from ${high}`);
+      });
+    });
+  }
+
+  it('float64 arguments too large for the short reduction are right as well', () => {
+    const x = torch.randn([4096], { dtype: 'float64' }).mul(1e12);
+    x.select(0, 7).fill_(NaN);
+    x.select(0, 8).fill_(Infinity);
+    for (const f of [torch.sin, torch.cos, torch.tan]) close(compile((v: Tensor) => f(v))(x), f(x), { rtol: 1e-13 });
+  });
+
+  it('what is known of the arguments changes no result', () => {
+    const x = torch.randn([1000]).mul(30);
+    const bounded: ((v: Tensor) => Tensor)[] = [
+      (v) => v.tanh().mul(1.5).sin(),
+      (v) => v.clamp(0, 1).mul(1024).sub(300).cos(),
+      (v) => v.clamp(-3, 4).neg().tan(),
+      (v) => torch.where(v.gt(0), v.clamp(-1, 1), v.clamp(-1, 1).add(1e6)).sin(),
+      (v) => v.sin().mul(v.cos()).square().reshape([10, 100]).cos().sin(),
+      (v) => v.tanh().maximum(v).sin(),
+    ];
+    for (const f of bounded) close(compile(f, { fallback: 'error' })(x), f(x), { atol: 2e-7 });
+  });
+
+  it("gradients are libtorch's", () => {
+    const x = torch.rand([50]).mul(1.8).sub(0.9);
+    for (const f of [torch.sin, torch.tan, torch.asin, torch.acos, torch.atan]) agreeGrad(f.name, (v) => f(v), [x]);
+    agreeGrad('pow', (v) => v.abs().pow(2.5), [x]);
+  });
+});
