@@ -270,7 +270,8 @@ export class CpuBuilder extends Builder {
     return this.known.get(x) ?? EVERYTHING;
   }
   private note(x: Op, [low, high]: Bounds): Op {
-    if (low >= -LARGEST && high <= LARGEST) this.known.set(x, [low, high]);
+    if (low >= -LARGEST || high <= LARGEST)
+      this.known.set(x, [low >= -LARGEST ? low : -Infinity, high <= LARGEST ? high : Infinity]);
     return x;
   }
   private only(x: Op): number | undefined {
@@ -317,6 +318,7 @@ export class CpuBuilder extends Builder {
     if (name === 'stablehlo.subtract') return this.note(z, [a[0] - c[1], a[1] - c[0]]);
     if (name === 'stablehlo.multiply') {
       const ends = a.flatMap((p) => c.map((q) => p * q));
+      if (ends.some(Number.isNaN)) return z; // 0 · ∞
       return this.note(z, [x === y ? 0 : Math.min(...ends), Math.max(...ends)]);
     }
     if (name === 'stablehlo.maximum') return this.note(z, [Math.max(a[0], c[0]), Math.max(a[1], c[1])]);
@@ -344,7 +346,21 @@ export class CpuBuilder extends Builder {
     return this.if(
       this.compare('LE', size, this.scalar(MODERATE, 'float64')),
       () => [by(reduceModerate)(this, x)],
-      () => [super.unary(name, x)],
+      () => [this.unselectable(super.unary(name, x))],
     )[0]!;
+  }
+  /** XLA computes both branches and selects where they hold nothing but elementwise operations: here, an element is written over itself. */
+  private unselectable(x: Op): Op {
+    const zeros = x.shape.map(() => 0);
+    const first = this.slice(
+      x,
+      zeros,
+      x.shape.map(() => 1),
+    );
+    return this.dynamicUpdateSlice(
+      x,
+      first,
+      zeros.map(() => this.scalar(0, 'int32')),
+    );
   }
 }
