@@ -5,12 +5,15 @@ import { programsDir } from '../compile/cache-folder.js';
 import { entriesOf, persistentCache } from '../compile/persistent.js';
 import { binaryFile, native, runtimeAddon } from '../runtime/load.js';
 import { cpuPluginFile, locate } from '../runtime/locate.js';
+import { cudaCompiler, findCuda, hasNvidiaDevice } from '../runtime/locate-cuda.js';
 import { ownVersion, pins, runtimeDir } from '../runtime/parts.js';
 import { type Print, sizeText } from './cache.js';
 
 /** One thing that was looked at: what it is like, or an error that says how to get it. */
 interface Check {
   readonly what: string;
+  /** jorch works without it. */
+  readonly optional?: true;
   look(): string;
 }
 
@@ -72,6 +75,32 @@ const checks: readonly Check[] = [
     },
   },
   {
+    what: 'NVIDIA GPU',
+    optional: true,
+    look: () => {
+      if (hasNvidiaDevice()) return 'its driver is loaded';
+      throw new Error('none, or its driver is not loaded; compile.forTopology compiles for one elsewhere');
+    },
+  },
+  {
+    what: 'compiling for NVIDIA GPUs',
+    optional: true,
+    look: () => {
+      const { plugin, toolkit } = cudaCompiler();
+      return `${plugin}, ptxas and libdevice in ${toolkit}`;
+    },
+  },
+  {
+    what: 'CUDA’s libraries',
+    optional: true,
+    look: () => {
+      const { libraries, missing } = findCuda();
+      if (missing.length > 0)
+        throw new Error(`${missing.join(', ')} not found; get them with: npx jorch install cuda (2 GB)`);
+      return `${libraries.length}, ${libraries[0]} among them`;
+    },
+  },
+  {
     what: 'Python with pip (to install)',
     look: () => {
       const { status, stdout } = spawnSync('python3', ['-m', 'pip', '--version'], { encoding: 'utf8' });
@@ -88,12 +117,12 @@ const checks: readonly Check[] = [
 export const doctor = (print: Print): boolean => {
   print(`jorch ${ownVersion()}`);
   let healthy = true;
-  for (const { what, look } of checks) {
+  for (const { what, look, optional } of checks) {
     try {
       print(`  ok       ${what}: ${look()}`);
     } catch (error) {
-      healthy = false;
-      print(`  MISSING  ${what}: ${(error as Error).message}`);
+      if (!optional) healthy = false;
+      print(`  ${optional ? 'optional' : 'MISSING '} ${what}: ${(error as Error).message}`);
     }
   }
   print(healthy ? 'everything is there' : 'something is missing');

@@ -22,8 +22,9 @@ program
 
 program
   .command('install [device]')
-  .description('fetch libtorch and the XLA plugin into jorch’s cache folder (device: cpu, the default)')
-  .action((device = 'cpu') => installParts(device));
+  .option('--compiler', 'cuda: only what compiling for a GPU needs, not what running on one does')
+  .description('fetch libtorch and the XLA plugin into jorch’s cache folder (device: cpu, the default, or cuda)')
+  .action((device: string | undefined, options: { compiler?: boolean }) => installParts(device ?? 'cpu', options));
 
 const cache = program.command('cache').description('compiled programs that are kept on disk');
 cache

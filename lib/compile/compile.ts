@@ -1,4 +1,5 @@
 /** @file compile(f): the callable that runs f as an XLA program, compiled once per signature. */
+import { checkCard, compileForTopology, type TopologyProgram } from '../cuda/topology.js';
 import { collectReports, type Report } from '../debug/collect.js';
 import type { DataChecks } from '../debug/watch.js';
 import { dump } from '../inspect/dump.js';
@@ -17,7 +18,7 @@ import { AsyncCalls, type AsyncOptions, type Prepared } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
 import { executables } from './executables.js';
-import { exportProgram, ownMemory } from './export.js';
+import { exportProgram, ownMemory, type Traced } from './export.js';
 import { Live } from './live.js';
 import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
 import { materialize, type WithSpecs } from './spec.js';
@@ -408,10 +409,11 @@ class Compilation<F extends (...args: never[]) => unknown> {
     return loweredProgram(built);
   }
 
-  export(path: string, args: unknown[]): void {
+  /** Traced for a program of its own, which returns contiguous values. */
+  traced(args: unknown[]): Traced {
     const { structure, leaves } = this.flatten(args);
     const { trace, results } = this.trace(structure, leaves, ownMemory);
-    exportProgram(path, { name: this.name, trace, args: structure, results });
+    return { name: this.name, trace, args: structure, results };
   }
 
   explain(args: unknown[]): Explanation {
@@ -489,8 +491,30 @@ export function compile<F extends (...args: never[]) => unknown>(
     with: (options: AsyncOptions) => calls(options),
     lower: (...args: unknown[]) => compilation.lower(args),
     explain: (...args: unknown[]) => compilation.explain(args),
-    export: (path: string, ...args: unknown[]) => compilation.export(path, materialize(args)),
+    export: (path: string, ...args: unknown[]) => exportProgram(path, compilation.traced(materialize(args))),
     stats: compilation.stats,
     dispose: () => compilation.dispose(),
   }) as unknown as Compiled<F>;
 }
+
+/** Traces `f` (a function or a module) for a program of its own: nothing is compiled and nothing run. */
+export const traceAlone = (target: object, args: readonly unknown[]): Traced => {
+  const f = isModule(target) ? (...given: unknown[]) => target.forward(...given) : target;
+  if (typeof f !== 'function') throw new JorchError('BAD_ARGUMENT', `compile: expected a function, got ${typeof f}`);
+  const { body, options } = bodyOf(target) ?? { body: f as (...args: never[]) => unknown, options: {} };
+  const name = isModule(target) ? { name: target._get_name() } : {};
+  return new Compilation(body, { ...name, ...options }).traced(materialize([...args]));
+};
+
+/**
+ * The program of `f` (a function, a compiled one, or a module) for arguments of these shapes, compiled for the NVIDIA GPU `card` (`h100`,
+ * `h200`, `a100`, `b200`) on any machine: its memory, its cost, its HLO, and an executable to save. spec(shape, { dtype }) stands for a tensor.
+ * Needs `npx jorch install cuda --compiler`. Kernels are chosen by XLA's cost model, since no card is there to time them on.
+ * @throws JorchError BAD_ARGUMENT for an unknown card; NO_RULE naming operators that need libtorch; RUNTIME_MISSING; COMPILE_FAILED; what tracing throws.
+ * @example compile.forTopology('h100', f, spec([1024, 1024])).memory.temporaries
+ */
+compile.forTopology = <F extends ((...args: never[]) => unknown) | Module>(
+  card: string,
+  f: F,
+  ...args: WithSpecs<F extends Module ? Parameters<F['forward']> : F extends (...args: infer A) => unknown ? A : never>
+): TopologyProgram => compileForTopology(checkCard(card), traceAlone(f, args as readonly unknown[]));

@@ -8,7 +8,7 @@ import { native } from '../runtime/load.js';
 import { ownVersion } from '../runtime/parts.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Structure } from '../tree.js';
-import { plan } from './build.js';
+import { type Plan, plan } from './build.js';
 
 /** A function traced for export: results contiguous, nothing run. */
 export interface Traced {
@@ -21,26 +21,39 @@ export interface Traced {
 const changes = ({ captures }: Trace): boolean => captures.some((c) => c.mutated >= 0 || c.grad >= 0 || c.gradCleared);
 
 /**
- * Writes the program to `path`.
- * @throws JorchError NO_RULE for operators that only libtorch can run, by name; BAD_ARGUMENT when the function changes tensors or an
- * argument cannot be written to a file; TOO_LARGE; the file system's error.
+ * The program of a traced function alone: without autograd's half, without views, and without libtorch.
+ * @throws JorchError NO_RULE for operators that only libtorch can run, by name.
  */
-export const exportProgram = (path: string, { name, trace, args, results }: Traced): void => {
-  if (changes(trace))
-    throw new JorchError(
-      'BAD_ARGUMENT',
-      `${name}: the function changes tensors in place (arguments, captured tensors, or their grad), and an exported program only returns values. Return the new values instead; modules export in eval()`,
-    );
-  // Without autograd's half and without views: exported programs compute values.
+export const planAlone = ({ name, trace }: Traced, what: string): Plan => {
   const values = { ...trace, backward: null, views: trace.views.map(() => null) };
   const planned = plan(values, { fallback: 'aten', optimize: 'xla' });
   const [lowered] = planned.programs;
   if (lowered!.calls.length > 0)
     throw new JorchError(
       'NO_RULE',
-      `${name} cannot be exported, since it calls libtorch’s kernels: ${lowered!.calls
+      `${name} cannot be ${what}, since it calls libtorch’s kernels: ${lowered!.calls
         .map(({ op, reason, line }) => `${op} (${reason}${line ? `, called at ${line}` : ''})`)
         .join(', ')}`,
+    );
+  return planned;
+};
+
+/** What a program file is for. */
+export type FileTarget = Pick<ProgramSignature, 'platform' | 'plugin' | 'card'>;
+
+/**
+ * The signature and the captured tensors that belong to a program in a file.
+ * @throws JorchError BAD_ARGUMENT when the function changes tensors or an argument cannot be written to a file.
+ */
+export const describeProgram = (
+  { name, trace, args, results }: Traced,
+  planned: Plan,
+  target: FileTarget,
+): { signature: string; tensors: Map<string, ArchiveTensor> } => {
+  if (changes(trace))
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${name}: the function changes tensors in place (arguments, captured tensors, or their grad), and an exported program only returns values. Return the new values instead; modules export in eval()`,
     );
   const { inputs, outputs, parameters } = planned.types;
   const tensors = new Map<string, ArchiveTensor>();
@@ -68,8 +81,7 @@ export const exportProgram = (path: string, { name, trace, args, results }: Trac
     format: FORMAT,
     name,
     jorch: ownVersion(),
-    plugin: compilerVersion(),
-    platform: 'cpu',
+    ...target,
     args: shapeOf(args, 'the arguments'),
     results: shapeOf(results, 'the result'),
     parameters: inputs.map(
@@ -79,7 +91,19 @@ export const exportProgram = (path: string, { name, trace, args, results }: Trac
     outputs: outputs.map(({ dtype, shape }) => ({ dtype, shape })),
     returns: planned.results.map((r) => ('output' in r ? { output: r.output } : source(r as Place))),
   };
-  writeArchive(path, { metadata: { signature: JSON.stringify(signature), stablehlo: lowered!.text }, tensors });
+  return { signature: JSON.stringify(signature), tensors };
+};
+
+/**
+ * Writes the program to `path`.
+ * @throws JorchError NO_RULE for operators that only libtorch can run, by name; BAD_ARGUMENT when the function changes tensors or an
+ * argument cannot be written to a file; TOO_LARGE; the file system's error.
+ */
+export const exportProgram = (path: string, traced: Traced): void => {
+  const planned = planAlone(traced, 'exported');
+  const target = { plugin: compilerVersion('cpu'), platform: 'cpu' };
+  const { signature, tensors } = describeProgram(traced, planned, target);
+  writeArchive(path, { metadata: { signature, stablehlo: planned.programs[0]!.text }, tensors });
 };
 
 /** The same results as an exported program returns them: in contiguous memory of their own, never views or arguments. */

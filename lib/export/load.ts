@@ -4,8 +4,9 @@ import { Executables, type XlaOptions } from '../compile/executables.js';
 import { persistentCache } from '../compile/persistent.js';
 import type { TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
-import { runtimeAddon } from '../runtime/load.js';
+import { type RuntimeAddon, type RuntimeExecutable, runtimeAddon } from '../runtime/load.js';
 import { cpuPluginFile } from '../runtime/locate.js';
+import { cudaRuntime } from '../runtime/locate-cuda.js';
 import { pins } from '../runtime/parts.js';
 import { ARRAY_OF } from '../torch/dtype.js';
 import { type ArchiveTensor, readArchive } from './archive.js';
@@ -26,8 +27,9 @@ const OPTIONS: XlaOptions = {};
 const KNOWN_CALLS = new Set(['Qr', 'Eigh']);
 
 /** The compiler that a program file names must be the one that is here. */
-export const compilerVersion = (): string => {
-  const part = pins().parts.find(({ role }) => role === 'xla-cpu')!;
+export const compilerVersion = (platform: string): string => {
+  const { parts, cuda } = pins();
+  const part = [...parts, ...cuda.parts].find(({ role }) => role === `xla-${platform}`)!;
   return `${part.name} ${part.version}`;
 };
 
@@ -169,14 +171,14 @@ const checkVersions = (path: string, { format, plugin, platform, jorch }: Progra
     throw new JorchError('BAD_ARGUMENT', `${path} ${why}. Export the function again with the jorch that is to run it`);
   };
   if (format !== FORMAT) refuse(`has format ${format}; this jorch reads format ${FORMAT}`);
-  if (platform !== 'cpu')
-    refuse(`was exported for the device '${platform}'; this jorch runs exported programs on the CPU`);
-  if (plugin !== compilerVersion())
-    refuse(`was exported by jorch ${jorch} for the compiler ${plugin}; this jorch has ${compilerVersion()}`);
+  if (platform !== 'cpu' && platform !== 'cuda')
+    refuse(`was exported for the device '${platform}'; this jorch runs exported programs on the CPU and on CUDA`);
+  if (plugin !== compilerVersion(platform))
+    refuse(`was exported by jorch ${jorch} for the compiler ${plugin}; this jorch has ${compilerVersion(platform)}`);
 };
 
 /** JorchErrors out of what the small addon throws. */
-const translated = <T>(body: () => T): T => {
+export const translated = <T>(body: () => T): T => {
   try {
     return body();
   } catch (error) {
@@ -186,8 +188,29 @@ const translated = <T>(body: () => T): T => {
   }
 };
 
+/** Where a file keeps machine code beside the weights. */
+export const EXECUTABLE = 'executable';
+
+/** Machine code, loaded on the GPU that is here. */
+const loadOnCard = (addon: RuntimeAddon, code: Uint8Array, card: string | undefined): RuntimeExecutable => {
+  const { plugin, libraries } = cudaRuntime();
+  for (const file of libraries) {
+    const message = addon.open(file);
+    if (message) throw new JorchError('RUNTIME_MISSING', `${file} could not be loaded: ${message}`);
+  }
+  try {
+    return translated(() => addon.loadProgram(plugin, Buffer.from(code.buffer, code.byteOffset, code.byteLength)));
+  } catch (error) {
+    if (!(error instanceof JorchError)) throw error;
+    throw new JorchError(error.code, `a program compiled for '${card}' does not load here: ${error.message}`, {
+      cause: error,
+    });
+  }
+};
+
 /**
- * The program that `fn.export(path, …)` wrote, compiled (or taken from the persistent cache) for this machine. It needs the XLA plugin
+ * The program that `fn.export(path, …)` wrote, compiled (or taken from the persistent cache) for this machine, or what
+ * `compile.forTopology(…).save(path)` compiled for its GPU. It needs the XLA plugin
  * and no libtorch. Tensors are given as typed arrays, `{ data, shape }` or anything with `toTypedArray()`, and come back as HostTensors.
  * The file is trusted like code is: load only what you exported.
  * @throws JorchError BAD_ARGUMENT for a file that is no whole program, or one of another version or device; RUNTIME_MISSING; COMPILE_FAILED.
@@ -218,8 +241,12 @@ export const loadProgram = (
   for (const [, target] of text.matchAll(/custom_call\s*@"?([\w.$]+)/g))
     if (!KNOWN_CALLS.has(target!)) invalid(`it calls ${target}, which exported programs do not`);
   const addon = runtimeAddon();
-  const executables = new Executables(addon, cpuPluginFile(), persistentCache());
-  const { executable } = translated(() => executables.obtain(text, OPTIONS));
+  const machineCode = tensors.get(EXECUTABLE);
+  if (signature.platform === 'cuda' && !machineCode) return invalid('it has no machine code');
+  const executable =
+    signature.platform === 'cuda'
+      ? loadOnCard(addon, machineCode!.data, signature.card)
+      : translated(() => new Executables(addon, cpuPluginFile(), persistentCache()).obtain(text, OPTIONS).executable);
   const types = addon.outputTypes(executable);
   const same = (a: TensorType, b: { dtype: string; shape: readonly number[] } | undefined): boolean =>
     a.dtype === b?.dtype && String(a.shape) === String(b.shape);

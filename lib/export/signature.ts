@@ -34,7 +34,9 @@ export interface ProgramSignature {
   readonly jorch: string;
   /** The compiler it was written for. */
   readonly plugin: string;
+  /** `cpu`, or `cuda`: then the file holds machine code for `card`. */
   readonly platform: string;
+  readonly card?: string;
   readonly args: Shape;
   readonly results: Shape;
   readonly parameters: readonly Parameter[];

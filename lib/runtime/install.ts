@@ -11,12 +11,13 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Entry, open as openZip, type ZipFile } from 'yauzl';
 import { JorchError } from './errors.js';
-import { type Part, pins, runtimeDir } from './parts.js';
+import { cudaDir, cudaMark, type Part, pins, runtimeDir } from './parts.js';
 
 /** Told about bytes as they arrive; the installer itself prints nothing. */
 export interface Progress {
@@ -57,7 +58,7 @@ const pip = (args: readonly string[], tmp: string): Promise<{ code: number; outp
       reject(
         new JorchError(
           'RUNTIME_MISSING',
-          'python3 with pip is needed to fetch libtorch and was not found; get it with: apt-get install python3 python3-pip',
+          'python3 with pip is needed to fetch jorch’s parts and was not found; get it with: apt-get install python3 python3-pip',
         ),
       ),
     );
@@ -161,12 +162,54 @@ const unpack = async (part: Part, wheel: string, into: string, progress: Progres
       const stream = await new Promise<NodeJS.ReadableStream>((resolve, reject) =>
         zip.openReadStream(entry, (error, s) => (error ? reject(error) : resolve(s))),
       );
-      await pipeline(stream, createWriteStream(target, { mode: 0o644 }));
+      // Of the mode that the wheel gives only this much is taken: whether it is a program.
+      const executable = (entry.externalFileAttributes >>> 16) & 0o111;
+      await pipeline(stream, createWriteStream(target, { mode: 0o644 | executable }));
     }
     done += entry.compressedSize;
     progress.update(done);
   });
   progress.end();
+};
+
+/** Moves the files below `from` to the same places below `to`. */
+const moveInto = (from: string, to: string): void => {
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) {
+      mkdirSync(target, { recursive: true });
+      moveInto(source, target);
+    } else renameSync(source, target);
+  }
+};
+
+/**
+ * Makes sure that the pinned CUDA parts that `wanted` names lie in the cache folder, and returns that folder. A part counts when its mark
+ * is written, after all of its files: an interrupted run is taken up at the part where it ended.
+ * @throws JorchError RUNTIME_MISSING when pip, the network or a digest fails.
+ */
+export const installCuda = async (progress: Progress, wanted: (part: Part) => boolean): Promise<string> => {
+  const target = cudaDir();
+  const downloads = join(dirname(target), 'downloads');
+  for (const part of pins().cuda.parts) {
+    if (!wanted(part) || existsSync(cudaMark(part))) continue;
+    mkdirSync(downloads, { recursive: true, mode: 0o700 });
+    const wheel = await fetchPart(part, downloads, progress);
+    const staging = mkdtempSync(join(dirname(target), '.unpack-'));
+    try {
+      await unpack(part, wheel, staging, progress);
+      mkdirSync(target, { recursive: true });
+      moveInto(staging, target);
+      mkdirSync(dirname(cudaMark(part)), { recursive: true });
+      writeFileSync(cudaMark(part), part.sha256);
+    } finally {
+      rmSync(staging, { recursive: true, force: true });
+    }
+    // Two gigabytes need not lie here twice.
+    rmSync(wheel, { force: true });
+  }
+  rmSync(downloads, { recursive: true, force: true });
+  return target;
 };
 
 /**

@@ -15,11 +15,32 @@ export interface RuntimeExecutable {
   readonly [rtExecutable]: never;
 }
 
+/** A program compiled for a card that need not be here. */
+export interface CompiledFor {
+  /** Serialized: for loadProgram where the card is. */
+  readonly bytes: Buffer;
+  /** The optimized program, as a protobuf of this format. */
+  readonly format: string;
+  readonly hlo: Buffer;
+  readonly memory: Readonly<Record<'code' | 'arguments' | 'outputs' | 'temporaries', number>>;
+  readonly cost: Readonly<Record<string, number>>;
+}
+
 /** What native/rt exports: PJRT alone. Its errors have a `code`. */
 export interface RuntimeAddon extends Compiler<RuntimeExecutable> {
   /** undefined, or the dynamic linker's message. */
   open(path: string): string | undefined;
   outputTypes(executable: RuntimeExecutable): { dtype: string; shape: number[] }[];
+  /** Cards that compileFor knows, by name. */
+  gpuTargets(): string[];
+  /** A program for a card that need not be here; `toolkit` has ptxas and libdevice. */
+  compileFor(
+    plugin: string,
+    toolkit: string,
+    target: string,
+    stablehlo: string,
+    options: Readonly<Record<string, boolean | number | string>>,
+  ): CompiledFor;
   /** A tensor that stays with the device; for `run`. */
   hold(executable: RuntimeExecutable, data: Uint8Array, dtype: string, shape: readonly number[]): unknown;
   /** Parameters are held tensors or `{ data, dtype, shape }`; results row-major. */

@@ -58,13 +58,12 @@ export const pluginFromEnvironment = (platform: string): string | undefined => {
   return undefined;
 };
 
-/** torch and the plugin of the Python environment that `python3` starts, when they are the pinned versions. */
-export const findPython = (): { torch?: string; cpuPlugin?: string } => {
-  let folders: string[];
+/** The folders that the `python3` of this environment imports packages from; none when there is no Python. */
+export const pythonFolders = (): string[] => {
   try {
     const script =
       'import site,sys,json; print(json.dumps([*site.getsitepackages(), site.getusersitepackages(), *sys.path]))';
-    folders = JSON.parse(
+    return JSON.parse(
       execFileSync('python3', ['-c', script], {
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'ignore'],
@@ -72,8 +71,13 @@ export const findPython = (): { torch?: string; cpuPlugin?: string } => {
       }),
     ) as string[];
   } catch {
-    return {};
+    return [];
   }
+};
+
+/** torch and the plugin of the Python environment that `python3` starts, when they are the pinned versions. */
+export const findPython = (): { torch?: string; cpuPlugin?: string } => {
+  const folders = pythonFolders();
   const torch = folders
     .map((f) => join(f, 'torch'))
     .find((d) => torchVersion(d) === pins().torch && existsSync(join(d, 'lib', 'libtorch_cpu.so')));

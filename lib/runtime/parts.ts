@@ -8,8 +8,11 @@ import { join } from 'node:path';
 export interface Part {
   readonly name: string;
   readonly version: string;
-  /** What it is for: `libtorch`, `xla-cpu`, or `headers` (needed only to build from source). */
-  readonly role: 'libtorch' | 'xla-cpu' | 'headers';
+  /**
+   * What it is for: `libtorch`, `xla-cpu`, `headers` (needed only to build from source); `xla-cuda` and `cuda-compiler` (compiling for
+   * NVIDIA GPUs), `cuda-library` (running on one).
+   */
+  readonly role: 'libtorch' | 'xla-cpu' | 'headers' | 'xla-cuda' | 'cuda-compiler' | 'cuda-library';
   readonly file: string;
   /** Bytes. */
   readonly size: number;
@@ -24,6 +27,8 @@ export interface Pins {
   /** The only libtorch version that this jorch works with. */
   readonly torch: string;
   readonly parts: readonly Part[];
+  /** Fetched only by `jorch install cuda`. */
+  readonly cuda: { readonly parts: readonly Part[] };
 }
 
 /** The folder of the package: two above dist/lib/runtime… or lib/runtime. */
@@ -57,8 +62,17 @@ export const cacheDir = (): string => {
   return named || join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'jorch');
 };
 
+const digestOf = (value: unknown): string =>
+  createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+
 /** Where this set of parts is unpacked: named by its content, so that versions lie side by side. */
 export const runtimeDir = (): string => {
-  const digest = createHash('sha256').update(JSON.stringify(pins())).digest('hex').slice(0, 16);
-  return join(cacheDir(), 'runtime', digest);
+  const { torch, parts } = pins();
+  return join(cacheDir(), 'runtime', digestOf({ torch, parts }));
 };
+
+/** The same for the CUDA parts. They come one by one: `cudaMark` says which are there. */
+export const cudaDir = (): string => join(cacheDir(), 'cuda', digestOf(pins().cuda.parts));
+
+/** Written when a part is whole. */
+export const cudaMark = (part: Part): string => join(cudaDir(), '.parts', `${part.name}-${part.version}`);

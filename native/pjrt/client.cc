@@ -45,8 +45,11 @@ NamedOptions withDefaults(const Plugin& plugin, NamedOptions options) {
     // Every call waits for its result: handing the program to another thread and back would only add the two wake-ups.
     options.emplace("asynchronous", false);
   }
-  // XLA would take three quarters of the card at once, beside libtorch's own allocator.
-  if (file.find("cuda") != std::string::npos) options.emplace("preallocate", false);
+  // XLA would take its share of the card at once, beside libtorch's own allocator.
+  if (file.find("cuda") != std::string::npos) {
+    options.emplace("preallocate", false);
+    options.emplace("memory_fraction", 0.75f);
+  }
   return options;
 }
 

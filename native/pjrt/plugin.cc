@@ -8,6 +8,9 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
+
+#include "quiet_stderr.h"
 
 namespace jorch::pjrt {
 namespace {
@@ -64,6 +67,8 @@ void Plugin::quiet() {
 
 Plugin::Plugin(const std::string& path) : path_(path) {
   quiet();
+  std::optional<QuietStderr> silence;
+  if (path.find("cuda") != std::string::npos) silence.emplace();
 
   // RTLD_LOCAL: two plugins export the same protobuf marks, and nothing of a plugin may shadow libtorch's symbols.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);

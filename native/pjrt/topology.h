@@ -11,7 +11,7 @@
 
 namespace jorch::pjrt {
 
-/** The cards that compileFor knows: `a100`, `h100`, `h200`. */
+/** The cards that compileFor knows: `a100`, `h100`, `h200`, `b200`. */
 std::vector<std::string> gpuTargets();
 
 /**

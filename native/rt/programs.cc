@@ -10,6 +10,7 @@
 #include "pjrt/cpu_features.h"
 #include "pjrt/executable.h"
 #include "pjrt/plugin.h"
+#include "pjrt/topology.h"
 
 namespace jorch::rt {
 
@@ -166,6 +167,39 @@ Napi::Value CompileOptions(const Napi::CallbackInfo& info) {
                  [&] { return copyOf(info.Env(), clientOf(info[0]).compileOptions(overridesFrom(info[1]))); });
 }
 
+// gpuTargets() → names of the cards that compileFor knows
+Napi::Value GpuTargets(const Napi::CallbackInfo& info) {
+  auto result = Napi::Array::New(info.Env());
+  for (const std::string& name : pjrt::gpuTargets()) result.Set(result.Length(), name);
+  return result;
+}
+
+// compileFor(plugin, cudaDirectory, target, stablehlo, overrides) → { bytes, format, hlo, memory, cost }: a program for a card that need
+// not be here
+Napi::Value CompileFor(const Napi::CallbackInfo& info) {
+  return guarded(info, "COMPILE_FAILED", [&]() -> Napi::Value {
+    const Napi::Env env = info.Env();
+    const auto text = [&](size_t i) { return info[i].As<Napi::String>().Utf8Value(); };
+    const auto compiled = pjrt::compileFor(pjrt::Plugin::load(text(0)), text(2), text(3), text(1), overridesFrom(info[4]));
+    auto result = Napi::Object::New(env);
+    result.Set("bytes", copyOf(env, compiled->serialize()));
+    const auto [hlo, format] = compiled->optimizedProgram();
+    result.Set("format", format);
+    result.Set("hlo", copyOf(env, hlo));
+    const pjrt::MemoryStats stats = compiled->memoryStats();
+    auto memory = Napi::Object::New(env);
+    memory.Set("code", static_cast<double>(stats.code));
+    memory.Set("arguments", static_cast<double>(stats.arguments));
+    memory.Set("outputs", static_cast<double>(stats.outputs));
+    memory.Set("temporaries", static_cast<double>(stats.temporaries));
+    result.Set("memory", memory);
+    auto cost = Napi::Object::New(env);
+    for (const auto& [name, figure] : compiled->costAnalysis()) cost.Set(name, figure);
+    result.Set("cost", cost);
+    return result;
+  });
+}
+
 // outputTypes(executable) → { dtype, shape }[]
 Napi::Value OutputTypes(const Napi::CallbackInfo& info) {
   return guarded(info, "BAD_ARGUMENT", [&] {
@@ -234,6 +268,8 @@ void initPrograms(Napi::Env env, Napi::Object exports) {
   exports.Set("serializeProgram", Napi::Function::New(env, SerializeProgram, "serializeProgram"));
   exports.Set("compilerIdentity", Napi::Function::New(env, CompilerIdentity, "compilerIdentity"));
   exports.Set("compileOptions", Napi::Function::New(env, CompileOptions, "compileOptions"));
+  exports.Set("gpuTargets", Napi::Function::New(env, GpuTargets, "gpuTargets"));
+  exports.Set("compileFor", Napi::Function::New(env, CompileFor, "compileFor"));
   exports.Set("outputTypes", Napi::Function::New(env, OutputTypes, "outputTypes"));
   exports.Set("hold", Napi::Function::New(env, Hold, "hold"));
   exports.Set("run", Napi::Function::New(env, Run, "run"));

@@ -214,7 +214,7 @@ describe('export: files that are not what was written', () => {
       load(rewritten({ format: 2 })),
     );
     fails('BAD_ARGUMENT', /for the compiler old 0\.1; this jorch has/, () => load(rewritten({ plugin: 'old 0.1' })));
-    fails('BAD_ARGUMENT', /for the device 'cuda'/, () => load(rewritten({ platform: 'cuda' })));
+    fails('BAD_ARGUMENT', /for the device 'tpu'/, () => load(rewritten({ platform: 'tpu' })));
   });
 
   it('a signature that lies about the program, and programs with calls of others, are refused', () => {

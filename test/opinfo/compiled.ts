@@ -29,7 +29,7 @@ interface Traced {
   gradientError?: unknown;
 }
 
-const argumentsOf = (cases: Cases, sample: Sample): Arguments => ({
+export const argumentsOf = (cases: Cases, sample: Sample): Arguments => ({
   inputs: sample.inputs.map((input) => makeInput(input, cases.tensors)),
   cotangents: (sample.grad?.cotangents ?? []).map((c) => makeTensor(c, cases.tensors)),
 });
@@ -39,7 +39,7 @@ const tensorsOnly = (values: readonly unknown[]): (torch.Tensor | null)[] =>
   values.map((v) => (isTensor(v) ? v : null));
 
 /** The body for one sample: an error is this sample's own and leaves the rest of the program alone. */
-const traceSample = (
+export const traceSample = (
   sample: Sample,
   { inputs, cotangents }: Arguments,
   traced: Traced,
