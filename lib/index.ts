@@ -1,5 +1,6 @@
 /** @file The public surface: `import * as torch from 'jorch'` reads like Python's torch. */
 
+export * as amp from './amp/index.js';
 export {
   type Compiled,
   type CompileOptions,
@@ -30,6 +31,7 @@ export { Generator, initial_seed, manual_seed } from './torch/generator.js';
 export { type Index, type Slice, slice } from './torch/indexing.js';
 export { keep, memory, scope } from './torch/memory.js';
 export {
+  type AutocastOptions,
   autocast,
   enable_grad,
   get_default_dtype,

@@ -48,11 +48,40 @@ export const inference_mode = <T>(fn: () => T): T => {
   return synchronous('inference_mode', native().inferenceMode(fn));
 };
 
-/** Runs `fn` under CPU autocast: matrix products and convolutions in `dtype`. @see https://docs.pytorch.org/docs/stable/amp.html */
-export const autocast = <T>(options: { dtype?: DType; enabled?: boolean }, fn: () => T): T => {
+export interface AutocastOptions {
+  device_type?: string | undefined;
+  /** bfloat16 unless told otherwise; float16 is the other. */
+  dtype?: DType | undefined;
+  enabled?: boolean | undefined;
+  /** Accepted as in torch: casts of one parameter inside `fn` are made once. */
+  cache_enabled?: boolean | undefined;
+}
+
+/** Whether there is autocast for tensors of this kind of device. */
+export const is_autocast_available = (device_type: string): boolean => device_type === 'cpu';
+
+/**
+ * Runs `fn` under autocast: matrix products and convolutions in `dtype`, what needs the precision in float32.
+ * @example torch.autocast('cpu', { dtype: torch.bfloat16 }, () => model.forward(x))
+ * @see https://docs.pytorch.org/docs/stable/amp.html
+ */
+export function autocast<T>(device_type: string, fn: () => T): T;
+export function autocast<T>(device_type: string, options: AutocastOptions, fn: () => T): T;
+export function autocast<T>(options: AutocastOptions, fn: () => T): T;
+export function autocast<T>(...args: readonly unknown[]): T {
+  const fn = args.at(-1) as () => T;
   checkFunction('autocast', fn);
-  return synchronous('autocast', native().autocast(options.enabled ?? true, options.dtype ?? 'bfloat16', fn));
-};
+  const options: AutocastOptions = Object.assign(
+    {},
+    ...args.slice(0, -1).map((a) => (typeof a === 'string' ? { device_type: a } : a)),
+  );
+  const { device_type = 'cpu', dtype = 'bfloat16', enabled = true } = options;
+  if (!is_autocast_available(device_type))
+    throw new JorchError('BAD_ARGUMENT', `autocast: there is none for '${device_type}' here, only for 'cpu'`);
+  if (enabled && dtype !== 'bfloat16' && dtype !== 'float16')
+    throw new JorchError('BAD_ARGUMENT', `autocast: on the CPU the dtype is bfloat16 or float16, not ${dtype}`);
+  return synchronous('autocast', native().autocast(enabled, dtype, fn));
+}
 
 /** The dtype that JavaScript numbers become in `tensor`, `full`, `zeros`, …: float32 unless set. */
 export const get_default_dtype = (): DType => native().defaultDtype();
