@@ -4,13 +4,13 @@ import { no_grad } from '../torch/modes.js';
 import type { Tensor } from '../torch/python-types.js';
 import { isModule, STATE } from './fields.js';
 import type { Module } from './module.js';
-import { Buffer, bufferKind, isParameter, Parameter } from './parameter.js';
+import { Buffer, bufferKind, copyUninitialized, isParameter, Parameter } from './parameter.js';
 
 const copyTensor = (tensor: Tensor): Tensor => {
   const copy = no_grad(() => tensor.detach().clone());
-  if (isParameter(tensor)) return new Parameter(copy, tensor.requires_grad);
+  if (isParameter(tensor)) return copyUninitialized(tensor, new Parameter(copy, tensor.requires_grad));
   const kind = bufferKind(tensor);
-  return kind === undefined ? copy : new Buffer(copy, kind.persistent);
+  return kind === undefined ? copy : copyUninitialized(tensor, new Buffer(copy, kind.persistent));
 };
 
 /** A module of its own with copies of all parameters, buffers and child modules; what two places share, the copies share. Hooks are not copied. */

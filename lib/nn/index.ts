@@ -1,6 +1,7 @@
 /** @file torch.nn */
 export * as functional from '../torch/python-functional.js';
 export * from './activation.js';
+export { AdaptiveLogSoftmaxWithLoss } from './adaptive-softmax.js';
 export type { FactoryOptions } from './arguments.js';
 export { MultiheadAttention, type MultiheadAttentionOptions } from './attention.js';
 export * from './containers.js';
@@ -17,14 +18,15 @@ export {
 export { deepcopy } from './copy.js';
 export * from './dropout.js';
 export { Embedding, EmbeddingBag, type EmbeddingBagOptions, type EmbeddingOptions } from './embedding.js';
-export type { RemovableHandle } from './hooks.js';
+export type { Gradients, RemovableHandle } from './hooks.js';
 export * as init from './init.js';
+export * from './lazy.js';
 export * from './linear.js';
 export * from './loss.js';
 export { Module } from './module.js';
 export * from './norm.js';
 export * from './padding.js';
-export { Buffer, Parameter } from './parameter.js';
+export { Buffer, Parameter, UninitializedBuffer, UninitializedParameter } from './parameter.js';
 export * from './pooling.js';
 export { GRU, LSTM, type LSTMState, type RecurrentOptions, RNN } from './rnn.js';
 export { GRUCell, LSTMCell, RNNCell } from './rnn-cells.js';

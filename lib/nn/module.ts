@@ -8,7 +8,7 @@ import { keep } from '../torch/memory.js';
 import { no_grad } from '../torch/modes.js';
 import type { DeviceLike, DType, Tensor } from '../torch/python-types.js';
 import { MODULE, type ModuleState, ownBuffers, ownChildren, ownParameters, STATE, setField } from './fields.js';
-import { addHook, type Hook, type HookKind, type RemovableHandle } from './hooks.js';
+import { addHook, type Hook, type RemovableHandle } from './hooks.js';
 import { isParameter, type Parameter } from './parameter.js';
 import { describeModule } from './repr.js';
 import { type IncompatibleKeys, loadStateDict, type StateDict, stateDict } from './state-dict.js';
@@ -169,6 +169,14 @@ export class Module {
   get_submodule(path: string): Module {
     return follow(this, path);
   }
+  /** Puts `module` in the place of the child at a dotted path; `strict`: only where there is one. */
+  set_submodule(path: string, module: Module, { strict = false } = {}): void {
+    const [owner, field] = splitPath(path);
+    if (field === '') throw new JorchError('BAD_ARGUMENT', 'set_submodule: the path of a child is needed');
+    if (strict) follow(this, path);
+    if (!(MODULE in module)) throw new JorchError('BAD_ARGUMENT', `set_submodule: '${path}' must become an nn.Module`);
+    setField(follow(this, owner), field, module);
+  }
   get_parameter(path: string): Parameter {
     const [owner, field] = splitPath(path);
     for (const [name, parameter] of ownParameters(follow(this, owner))) if (name === field) return parameter;
@@ -280,28 +288,67 @@ export class Module {
     }
   }
 
-  /** `hook(module, args)` runs before forward; what it returns (an array, or the one argument) replaces the arguments. */
-  register_forward_pre_hook(hook: Hook['pre'], { prepend = false } = {}): RemovableHandle {
-    return this.hook('pre', hook, prepend);
+  /**
+   * `hook(module, args)` runs before forward; what it returns (an array, or the one argument) replaces the arguments.
+   * With `with_kwargs` it is `hook(module, args, kwargs)` and returns nothing or `[args, kwargs]`: keywords are a last plain object.
+   * `prepend`: before the hooks that are there.
+   */
+  register_forward_pre_hook(hook: Hook['pre'], options?: { prepend?: boolean; with_kwargs?: false }): RemovableHandle;
+  register_forward_pre_hook(
+    hook: Hook['preKeywords'],
+    options: { prepend?: boolean; with_kwargs: true },
+  ): RemovableHandle;
+  register_forward_pre_hook(
+    hook: Hook['pre'] | Hook['preKeywords'],
+    { prepend = false, with_kwargs = false } = {},
+  ): RemovableHandle {
+    return addHook(this, with_kwargs ? 'preKeywords' : 'pre', hook as never, { prepend });
   }
-  /** `hook(module, args, output)` runs after forward; what it returns, if anything, replaces the output. */
-  register_forward_hook(hook: Hook['post'], { prepend = false } = {}): RemovableHandle {
-    return this.hook('post', hook, prepend);
+  /**
+   * `hook(module, args, output)` runs after forward; what it returns, if anything, replaces the output. With `with_kwargs` it is
+   * `hook(module, args, kwargs, output)`. `always_call`: also when forward throws, with the output so far.
+   */
+  register_forward_hook(
+    hook: Hook['post'],
+    options?: { prepend?: boolean; with_kwargs?: false; always_call?: boolean },
+  ): RemovableHandle;
+  register_forward_hook(
+    hook: Hook['postKeywords'],
+    options: { prepend?: boolean; with_kwargs: true; always_call?: boolean },
+  ): RemovableHandle;
+  register_forward_hook(
+    hook: Hook['post'] | Hook['postKeywords'],
+    { prepend = false, with_kwargs = false, always_call = false } = {},
+  ): RemovableHandle {
+    return addHook(this, with_kwargs ? 'postKeywords' : 'post', hook as never, { prepend, always: always_call });
+  }
+  /**
+   * `hook(module, grad_input, grad_output)` runs when the gradients of the module's tensor arguments are known; gradients that it returns replace
+   * grad_input. Both are arrays with null for what has no gradient. Tensors inside arrays or objects are not watched, as in torch.
+   * @see https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.register_full_backward_hook
+   */
+  register_full_backward_hook(hook: Hook['backward'], { prepend = false } = {}): RemovableHandle {
+    return addHook(this, 'backward', hook, { prepend });
+  }
+  /** `hook(module, grad_output)` runs before the module's backward; gradients that it returns replace grad_output. */
+  register_full_backward_pre_hook(hook: Hook['backwardPre'], { prepend = false } = {}): RemovableHandle {
+    return addHook(this, 'backwardPre', hook, { prepend });
+  }
+  /** `hook(module, prefix, keep_vars)` runs before the state dict of this module is made. */
+  register_state_dict_pre_hook(hook: Hook['beforeState']): RemovableHandle {
+    return addHook(this, 'beforeState', hook);
   }
   /** `hook(module, state, prefix)` runs when the state dict of this module is complete, and may change it. */
   register_state_dict_post_hook(hook: Hook['state']): RemovableHandle {
-    return this.hook('state', hook, false);
+    return addHook(this, 'state', hook);
   }
   /** `hook(module, state, prefix)` runs before this module's own tensors are loaded, and may change names in `state` (a copy). */
   register_load_state_dict_pre_hook(hook: Hook['load']): RemovableHandle {
-    return this.hook('load', hook, false);
+    return addHook(this, 'load', hook);
   }
   /** `hook(module, keys)` runs when this module and everything below are loaded. */
   register_load_state_dict_post_hook(hook: Hook['loaded']): RemovableHandle {
-    return this.hook('loaded', hook, false);
-  }
-  private hook<K extends HookKind>(kind: K, hook: Hook[K], prepend: boolean): RemovableHandle {
-    return addHook(this, kind, hook, prepend);
+    return addHook(this, 'loaded', hook);
   }
 
   _get_name(): string {

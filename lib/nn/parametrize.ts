@@ -9,7 +9,7 @@ import { isParameter, Parameter } from './parameter.js';
 
 /** `forward` of the original tensors gives the tensor; `right_inverse` of a tensor gives originals that lead to it. */
 export interface Parametrization extends Module {
-  right_inverse?(value: Tensor): Tensor | readonly Tensor[];
+  readonly right_inverse?: ((value: Tensor) => Tensor | readonly Tensor[]) | undefined;
 }
 
 /** The originals of one parametrized tensor (`original`, or `original0`, `original1`, …) and its parametrizations in order. */

@@ -6,7 +6,7 @@ import type { Tensor } from '../torch/python-types.js';
 import { ownBuffers, ownChildren, ownParameters, setField } from './fields.js';
 import { hooksOf } from './hooks.js';
 import type { Module } from './module.js';
-import { markParameter } from './parameter.js';
+import { isUninitialized, markParameter, materialize } from './parameter.js';
 
 /** Tensors by dotted name, in PyTorch's order. */
 export type StateDict = Record<string, Tensor>;
@@ -24,6 +24,7 @@ export const stateDict = (module: Module, prefix: string, keepVars: boolean, int
   const put = (name: string, tensor: Tensor): void => {
     into[prefix + name] = keepVars ? tensor : tensor.detach();
   };
+  for (const hook of hooksOf(module, 'beforeState')) hook(module, prefix, keepVars);
   for (const [name, parameter] of ownParameters(module)) put(name, parameter);
   for (const [name, buffer, persistent] of ownBuffers(module)) if (persistent) put(name, buffer);
   for (const [name, child] of ownChildren(module)) stateDict(child, `${prefix}${name}.`, keepVars, into);
@@ -55,6 +56,11 @@ const loadOwn = (module: Module, prefix: string, state: StateDict, assign: boole
     }
     // Checkpoints before 0.4 hold 0-d values as one-element vectors.
     const value = tensor.ndim === 0 && given.ndim === 1 && given.shape[0] === 1 ? given.at(0) : given;
+    if (isUninitialized(tensor)) {
+      // A lazy layer's state that waits itself says nothing.
+      if (isUninitialized(given) || given.shape.join() === '0') continue;
+      materialize(tensor, value.shape);
+    }
     if (show(value.shape) !== show(tensor.shape)) {
       problems.push(
         `size mismatch for ${key}: copying a param with shape ${show(value.shape)} from checkpoint, the shape in current model is ${show(tensor.shape)}.`,

@@ -7,6 +7,7 @@ export {
   parameters_to_vector,
   vector_to_parameters,
 } from './clip-grad.js';
+export { fuse_conv_bn_eval, fuse_linear_bn_eval } from './fusion.js';
 export * as rnn from './packed-sequence.js';
 export * as parametrizations from './parametrizations.js';
 export * as parametrize from './parametrize.js';
