@@ -72,6 +72,8 @@ export const binaryFile = (name: string): string => {
 };
 
 const ownFiles = join(packageRoot, 'dist', 'lib');
+/** Where source maps say that those are. */
+const ownSources = join(packageRoot, 'lib');
 
 /** The line of the first frame outside this package, taken from V8's frames: formatting them as text costs ten times as much. */
 const lineOf = (_: unknown, frames: readonly NodeJS.CallSite[]): string => {
@@ -87,7 +89,7 @@ const lineOf = (_: unknown, frames: readonly NodeJS.CallSite[]): string => {
 const lineIn = (stack: string): string => {
   for (const frame of stack.split('\n').slice(1)) {
     const at = /\(?((?:\/|file:)[^()]*:\d+:\d+)\)?$/.exec(frame)?.[1];
-    if (at && !at.includes(ownFiles) && !at.startsWith('node:')) return at;
+    if (at && !at.includes(ownFiles) && !at.includes(ownSources)) return at;
   }
   return '';
 };
