@@ -195,6 +195,21 @@ export interface Level {
   readonly randomness: Randomness;
 }
 
+declare const script: unique symbol;
+/** A TorchScript program with all its objects. */
+export interface ScriptHandle {
+  readonly [script]: never;
+}
+/** An object of a script. `index` is the number of an object (module), or of a place (parameter, buffer, tensor). */
+export interface ScriptObject {
+  readonly type: string;
+  readonly methods: readonly { readonly name: string; readonly schema: string }[];
+  readonly slots: readonly (
+    | { readonly name: string; readonly kind: 'module' | 'parameter' | 'buffer' | 'tensor'; readonly index: number }
+    | { readonly name: string; readonly kind: 'value' | 'constant' }
+  )[];
+}
+
 declare const generator: unique symbol;
 export interface GeneratorHandle {
   readonly [generator]: never;
@@ -269,6 +284,28 @@ export interface Native {
   /** What becomes of every registered overload in a trace (native/trace/record.h), and whether it is core ATen. */
   operatorFates(): [name: string, fate: Fate, core: boolean][];
   setLineReader(read: () => string): void;
+
+  loadScript(path: string): ScriptHandle;
+  /** One of its own, with copies of what the slots hold. */
+  copyScript(script: ScriptHandle): ScriptHandle;
+  /** The first object is the root; `places` say which tensor a slot holds, -1 for none. */
+  describeScript(script: ScriptHandle): {
+    readonly tensors: Tensor[];
+    readonly places: number[];
+    readonly objects: ScriptObject[];
+  };
+  /** Runs a method. `held` are the tensors of all places; what the script keeps in other tensors comes back as `changes`. */
+  callScript(
+    script: ScriptHandle,
+    object: number,
+    method: string,
+    args: readonly unknown[],
+    held: readonly (Tensor | null)[],
+  ): { readonly result: unknown; readonly changes: readonly (readonly [place: number, now: Tensor | null])[] };
+  scriptValue(script: ScriptHandle, object: number, name: string): unknown;
+  setScriptValue(script: ScriptHandle, object: number, name: string, value: unknown): void;
+  /** Equal as long as no attribute has changed that a recorded program may depend on. */
+  scriptKey(script: ScriptHandle): string;
 
   /** Opens a level of torch.func around `fn`. `size` and `randomness` are vmap's. */
   withLevel<T>(kind: LevelKind, size: number, randomness: Randomness, fn: (level: number) => T): T;

@@ -8,6 +8,7 @@
 
 #include "dispatch/autograd.h"
 #include "dispatch/call.h"
+#include "jit/script_js.h"
 #include "program/compiled.h"
 #include "program/executable_js.h"
 #include "tensor/data.h"
@@ -179,6 +180,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   transforms::init(env, exports);
   transforms::initCallbackNode(env, exports);
   closure::init(env, exports);
+  jit::init(env, exports);
   return exports;
 }
 

@@ -2,7 +2,7 @@
 import { native } from '../runtime/load.js';
 import { no_grad } from '../torch/modes.js';
 import type { Tensor } from '../torch/python-types.js';
-import { isModule, STATE } from './fields.js';
+import { COPY, isModule, STATE } from './fields.js';
 import type { Module } from './module.js';
 import { Buffer, bufferKind, copyUninitialized, isParameter, Parameter } from './parameter.js';
 
@@ -37,6 +37,11 @@ export const deepcopy = <M extends Module>(module: M): M => {
       return map;
     }
     if (!isModule(value)) return value;
+    if (COPY in value) {
+      const own = (value[COPY] as () => Module).call(value);
+      made.set(value, own);
+      return own;
+    }
     const twin = Object.create(Object.getPrototypeOf(value) as object) as Module;
     made.set(value, twin);
     for (const key of Reflect.ownKeys(value)) {

@@ -44,6 +44,8 @@ const viewOf = (items: readonly unknown[]): Module | undefined => {
 /** Containers say by themselves what their fields are. */
 export const FIELDS = Symbol('jorch.nn.fields');
 export const SET_FIELD = Symbol('jorch.nn.setField');
+/** A module that knows by itself how it is copied, with everything below it. */
+export const COPY = Symbol('jorch.nn.copy');
 export interface FieldSource {
   [FIELDS](): Iterable<readonly [name: string, value: unknown]>;
   [SET_FIELD](name: string, value: unknown): void;
