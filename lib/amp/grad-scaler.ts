@@ -216,9 +216,7 @@ export class GradScaler {
     if (!this.enabled) return;
     const { scale, growth_factor, backoff_factor, growth_interval, _growth_tracker } = state;
     if ([scale, growth_factor, backoff_factor, growth_interval, _growth_tracker].some((x) => typeof x !== 'number'))
-      refuse(
-        'the state dict lacks numbers of a scaler; possibly it was saved from a disabled instance of GradScaler',
-      );
+      refuse('the state dict lacks numbers of a scaler; possibly it was saved from a disabled instance of GradScaler');
     no_grad(() => {
       this.factor.fill_(scale!);
       this.tracker.fill_(_growth_tracker!);
