@@ -1,6 +1,7 @@
 /**
  * @file `node dist/bench/start.js`: how long the first call of a compiled function takes, in a process that finds nothing on disk and in one
- * that finds the program; counted from the call, libtorch loaded before. Medians of several processes.
+ * that finds the program; counted from the call, libtorch loaded before; what tracing and lowering take per operator, and which share of a cold
+ * first call XLA has. Medians of several processes.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -15,8 +16,34 @@ interface Model {
   readonly args: () => Tensor[];
 }
 
-const models: Readonly<Record<string, Model>> = {
-  'transformer-like, 30 layers': {
+const { nn } = torch;
+
+const encoder = (layers: number): torch.nn.Module & { forward(x: Tensor): Tensor } =>
+  new nn.TransformerEncoder(
+    new nn.TransformerEncoderLayer(64, 4, { dim_feedforward: 128, batch_first: true, dropout: 0 }),
+    layers,
+  );
+
+/** Made when asked for: a model is measured in a process of its own. */
+const models: Readonly<Record<string, () => Model>> = {
+  'nn.TransformerEncoder, 6 layers': () => {
+    const net = encoder(6).eval();
+    return { f: (x) => torch.no_grad(() => net.forward(x!).sum()), args: () => [torch.randn([4, 16, 64])] };
+  },
+  'its training step, 2 layers, AdamW': () => {
+    const net = encoder(2);
+    const optimizer = new torch.optim.AdamW(net.parameters());
+    const f = (x: Tensor): Tensor => {
+      optimizer.zero_grad();
+      const loss = net.forward(x).square().mean();
+      loss.backward();
+      optimizer.step();
+      optimizer.zero_grad();
+      return loss.detach();
+    };
+    return { f: (x) => f(x!), args: () => [torch.randn([4, 16, 64])] };
+  },
+  'transformer-like, 30 layers': () => ({
     f: (x, w, g) => {
       let h = x;
       for (let i = 0; i < 30; i++) {
@@ -26,8 +53,8 @@ const models: Readonly<Record<string, Model>> = {
       return h!.sum();
     },
     args: () => [torch.randn([8, 64]), torch.randn([64, 64]), torch.ones([64])],
-  },
-  'training step, 20 layers': {
+  }),
+  'training step, 20 layers': () => ({
     f: (x, w) => {
       let h = x!;
       for (let i = 0; i < 20; i++) h = torch.tanh(h.matmul(w!)).add(h.mul(0.1));
@@ -37,8 +64,8 @@ const models: Readonly<Record<string, Model>> = {
       return torch.autograd.grad([p.square().sum()], [leaf])[0]!.add(h.sum());
     },
     args: () => [torch.randn([8, 32]), torch.randn([32, 32])],
-  },
-  'pointwise chain, 300 operators': {
+  }),
+  'pointwise chain, 300 operators': () => ({
     f: (x) => {
       let y = x!;
       for (let i = 0; i < 100; i++)
@@ -49,7 +76,7 @@ const models: Readonly<Record<string, Model>> = {
       return y.sum();
     },
     args: () => [torch.randn([64, 64])],
-  },
+  }),
 };
 
 interface Figures {
@@ -61,7 +88,7 @@ interface Figures {
 }
 
 const measure = (name: string): Figures => {
-  const { f, args } = models[name]!;
+  const { f, args } = models[name]!();
   const given = args();
   torch.ones(2).add(1).sum().item();
   const fast = torch.compile(f);
@@ -77,7 +104,7 @@ const median = (values: number[]): number => values.sort((a, b) => a - b)[values
 const main = (): void => {
   const rounds = 5;
   console.log(
-    `${'first call, ms'.padEnd(34)}${'nodes'.padStart(6)}${'cold'.padStart(8)}${'warm'.padStart(8)}${'ratio'.padStart(8)}   of warm: trace, lower, load`,
+    `${'first call, ms'.padEnd(34)}${'nodes'.padStart(6)}${'cold'.padStart(8)}${'warm'.padStart(8)}${'ratio'.padStart(8)}   of warm: trace, lower, load   cold, µs an operator: trace, lower   XLA’s share`,
   );
   for (const name of Object.keys(models)) {
     const runs: { cold: Figures; warm: Figures }[] = [];
@@ -99,8 +126,10 @@ const main = (): void => {
     const cold = of((r) => r.cold.total);
     const warm = of((r) => r.warm.total);
     const parts = (['trace', 'lower', 'compile'] as const).map((key) => of((r) => r.warm[key]).toFixed(0)).join(', ');
+    const per = (['trace', 'lower'] as const).map((key) => of((r) => (r.cold[key] / r.cold.nodes) * 1000).toFixed(0));
+    const share = of((r) => (100 * r.cold.compile) / r.cold.total).toFixed(0);
     console.log(
-      `${name.padEnd(34)}${String(runs[0]!.warm.nodes).padStart(6)}${cold.toFixed(0).padStart(8)}${warm.toFixed(0).padStart(8)}${`${(cold / warm).toFixed(1)}×`.padStart(8)}   ${parts}`,
+      `${name.padEnd(34)}${String(runs[0]!.warm.nodes).padStart(6)}${cold.toFixed(0).padStart(8)}${warm.toFixed(0).padStart(8)}${`${(cold / warm).toFixed(1)}×`.padStart(8)}   ${parts.padEnd(28)}${per.join(', ').padEnd(34)}${share} %`,
     );
   }
 };
