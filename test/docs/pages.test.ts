@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -54,6 +54,8 @@ describe('the code blocks of README and docs', function () {
     it(`${file} runs`, async function () {
       if (needs[file]?.() === false) this.skip();
       const cwd = mkdtempSync(join(tmpdir(), 'jorch-docs-'));
+      // What the pages' Python blocks wrote (scripts/references/pages_torch.py).
+      cpSync(join(root, 'test', 'data', 'pages'), cwd, { recursive: true });
       try {
         for (const n of modules.keys()) {
           await run(process.execPath, ['--enable-source-maps', moduleFile('out', file, n)], { cwd, timeout: 200_000 });
