@@ -24,6 +24,8 @@ export type OpFunction = (...args: unknown[]) => unknown;
 /** A tensor that a traced function met or was given. */
 export interface Capture {
   readonly tensor: Tensor;
+  /** The same for one tensor as long as it lives. */
+  readonly identity: number;
   /** The first argument leaf that it is; -1 for a tensor that the function met by itself. */
   readonly leaf: number;
   /** The capture whose `.grad` this is, or -1. */
@@ -41,6 +43,10 @@ export interface Capture {
   readonly gradCleared: boolean;
   /** The function has read or set its `.grad`. */
   readonly gradSeen: boolean;
+  /** Gradients flow through the value that it holds after the run. */
+  readonly history: boolean;
+  /** Whether it requires grad after the run, if the function has set that. */
+  readonly requiresGrad: boolean | null;
 }
 
 /** `base.as_strided(shape, strides, base.storage_offset() + offset)` of a capture or of another result. */
@@ -57,6 +63,8 @@ export interface ViewOf {
 /** What one run of a function under the recorder gave. */
 export interface Trace {
   readonly graph: Graph;
+  /** How many nodes of the graph the function itself recorded; what its results, changes and its backward need stands behind them. */
+  readonly ownNodes: number;
   /** How many results the function has; those behind them are there as bases of views only. */
   readonly resultCount: number;
   /** Value ids of the results. */
@@ -68,7 +76,7 @@ export interface Trace {
   readonly captures: readonly Capture[];
   /** The way back, when autograd records and something requires grad. */
   readonly backward: {
-    /** Positions of the results that it starts from. */
+    /** Value ids of the results and new values that it starts from. */
     readonly results: readonly number[];
     /** Value ids of their gradients: inputs of the graph. */
     readonly cotangents: readonly number[];
@@ -77,6 +85,8 @@ export interface Trace {
     /** Value ids of the gradients, -1 for none. */
     readonly gradients: readonly number[];
   } | null;
+  /** Values that require grad although nothing leads backward from them, and why; no words for a leaf. */
+  readonly ends: readonly { readonly value: number; readonly why: string }[];
 }
 
 /** An argument leaf or a captured tensor, or the `.grad` or the storage of one. */
@@ -94,6 +104,9 @@ export interface TensorSpec {
   readonly dtype: DType;
 }
 
+/** A tensor's new value (`history`: with the way back), or its new `.grad`. */
+export type Effect = Place & { readonly output: number; readonly kind: 'value' | 'history' | 'grad' };
+
 /** A program and the types of its parameters and results. */
 export interface ProgramSpec {
   readonly executable: Executable;
@@ -103,6 +116,13 @@ export interface ProgramSpec {
   readonly keys: readonly (GeneratorHandle | null)[];
   /** Results that are computed in the memory of a parameter. */
   readonly donated?: readonly { readonly input: number; readonly output: number }[];
+}
+
+/** Outputs that the handler prints, the output with one bool per check (-1: none), and who is told. */
+export interface ReportsSpec {
+  readonly outputs: readonly number[];
+  readonly flags: number;
+  readonly handler: ReportHandler;
 }
 
 /** The backward of a compiled program. */
@@ -115,7 +135,15 @@ export interface BackwardSpec extends ProgramSpec {
   readonly gradientInputs: readonly number[];
   /** Per such parameter: the output with its gradient, or -1. */
   readonly gradients: readonly number[];
+  /** The backward as a differentiable function of parameters of the forward program and gradients of its results; or why there is none. */
+  readonly second:
+    | { readonly inputs: readonly number[]; readonly handler: BackwardFunction }
+    | { readonly refused: string };
+  readonly reports?: ReportsSpec;
 }
+
+/** Parameters of the forward program and gradients of its differentiable results, to gradients of what they lead to. */
+export type BackwardFunction = (inputs: readonly Tensor[], gradients: readonly Tensor[]) => (Tensor | null)[];
 
 /** A compiled program and how its parameters and results belong to JavaScript's tensors. */
 export interface EntrySpec extends ProgramSpec {
@@ -123,17 +151,20 @@ export interface EntrySpec extends ProgramSpec {
   readonly captures: readonly Tensor[];
   readonly parameters: readonly Place[];
   readonly results: readonly (({ readonly output: number } | Place) & { readonly view?: ViewOf })[];
-  readonly effects: readonly (Place & { readonly output: number; readonly gradient: boolean })[];
+  readonly effects: readonly Effect[];
   readonly clearedGrads: readonly Place[];
+  /** Tensors of which the function says whether they require grad. */
+  readonly flags: readonly (Place & { readonly requiresGrad: boolean })[];
+  /** Results that require grad although nothing leads backward from them: leaves, or why their backward() must fail. */
+  readonly ends: readonly { readonly output: number; readonly why: string }[];
   /** Tensors for which it matters whether they have a `.grad`. */
   readonly grads: readonly Place[];
   /** 0: one tensor, 1: an array of tensors, 2: [id, ...tensors], to be unflattened. */
   readonly shape: 0 | 1 | 2;
   readonly backward?: BackwardSpec;
-  /** Outputs that the handler prints, the output with one bool per check (-1: none), and who is told. */
-  readonly reports?: { readonly outputs: readonly number[]; readonly flags: number; readonly handler: ReportHandler };
-  /** What it was traced for; default: what the tensors are when it is added. */
-  readonly described?: Circumstances;
+  readonly reports?: ReportsSpec;
+  /** What it was traced for. */
+  readonly described: Circumstances;
 }
 
 declare const opaque: unique symbol;
@@ -160,11 +191,12 @@ export interface Executable {
 export interface CompiledHandle {
   /** The results, or undefined when no program fits these arguments. */
   call(structure: number, leaves: readonly Tensor[]): Tensor | (Tensor | number)[] | undefined;
-  add(structure: number, leaves: readonly Tensor[], spec: EntrySpec): void;
+  add(structure: number, spec: EntrySpec): void;
   describe(leaves: readonly Tensor[], captures: readonly Tensor[]): Circumstances;
   /** The modes of this moment, as a number. */
   modes(): number;
-  fits(structure: number, leaves: readonly Tensor[], modes: number): boolean;
+  /** The id of the program that a call would run. */
+  find(structure: number, leaves: readonly Tensor[], modes: number): number | undefined;
   snapshot(tensors: readonly Tensor[]): Snapshot;
   /**
    * Runs on another thread; undefined when no program fits. A snapshot holds the leaves and behind them the captured tensors of the

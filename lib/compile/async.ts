@@ -2,26 +2,31 @@
  * @file Asynchronous calls of a compiled function. The function is traced on the JS thread, at the call; XLA compiles and the program runs
  * on threads of jorch's own. Arguments and captured tensors count as they were at the call.
  */
+
+import { withLines } from '../inspect/lowered.js';
 import type { CompiledHandle, Executable, FinishedRun, Snapshot } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Built, Plan } from './build.js';
 import { executables, type XlaOptions } from './executables.js';
+import type { Variant, Variants } from './live.js';
 
-/** Arguments as leaves, and the number of their structure. */
+/** Arguments as leaves, and the programs for their structure. */
 export interface Taken {
-  readonly structure: number;
+  readonly structure: Variants | undefined;
   readonly leaves: readonly Tensor[];
 }
 
 /** A traced and lowered call that waits for its executables. */
 export interface Prepared<Installed = unknown> {
   readonly plan: Plan;
-  /** The structure of its arguments, with what was read while tracing. */
-  readonly structure: number;
+  /** What was read while tracing. */
+  readonly variant: Variant;
   /** Makes it a program of the function. */
   install(built: Built): Installed;
+  /** There will be no program. */
+  failed(): void;
 }
 
 /** What the compiled function offers to its asynchronous calls. */
@@ -69,7 +74,7 @@ interface Pending {
   readonly done: Promise<void>;
   /** Called as soon as the program is there, before another one can drive it out. */
   readonly waiting: (() => void)[];
-  readonly structure: number;
+  readonly variant: Variant;
   readonly captured: readonly Tensor[];
   readonly changes: boolean;
 }
@@ -128,7 +133,7 @@ export class AsyncCalls {
     const taken = target.take(args);
     const modes = target.handle().modes();
     if (this.serial) return this.queued(args, taken, modes, signal);
-    const run = target.handle().start(taken.structure, taken.leaves, modes);
+    const run = this.start(taken, modes);
     if (run) {
       target.hit();
       return this.settle(run, taken, signal);
@@ -139,6 +144,15 @@ export class AsyncCalls {
     return this.settle(this.startAfter(pending, args, taken, modes, signal, snapshot), taken, signal);
   }
 
+  /** Starts the program that fits, if there is one. */
+  private start({ structure, leaves }: Taken, modes: number): Promise<FinishedRun> | undefined {
+    for (const variant of structure?.list ?? []) {
+      const run = variant.fits() ? this.target.handle().start(variant.id, leaves, modes) : undefined;
+      if (run) return run;
+    }
+    return undefined;
+  }
+
   /** Compiles for these arguments if no program fits them. */
   async warmup(args: unknown[], { signal }: AsyncOptions = {}): Promise<void> {
     this.checkOutside('warmup');
@@ -146,8 +160,8 @@ export class AsyncCalls {
     const taken = this.target.take(args);
     const handle = this.target.handle();
     const modes = handle.modes();
-    if (!handle.fits(taken.structure, taken.leaves, modes))
-      await abortable(this.compilation(args, taken, modes).done, signal);
+    const there = taken.structure?.list.some((v) => v.fits() && handle.find(v.id, taken.leaves, modes) !== undefined);
+    if (!there) await abortable(this.compilation(args, taken, modes).done, signal);
   }
 
   private async settle(
@@ -178,7 +192,7 @@ export class AsyncCalls {
       compilation.waiting.push(() => {
         if (signal?.aborted) return;
         try {
-          run = this.target.handle().start(compilation.structure, leaves, modes, snapshot);
+          run = this.target.handle().start(compilation.variant.id, leaves, modes, snapshot);
           run?.catch(() => undefined); // it may fail before this function goes on
         } catch (error) {
           failed = { error };
@@ -205,7 +219,7 @@ export class AsyncCalls {
         };
     const turn = async (): Promise<unknown> => {
       signal?.throwIfAborted();
-      const run = this.target.handle().start(frozen.structure, frozen.leaves, modes);
+      const run = this.start({ ...frozen, structure: taken.structure ?? this.target.take(args).structure }, modes);
       if (run) {
         this.target.hit();
         return this.settle(run, frozen, signal);
@@ -226,41 +240,54 @@ export class AsyncCalls {
   /** The compilation under way for these arguments, or a new one. */
   private compilation(args: unknown[], { structure, leaves }: Taken, modes: number): Pending {
     const tensors = leaves.map(
-      (t) => `${t.dtype}[${t.shape.join()}][${t.strides.join()}]${t.requires_grad ? (t.grad ? 'G' : 'g') : ''}`,
+      (t) => `${t.dtype}[${t.shape.join()}][${t.strides.join()}]${t.requires_grad ? 'g' : ''}`,
     );
-    const keyOf = (number: number): string => `${number} ${modes} ${tensors.join(' ')}`;
-    const known = this.pending.get(keyOf(structure));
-    if (known) return known;
+    const keyOf = ({ id }: Variant): string => `${id} ${modes} ${tensors.join(' ')}`;
+    // A first call has nothing to look into: another one before it may have been traced since.
+    for (const variant of (structure ?? this.target.take(args).structure)?.list ?? []) {
+      const known = variant.fits() ? this.pending.get(keyOf(variant)) : undefined;
+      if (known) return known;
+    }
     const prepared = this.target.prepare(args);
-    const { captured, effects, clearedGrads, results } = prepared.plan;
+    const { captured, effects, clearedGrads, flags, results } = prepared.plan;
     const waiting: (() => void)[] = [];
-    // A later call has another structure when the trace has read values that belong to it now.
-    const keys = [keyOf(structure), keyOf(prepared.structure)];
+    const key = keyOf(prepared.variant);
     const pending: Pending = {
-      structure: prepared.structure,
+      variant: prepared.variant,
       waiting,
       captured,
-      changes: effects.length + clearedGrads.length > 0,
-      done: this.compile(prepared, waiting).finally(() => {
-        for (const key of keys) this.pending.delete(key);
-      }),
+      changes: effects.length + clearedGrads.length + flags.length > 0,
+      done: this.compile(prepared, waiting).finally(() => this.pending.delete(key)),
     };
     this.serial ||= pending.changes;
-    for (const place of [...effects, ...clearedGrads, ...results])
+    for (const place of [...effects, ...clearedGrads, ...flags, ...results])
       if ('isArg' in place && place.isArg) this.touched.add(place.index);
     pending.done.catch(() => undefined); // whoever waits hears of it
-    for (const key of keys) this.pending.set(key, pending);
+    this.pending.set(key, pending);
     return pending;
   }
 
-  private async compile({ plan, install }: Prepared, waiting: readonly (() => void)[]): Promise<void> {
+  private async compile({ plan, install, failed }: Prepared, waiting: readonly (() => void)[]): Promise<void> {
     const started = performance.now();
-    const made = await Promise.all(plan.programs.map(({ text }) => executableFor(text, this.xla)));
-    this.target.loaded(
-      performance.now() - started,
-      made.every(({ loaded }) => loaded),
-    );
-    install(plan.finish(made.map(({ executable }) => executable)));
+    try {
+      const made = await Promise.all(
+        plan.programs.map(async ({ text }) => {
+          try {
+            return await executableFor(text, this.xla);
+          } catch (error) {
+            throw withLines(plan.graph, text, error);
+          }
+        }),
+      );
+      this.target.loaded(
+        performance.now() - started,
+        made.every(({ loaded }) => loaded),
+      );
+      install(plan.finish(made.map(({ executable }) => executable)));
+    } catch (error) {
+      failed();
+      throw error;
+    }
     for (const start of waiting) start();
   }
 }

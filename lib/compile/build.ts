@@ -1,14 +1,34 @@
 /** @file From a trace to program texts, and from their executables to the plan of the call: which values a program takes and returns. */
 import type { Report } from '../debug/collect.js';
-import { type DataChecks, reportHandler, watchOf } from '../debug/watch.js';
-import { type Check, checkOperands, type Lowered, LoweringError, liveInputs, lower } from '../lowering/index.js';
+import { type DataChecks, forwardNodes, reportHandler, type Watch, watchOf } from '../debug/watch.js';
+import {
+  type Check,
+  checkOperands,
+  type Lowered,
+  LoweringError,
+  liveInputs,
+  liveNodes,
+  lower,
+} from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
-import type { BackwardSpec, Capture, EntrySpec, Executable, Place, ProgramSpec, TensorSpec, Trace } from '../native.js';
+import type {
+  BackwardSpec,
+  Capture,
+  Effect,
+  EntrySpec,
+  Executable,
+  Place,
+  ProgramSpec,
+  ReportsSpec,
+  TensorSpec,
+  Trace,
+} from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import type { Tensor } from '../torch/tensor.js';
-import type { Graph, Value } from './graph.js';
+import type { Graph, Node, Value } from './graph.js';
 import { isIdentity, physicalOrder } from './layout.js';
 import { partition } from './partition.js';
+import type { SecondOrder } from './second-order.js';
 
 /** How a graph becomes a program. */
 export interface BuildOptions {
@@ -19,6 +39,8 @@ export interface BuildOptions {
   readonly donate?: ((leaf: number) => boolean) | undefined;
   /** What the function said while it was recorded. */
   readonly reports?: readonly Report[];
+  /** How to go backward twice. */
+  readonly second?: SecondOrder;
 }
 
 /** A compiled program with everything needed to call it and to show it. */
@@ -27,7 +49,7 @@ export interface Built {
   readonly lowered: Lowered;
   /** The values that the program returns. */
   readonly results: readonly Value[];
-  readonly spec: Omit<EntrySpec, 'id' | 'shape'>;
+  readonly spec: Omit<EntrySpec, 'id' | 'shape' | 'described'>;
 }
 
 /** The texts to compile, and what to do with the executables. */
@@ -41,6 +63,7 @@ export interface Plan {
   readonly results: EntrySpec['results'];
   readonly effects: EntrySpec['effects'];
   readonly clearedGrads: EntrySpec['clearedGrads'];
+  readonly flags: EntrySpec['flags'];
   /** One executable per program, in order. */
   finish(executables: readonly Executable[]): Built;
 }
@@ -132,6 +155,28 @@ const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Te
   return { places, captured };
 };
 
+/** Who is told when a run of the program raises or has something to say; `outputs` are what it returns before its flags. */
+const reportsOf = (
+  graph: Graph,
+  watch: Watch,
+  { callNodes }: Lowered,
+  inputs: ValueList,
+  outputs: ValueList,
+): ReportsSpec | undefined =>
+  watch.events.length === 0 && callNodes.length === 0
+    ? undefined
+    : {
+        outputs: watch.printed.map((v) => outputs.indexOf(v)),
+        flags: watch.checks.length > 0 ? outputs.values.length : -1,
+        handler: reportHandler(graph, watch, callNodes, inputs.values),
+      };
+
+/** The nodes behind `gradients` that are not among `nodes`. */
+const behind = (graph: Graph, gradients: readonly Value[], nodes: readonly Node[]): Node[] => {
+  const own = new Set(nodes);
+  return liveNodes(graph, gradients).filter((node) => !own.has(node));
+};
+
 /** New values of changed tensors that can be computed in the memory of the old ones; `shared` outputs have other readers. */
 const donationsOf = (
   { graph, captures }: Trace,
@@ -140,8 +185,8 @@ const donationsOf = (
   results: ValueList,
   shared: readonly number[],
 ): Donation[] =>
-  captures.flatMap(({ leaf, input, mutated }) => {
-    if (mutated < 0 || !donate?.(leaf)) return [];
+  captures.flatMap(({ leaf, input, mutated, history }) => {
+    if (mutated < 0 || history || !donate?.(leaf)) return [];
     const [from, to] = [graph.inputs[input]!, graph.values[mutated]!];
     const rowMajor = [from, to].every((v) => isIdentity(physicalOrder(v.shape, v.strides) ?? [-1]));
     const donation = { input: inputs.indexOf(from), output: results.indexOf(to) };
@@ -164,10 +209,22 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
     if (view) return { ...(view.ofCapture ? places[view.base]! : own(view.base)), view };
     return same >= 0 ? places[same]! : own(i);
   });
-  const effects = captures.flatMap(({ mutated, grad }, k) => [
-    ...(mutated >= 0 ? [{ ...places[k]!, output: results.add(value(mutated)), gradient: false }] : []),
-    ...(grad >= 0 ? [{ ...places[k]!, output: results.add(value(grad)), gradient: true }] : []),
+  const effects = captures.flatMap(({ mutated, grad, history }, k): Effect[] => [
+    ...(mutated >= 0
+      ? [
+          {
+            ...places[k]!,
+            output: results.add(value(mutated)),
+            kind: history ? ('history' as const) : ('value' as const),
+          },
+        ]
+      : []),
+    ...(grad >= 0 ? [{ ...places[k]!, output: results.add(value(grad)), kind: 'grad' as const }] : []),
   ]);
+  const flags = captures.flatMap(({ requiresGrad }, k) =>
+    requiresGrad === null ? [] : [{ ...places[k]!, requiresGrad }],
+  );
+  const ends = trace.ends.map(({ value: id, why }) => ({ output: results.add(value(id)), why }));
   const clearedGrads = captures.flatMap(({ gradCleared }, k) => (gradCleared ? [places[k]!] : []));
 
   const visible = [...results.values];
@@ -177,13 +234,9 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   const crossing = partition(graph, gradients, cotangents, unstable);
   for (const v of crossing.residuals) results.add(v);
 
-  const watch = watchOf(
-    graph,
-    options.reports ?? [],
-    options.checks ?? false,
-    cotangents.map((v) => v.id),
-    visible,
-  );
+  const { checks = false, reports: said = [] } = options;
+  const ownNodes = forwardNodes(graph, backward?.cotangents ?? []);
+  const watch = watchOf(graph, { checks, nodes: ownNodes, results: visible, reports: said });
   for (const v of watch.printed) results.add(v);
   const roots = [...results.values, ...checkOperands(watch.checks)];
 
@@ -203,12 +256,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   // A failed check must leave everything as it was.
   const inPlace = watch.checks.length > 0 ? [] : donated;
   const forward = lowerPart(graph, inputs.values, results.values, options, watch.checks, inPlace);
-  const { callNodes } = forward.lowered;
-  const reports = (watch.events.length > 0 || callNodes.length > 0) && {
-    outputs: watch.printed.map((v) => results.indexOf(v)),
-    flags: watch.checks.length > 0 ? results.values.length : -1,
-    handler: reportHandler(graph, watch, callNodes, inputs.values),
-  };
+  const reports = reportsOf(graph, watch, forward.lowered, inputs, results);
   const byInput = new Map(
     captures.flatMap(({ input }, k) => (input < 0 ? [] : [[graph.inputs[input]!.id, places[k]!] as const])),
   );
@@ -220,7 +268,13 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   ];
   const backParameters = listOf([...crossing.residuals, ...crossing.inputs, ...cotangents]);
   const outputs = listOf(gradients);
-  const back = backward && lowerPart(graph, backParameters.values, outputs.values, options);
+  const backWatch = watchOf(graph, {
+    checks: backward ? checks : false,
+    nodes: behind(graph, gradients, ownNodes),
+    results: gradients,
+  });
+  const back = backward && lowerPart(graph, backParameters.values, outputs.values, options, backWatch.checks);
+  const backReports = back && reportsOf(graph, backWatch, back.lowered, backParameters, outputs);
   const backSpec = (executable: Executable): BackwardSpec => ({
     executable,
     ...back!.types,
@@ -229,9 +283,13 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
       ...crossing.inputs.map((v) => ({ kind: 'input' as const, index: inputs.indexOf(v) })),
       ...cotangents.map((_, index) => ({ kind: 'cotangent' as const, index })),
     ],
-    results: backward!.results.map((i) => results.indexOf(value(trace.outputs[i]!))),
+    results: backward!.results.map((id) => results.indexOf(value(id))),
     gradientInputs: backward!.captures.map((k) => inputs.indexOf(graph.inputs[captures[k]!.input]!)),
     gradients: backward!.gradients.map((id) => (id < 0 ? -1 : outputs.indexOf(value(id)))),
+    second: options.second?.({ trace, inputs: inputs.values, parameters, keys: forward.types.keys.length }) ?? {
+      refused: 'this program has no function behind it',
+    },
+    ...(backReports ? { reports: backReports } : {}),
   });
   return {
     graph,
@@ -241,6 +299,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
     results: planned,
     effects,
     clearedGrads,
+    flags,
     finish: ([executable, backExecutable]) => ({
       graph,
       lowered: forward.lowered,
@@ -253,6 +312,8 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
         results: planned,
         effects,
         clearedGrads,
+        flags,
+        ends,
         grads,
         ...(reports ? { reports } : {}),
         ...(back ? { backward: backSpec(backExecutable!) } : {}),

@@ -1,28 +1,18 @@
 /** @file compile(f): the callable that runs f as an XLA program, compiled once per signature. */
+import { inspect } from 'node:util';
 import { checkCard, compileForTopology, type TopologyProgram } from '../cuda/topology.js';
-import { collectReports, type Report } from '../debug/collect.js';
 import type { DataChecks } from '../debug/watch.js';
-import { dump } from '../inspect/dump.js';
-import { events } from '../inspect/events.js';
-import { type LoweredProgram, loweredProgram, withLines } from '../inspect/lowered.js';
+import type { LoweredProgram } from '../inspect/lowered.js';
 import { ruleNames } from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
-import type { CompiledHandle, Trace } from '../native.js';
 import { isModule } from '../nn/fields.js';
 import type { Module } from '../nn/module.js';
 import { JorchError } from '../runtime/errors.js';
-import { located, native, onLoad } from '../runtime/load.js';
-import type { Tensor } from '../torch/tensor.js';
-import { type Flat, flatten, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
-import { AsyncCalls, type AsyncOptions, type Prepared } from './async.js';
-import { type Built, type Plan, plan } from './build.js';
-import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
-import { executables } from './executables.js';
-import { exportProgram, ownMemory, type Traced } from './export.js';
-import { Live } from './live.js';
-import { difference, explainMiss, type Signature, signatureOf } from './reasons.js';
+import { located, onLoad } from '../runtime/load.js';
+import type { AsyncOptions } from './async.js';
+import { Compilation } from './compilation.js';
+import { exportProgram, type Traced } from './export.js';
 import { materialize, type WithSpecs } from './spec.js';
-import { runTrace } from './trace.js';
 
 export interface CompileOptions {
   /** For messages; default: the function's name. */
@@ -104,14 +94,8 @@ export interface Compiled<F extends (...args: never[]) => unknown> {
   dispose(): void;
 }
 
-/** Compilations of one function after which it is probably called wrongly. */
-const MANY = 8;
-
 // The recorder keeps whole what has a rule; everything else libtorch takes apart.
 onLoad((n) => n.setRules(ruleNames()));
-
-/** XLA's options for every program: see docs/PERFORMANCE.md. */
-const XLA_OPTIONS: Readonly<Record<string, boolean | number | string>> = {};
 
 let prepared = false;
 /** Whoever compiles will call: the plugin loads on a thread of its own, from now on or from libtorch's first use. */
@@ -119,321 +103,6 @@ const prepareSoon = (): void => {
   if (!prepared) onLoad((n) => n.prepareCompiler(located().cpuPlugin));
   prepared = true;
 };
-
-interface Entry {
-  readonly built: Built;
-  readonly signature: Signature;
-  readonly structure: Structure;
-}
-
-const checkResults = (name: string, structure: Structure, path: string): void => {
-  if (structure.kind === 'tensor') return;
-  if (structure.kind !== 'static') {
-    for (const [i, item] of structure.items.entries()) {
-      checkResults(name, item, structure.kind === 'array' ? `${path}[${i}]` : `${path}.${String(structure.keys[i])}`);
-    }
-    return;
-  }
-  const { value } = structure;
-  if (value === undefined || value === null) return;
-  if (value instanceof Promise) {
-    throw new JorchError(
-      'BAD_ARGUMENT',
-      `${name}: the function is async; compile takes synchronous functions. Await the data first and pass it in`,
-    );
-  }
-  throw new JorchError(
-    'BAD_ARGUMENT',
-    `${name}: ${path} is ${typeof value === 'object' ? `an object of class ${value.constructor.name}` : `a ${typeof value}`}, not a tensor; a compiled function returns tensors in arrays, plain objects or Maps. Wrap a number with torch.tensor(…)`,
-  );
-};
-
-/** Which of the two shapes that C++ builds by itself the results have; 2: TypeScript unflattens. */
-const shapeOf = (s: Structure): 0 | 1 | 2 =>
-  s.kind === 'tensor' ? 0 : s.kind === 'array' && s.items.every((i) => i.kind === 'tensor') ? 1 : 2;
-
-class Compilation<F extends (...args: never[]) => unknown> {
-  readonly stats: CompileStats = {
-    compiles: 0,
-    cacheLoads: 0,
-    hits: 0,
-    misses: 0,
-    evictions: 0,
-    traceMs: 0,
-    lowerMs: 0,
-    compileMs: 0,
-  };
-  private handle: CompiledHandle | undefined;
-  private readonly structures = new Map<string, number>();
-  private readonly flatStructures: number[] = [];
-  private readonly entries = new Map<number, Entry>();
-  private readonly reasons: string[] = [];
-  private nextId = 0;
-  /** Result structures of programs that were dropped while asynchronous calls were under way. */
-  private readonly retired = new Map<number, Structure>();
-  readonly asyncCalls = new AsyncCalls(
-    {
-      name: () => this.name,
-      handle: () => this.programs(),
-      take: (args) => this.take(args),
-      prepare: (args) => this.prepare(args),
-      finish: (result) => this.finish(result),
-      idle: () => this.retired.clear(),
-      hit: () => void this.stats.hits++,
-      loaded: (ms, fromCache) => this.countLoad(ms, fromCache),
-    },
-    XLA_OPTIONS,
-  );
-  private readonly name: string;
-  private readonly statics: ReadonlySet<number>;
-  private readonly isDynamic: ReturnType<typeof dynamicPaths> | undefined;
-  private readonly live = new Live();
-  private liveVersion = 0;
-
-  constructor(
-    private readonly f: F,
-    private readonly options: CompileOptions,
-  ) {
-    this.name = options.name ?? (f.name || 'compiled function');
-    this.statics = new Set(options.static ?? []);
-    this.isDynamic = options.dynamic && dynamicPaths(options.dynamic, f);
-  }
-
-  call(args: unknown[]): unknown {
-    const { structure, leaves } = this.take(args);
-    const handle = this.programs();
-    const hit = handle.call(structure, leaves);
-    if (hit !== undefined) {
-      this.stats.hits++;
-      if (events.hit.heard) events.hit.publish({ name: this.name });
-      return this.finish(hit);
-    }
-    // Inside another trace, and inside torch.func's transforms, a compiled function is its body.
-    if (native().isTracing() || native().currentLevel() !== null) return this.f(...(args as never[]));
-    this.compile(args);
-    // What was read while tracing is part of the structure now.
-    const result = handle.call(this.take(args).structure, leaves);
-    if (result === undefined)
-      throw new JorchError(
-        'COMPILE_FAILED',
-        `${this.name}: the program just compiled does not fit its own arguments; a captured tensor changed while the function was traced`,
-      );
-    return this.finish(result);
-  }
-
-  private programs(): CompiledHandle {
-    this.handle ??= new (native().Compiled)();
-    return this.handle;
-  }
-
-  /** Arguments as leaves and the number of their structure. All tensors is the fast case: nothing is taken apart. */
-  private take(args: unknown[]): { structure: number; leaves: readonly Tensor[] } {
-    const { Tensor } = native();
-    const { live } = this;
-    live.refresh();
-    if (live.version !== this.liveVersion) {
-      this.liveVersion = live.version;
-      this.flatStructures.length = 0;
-    }
-    let flat = this.statics.size === 0;
-    for (let i = 0; flat && i < args.length; i++) flat = args[i] instanceof (Tensor as never);
-    if (flat) {
-      this.flatStructures[args.length] ??= this.number(`(${args.length} tensors)${live.key}`);
-      return { structure: this.flatStructures[args.length]!, leaves: args as Tensor[] };
-    }
-    const { structure, leaves } = this.flatten(args);
-    return { structure: this.number(structureKey(structure) + live.key), leaves };
-  }
-
-  private number(key: string): number {
-    const id = this.structures.get(key) ?? this.structures.size;
-    this.structures.set(key, id);
-    return id;
-  }
-
-  private flatten(args: unknown[]): ReturnType<typeof flatten> {
-    const parts = args.map((arg, i): Flat => {
-      if (this.statics.has(i)) return { structure: { kind: 'static', value: arg }, leaves: [] };
-      return this.isDynamic ? withNumbers(flatten(arg), this.isDynamic, [i]) : flatten(arg);
-    });
-    return {
-      structure: { kind: 'array', items: parts.map((p) => p.structure) },
-      leaves: parts.flatMap((p) => p.leaves),
-    };
-  }
-
-  private finish(result: Tensor | (Tensor | number)[]): unknown {
-    if (!Array.isArray(result) || typeof result[0] !== 'number') return result;
-    return unflatten(this.entries.get(result[0])?.structure ?? this.retired.get(result[0])!, result, 1);
-  }
-
-  /** Traces, lowers and compiles for these arguments. Whatever fails leaves everything as it was. */
-  private compile(args: unknown[]): Entry {
-    const { plan: planned, install } = this.prepare(args);
-    return install(this.make(planned));
-  }
-
-  /** Traces and lowers for these arguments; `install` makes the executables a program for them. */
-  private prepare(args: unknown[]): Prepared<Entry> {
-    this.stats.misses++;
-    const { structure, leaves } = this.flatten(args);
-    const signature = signatureOf(structure, leaves, this.live.values());
-    const reason = explainMiss(
-      [...this.entries.values()].map((e) => e.signature),
-      signature,
-    );
-    events.miss.publish({ name: this.name, reason });
-    this.complain(reason);
-    const { trace, results, reports } = this.trace(structure, leaves);
-    const planned = this.lowerTrace(trace, reports, structure);
-    const dumpRest = dump(this.name, planned);
-    const { structure: number } = this.take(args);
-    // What was read while tracing is part of the signature now.
-    const known = { ...signature, live: this.live.values() };
-    const described = this.programs().describe(leaves, planned.captured);
-    const install = (built: Built): Entry => {
-      const id = this.nextId++;
-      const entry: Entry = { built, signature: known, structure: results };
-      this.programs().add(number, leaves, { ...built.spec, id, shape: shapeOf(results), described });
-      this.entries.set(id, entry);
-      this.reasons.push(reason);
-      this.stats.compiles++;
-      const { calls } = built.lowered;
-      events.compile.publish({ name: this.name, reason, operators: planned.graph.nodes.length, calls: calls.length });
-      dumpRest(built, String(this.explain([])));
-      this.stats.evictions += this.trim(this.options.maxCompiles?.limit ?? 64);
-      return entry;
-    };
-    return { plan: planned, structure: number, install };
-  }
-
-  /** Drops the least recently used programs; returns how many. */
-  private trim(limit: number): number {
-    const dropped = this.handle?.trim(limit) ?? [];
-    for (const id of dropped) {
-      if (this.asyncCalls.inFlight > 0) this.retired.set(id, this.entries.get(id)!.structure);
-      this.entries.delete(id);
-    }
-    if (dropped.length > 0) events.evict.publish({ name: this.name, programs: dropped.length });
-    return dropped.length;
-  }
-
-  private countLoad(ms: number, fromCache: boolean): void {
-    this.stats.compileMs += ms;
-    if (fromCache) this.stats.cacheLoads++;
-    events.cache.publish({ hit: fromCache, ms });
-  }
-
-  /** Which leaves may be overwritten; captured tensors are leaf -1. */
-  private donations(structure: Structure): ((leaf: number) => boolean) | undefined {
-    const { donate } = this.options;
-    if (!donate || typeof donate === 'boolean') return donate ? () => true : undefined;
-    const owners = structure.kind === 'array' ? structure.items.flatMap((s, i) => leafStructures(s).map(() => i)) : [];
-    return (leaf) => leaf >= 0 && donate.includes(owners[leaf]!);
-  }
-
-  private lowerTrace(trace: Trace, reports: readonly Report[], structure: Structure): Plan {
-    const started = performance.now();
-    const planned = plan(trace, {
-      fallback: this.options.fallback ?? 'aten',
-      optimize: this.options.optimize ?? 'auto',
-      checks: this.options.checks ?? false,
-      donate: this.donations(structure),
-      reports,
-    });
-    this.stats.lowerMs += performance.now() - started;
-    return planned;
-  }
-
-  /** Compiles what was planned, or loads it from the persistent cache. */
-  private make(planned: Plan): Built {
-    const started = performance.now();
-    const obtained = planned.programs.map(({ text }) => {
-      try {
-        return executables().obtain(text, XLA_OPTIONS);
-      } catch (error) {
-        throw withLines(planned.graph, text, error);
-      }
-    });
-    this.countLoad(
-      performance.now() - started,
-      obtained.every(({ loaded }) => loaded),
-    );
-    return planned.finish(obtained.map(({ executable }) => executable));
-  }
-
-  private trace(
-    structure: Structure,
-    leaves: readonly Tensor[],
-    arrange: (results: Tensor[]) => Tensor[] = (results) => results,
-  ): { trace: Trace; results: Structure; reports: readonly Report[] } {
-    const started = performance.now();
-    let results: Structure = { kind: 'static', value: undefined };
-    const { value: trace, reports } = collectReports(() =>
-      runTrace(
-        (twins) => {
-          const given = unflatten(structure, asNumbers(structure, twins)) as never[];
-          const value = this.live.record(() => this.f(...given));
-          const flat = flatten(value);
-          checkResults(this.name, flat.structure, 'the result');
-          results = flat.structure;
-          return arrange(flat.leaves);
-        },
-        leaves,
-        true,
-      ),
-    );
-    this.stats.traceMs += performance.now() - started;
-    return { trace, results, reports };
-  }
-
-  private complain(reason: string): void {
-    if (this.stats.compiles < MANY) return;
-    const text = `${this.name} has been compiled ${this.stats.compiles} times; the last reason: ${reason}`;
-    if (this.options.maxCompiles?.policy === 'error')
-      throw new JorchError('BAD_ARGUMENT', `${text} ({ maxCompiles: { policy: 'error' } })`);
-    if (this.stats.compiles === MANY) process.emitWarning(text, { type: 'JorchRecompilation' });
-  }
-
-  /** The program for these arguments: one of those compiled, or a new one. */
-  private entryFor(args: unknown[]): Entry {
-    const { structure, leaves } = this.flatten(args);
-    this.live.refresh();
-    const now = signatureOf(structure, leaves, this.live.values());
-    const known = [...this.entries.values()].find((e) => difference(e.signature, now) === undefined);
-    return known ?? this.compile(args);
-  }
-
-  lower(args: unknown[]): LoweredProgram {
-    const { built } = this.entryFor(materialize(args));
-    return loweredProgram(built);
-  }
-
-  /** Traced for a program of its own, which returns contiguous values. */
-  traced(args: unknown[]): Traced {
-    const { structure, leaves } = this.flatten(args);
-    const { trace, results } = this.trace(structure, leaves, ownMemory);
-    return { name: this.name, trace, args: structure, results };
-  }
-
-  explain(args: unknown[]): Explanation {
-    const entry = args.length > 0 ? this.entryFor(materialize(args)) : [...this.entries.values()].at(-1);
-    const lowered = entry?.built.lowered.lowered ?? [];
-    const calls = entry?.built.lowered.calls ?? [];
-    const reasons = [...this.reasons];
-    const lines = [
-      `${this.name}: ${reasons.length} compilation${reasons.length === 1 ? '' : 's'}`,
-      ...reasons.map((reason, i) => `  ${i + 1}. ${reason}`),
-      `lowered to StableHLO: ${lowered.join(', ') || 'nothing'}`,
-      `ATen calls: ${calls.map((c) => `${c.op} (${c.reason}${c.line ? `, ${c.line}` : ''})`).join(', ') || 'none'}`,
-    ];
-    return { lowered, calls, reasons, toString: () => lines.join('\n') };
-  }
-
-  dispose(): void {
-    this.trim(0);
-  }
-}
 
 const bodies = new WeakMap<
   object,
@@ -443,11 +112,45 @@ const bodies = new WeakMap<
 /** What a compiled function was made of; undefined for any other. */
 export const bodyOf = (f: object) => bodies.get(f);
 
+const isPosition = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isListOf = (value: unknown, item: (value: unknown) => boolean): boolean =>
+  Array.isArray(value) && value.every(item);
+
+/** What each option may be, and in words. */
+const OPTIONS: Readonly<Record<keyof CompileOptions, readonly [(value: unknown) => boolean, string]>> = {
+  name: [(v) => typeof v === 'string', 'a string'],
+  static: [(v) => isListOf(v, isPosition), 'positions of arguments: [1]'],
+  dynamic: [Array.isArray, "positions of arguments and paths: [1, 'opt.lr']"],
+  donate: [(v) => typeof v === 'boolean' || isListOf(v, isPosition), 'true, or positions of arguments: [0]'],
+  fallback: [(v) => v === 'aten' || v === 'error', "'aten' or 'error'"],
+  optimize: [(v) => v === 'auto' || v === 'xla' || v === 'aten', "'auto', 'xla' or 'aten'"],
+  checks: [(v) => typeof v === 'boolean' || v === 'nan', "true, false or 'nan'"],
+  maxCompiles: [
+    (v) => {
+      if (typeof v !== 'object' || v === null) return false;
+      const { limit = 1, policy = 'warn', ...rest } = v as { limit?: unknown; policy?: unknown };
+      const known = policy === 'warn' || policy === 'error';
+      return isPosition(limit) && limit !== 0 && known && Object.keys(rest).length === 0;
+    },
+    "{ limit, policy }: a positive integer, and 'warn' or 'error'",
+  ],
+};
+
 const checkOptions = (options: CompileOptions): void => {
-  const known = ['name', 'static', 'dynamic', 'donate', 'fallback', 'optimize', 'checks', 'maxCompiles'];
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key))
-      throw new JorchError('BAD_ARGUMENT', `compile: unknown option '${key}'; there are: ${known.join(', ')}`);
+  if (typeof options !== 'object' || options === null)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `compile: options are an object, not ${options === null ? 'null' : typeof options}`,
+    );
+  for (const [key, value] of Object.entries(options)) {
+    const [accepts, words] = OPTIONS[key as keyof CompileOptions] ?? [];
+    if (accepts === undefined)
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `compile: unknown option '${key}'; there are: ${Object.keys(OPTIONS).join(', ')}`,
+      );
+    if (value !== undefined && !accepts(value))
+      throw new JorchError('BAD_ARGUMENT', `compile: ${key} is ${inspect(value, { depth: 1 })}, expected ${words}`);
   }
 };
 
@@ -488,7 +191,15 @@ export function compile<F extends (...args: never[]) => unknown>(
   });
   return Object.assign(compiled, {
     ...calls({}),
-    with: (options: AsyncOptions) => calls(options),
+    with: (given: AsyncOptions) => {
+      const { signal } = given ?? {};
+      if (signal !== undefined && !(signal instanceof AbortSignal))
+        throw new JorchError(
+          'BAD_ARGUMENT',
+          `with: signal is ${inspect(signal, { depth: 0 })}, expected an AbortSignal`,
+        );
+      return calls({ signal });
+    },
     lower: (...args: unknown[]) => compilation.lower(args),
     explain: (...args: unknown[]) => compilation.explain(args),
     export: (path: string, ...args: unknown[]) => exportProgram(path, compilation.traced(materialize(args))),

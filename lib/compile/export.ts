@@ -18,7 +18,8 @@ export interface Traced {
   readonly results: Structure;
 }
 
-const changes = ({ captures }: Trace): boolean => captures.some((c) => c.mutated >= 0 || c.grad >= 0 || c.gradCleared);
+const changes = ({ captures }: Trace): boolean =>
+  captures.some((c) => c.mutated >= 0 || c.grad >= 0 || c.gradCleared || c.requiresGrad !== null);
 
 /**
  * The program of a traced function alone: without autograd's half, without views, and without libtorch.

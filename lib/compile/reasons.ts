@@ -1,30 +1,29 @@
 /** @file Why a call did not fit any compiled program: what changed, from what to what. */
 
+import { native } from '../runtime/load.js';
+import type { DType } from '../torch/dtype.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Structure } from '../tree.js';
-import type { LiveValue } from './live.js';
+import type { Guard } from './live.js';
 
 /** What a program was compiled for. */
 export interface Signature {
   readonly structure: Structure;
   readonly leaves: readonly LeafSignature[];
-  readonly live: readonly LiveValue[];
+  /** What the trace of the program has read. */
+  readonly guards: readonly Guard[];
 }
 
-interface LeafSignature {
+export interface LeafSignature {
   readonly shape: readonly number[];
   readonly strides: readonly number[];
-  readonly dtype: string;
+  readonly dtype: DType;
   readonly requires_grad: boolean;
 }
 
-export const signatureOf = (
-  structure: Structure,
-  leaves: readonly Tensor[],
-  live: readonly LiveValue[],
-): Signature => ({
+export const signatureOf = (structure: Structure, leaves: readonly Tensor[]): Signature => ({
   structure,
-  live,
+  guards: [],
   leaves: leaves.map(({ shape, strides, dtype, requires_grad }) => ({ shape, strides, dtype, requires_grad })),
 });
 
@@ -46,9 +45,16 @@ const shown = (value: unknown): string =>
       ? `function ${value.name || '(anonymous)'}`
       : String(value);
 
-const liveDifference = (before: readonly LiveValue[], now: readonly LiveValue[]): string | undefined => {
-  const i = before.findIndex(({ value }, k) => !Object.is(value, now[k]?.value));
-  return i < 0 ? undefined : `${now[i]!.label} changed from ${shown(before[i]!.value)} to ${shown(now[i]!.value)}`;
+/** Whether words can tell two such values apart. */
+const isPlain = (value: unknown): boolean => typeof value !== 'object' || value === null;
+
+const guardDifference = (guards: readonly Guard[]): string | undefined => {
+  const changed = guards.find((g) => !Object.is(g.read(g.object, g.key), g.value));
+  if (changed === undefined) return undefined;
+  const now = changed.read(changed.object, changed.key);
+  return isPlain(changed.value) && isPlain(now)
+    ? `${changed.label} changed from ${shown(changed.value)} to ${shown(now)}`
+    : `${changed.label} is another ${native().isTensor(now) ? 'tensor' : 'object'} now`;
 };
 
 /** The first difference between two signatures, with the path of the argument; undefined when they are equal. */
@@ -81,7 +87,7 @@ export const difference = (before: Signature, now: Signature): string | undefine
     }
     return undefined;
   };
-  return visit(before.structure, now.structure, '') ?? liveDifference(before.live, now.live);
+  return visit(before.structure, now.structure, '') ?? guardDifference(before.guards);
 };
 
 /** Against the program compiled last; what is left when the arguments are the same is a captured tensor or a mode. */

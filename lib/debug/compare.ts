@@ -64,8 +64,9 @@ const runCompiled = (
   const { executable } = executables().obtain(lowered.text, {});
   const leaves = given.map(([, t]) => t);
   const program = new (native().Compiled)();
-  program.add(0, leaves, {
+  program.add(0, {
     id: 0,
+    described: program.describe(leaves, []),
     executable,
     inputs: [...inputs.map(specOf), ...lowered.keys.map(() => KEY)],
     outputs: wanted.map(specOf),
@@ -75,6 +76,8 @@ const runCompiled = (
     results: wanted.map((_, output) => ({ output })),
     effects: [],
     clearedGrads: [],
+    flags: [],
+    ends: [],
     grads: [],
     shape: 1,
   });

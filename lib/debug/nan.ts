@@ -1,5 +1,6 @@
 /** @file Finds the first operator that made a NaN out of operands without one. */
 import type { Graph, Node, Value } from '../compile/graph.js';
+import { liveNodes } from '../lowering/index.js';
 import { isComplex, isFloating } from '../torch/dtype.js';
 import type { Tensor } from '../torch/tensor.js';
 import { atLine, operandsOf, type Replay, resultsOf } from './replay.js';
@@ -54,15 +55,10 @@ export const searchNan = (nodes: readonly Node[], replay: Replay): NanReport | n
   return given ? reportOf(null, undefined, replay.value(given)) : null;
 };
 
-/** What led to the NaN in `value`. */
+/** What led to the NaN in `value` from what the replay was given. */
 export const firstNan = (graph: Graph, replay: Replay, value: Value): NanReport => {
-  const needed = new Set([value.id]);
-  const nodes = [...graph.nodes].reverse().filter((node) => {
-    if (!resultsOf(node).some((v) => needed.has(v.id))) return false;
-    for (const v of operandsOf(node)) needed.add(v.id);
-    return true;
-  });
-  return searchNan(nodes.reverse(), replay) ?? reportOf(null, undefined, replay.value(value));
+  const given = graph.values.filter((v) => replay.has(v));
+  return searchNan(liveNodes(graph, [value], given), replay) ?? reportOf(null, undefined, replay.value(value));
 };
 
 export const nanText = (report: NanReport): string => `checks: ${String(report)}`;

@@ -2,6 +2,7 @@
 import type { Arg, Control, Graph, Node, Subgraph, Value } from '../compile/graph.js';
 import { cut, loopScan } from '../control/scan-operator.js';
 import { isValue } from '../lowering/aten-call.js';
+import { canFail } from '../lowering/checks.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { tensor } from '../torch/data.js';
@@ -56,6 +57,17 @@ export class Replay {
     this.call(node);
   }
 
+  /** Runs one node, and of its bodies also what no result needs: libtorch's kernels may raise there. */
+  check(node: Node): void {
+    this.prepare(operandsOf(node));
+    this.call(node, true);
+  }
+
+  /** Runs everything that may raise. */
+  checkAll(): void {
+    for (const node of this.graph.nodes) if (canFail(node)) this.check(node);
+  }
+
   /** In recorded order and without recursion: graphs are thousands of nodes deep. */
   private prepare(wanted: readonly Value[]): void {
     const needed = new Set<Node>();
@@ -72,10 +84,10 @@ export class Replay {
     for (const node of this.graph.nodes) if (needed.has(node)) this.call(node);
   }
 
-  private call(node: Node): void {
+  private call(node: Node, checked = false): void {
     if (node.control !== undefined) {
       const operands = operandsOf(node).map((v) => this.values.get(v.id)!);
-      const made = replayControl(node.control, operands);
+      const made = replayControl(node.control, operands, checked);
       resultsOf(node).forEach((v, i) => {
         this.values.set(v.id, made[i]!);
       });
@@ -119,31 +131,32 @@ export class Replay {
   }
 }
 
-const replayBody = ({ graph, inputs, results }: Subgraph, operands: readonly Tensor[]): Tensor[] => {
+const replayBody = ({ graph, inputs, results }: Subgraph, operands: readonly Tensor[], checked: boolean): Tensor[] => {
   const replay = new Replay(
     graph,
     inputs.map(({ value, operand }) => [value, operands[operand]!] as const),
   );
+  if (checked) replay.checkAll();
   return results.map((v) => replay.value(v));
 };
 
 /** Loops and branches, with their bodies replayed. */
-const replayControl = (control: Control, operands: readonly Tensor[]): Tensor[] => {
+const replayControl = (control: Control, operands: readonly Tensor[], checked: boolean): Tensor[] => {
   switch (control.kind) {
     case 'scan': {
       const [fixed, carry, slices] = cut(operands, control.carries, control.slices);
-      const step = (now: Tensor[], row: Tensor[]) => replayBody(control.body, [...fixed, ...now, ...row]);
+      const step = (now: Tensor[], row: Tensor[]) => replayBody(control.body, [...fixed, ...now, ...row], checked);
       return loopScan(step, carry, slices, control.length, control.reverse);
     }
     case 'while': {
       const [fixed, carry] = cut(operands, control.carries, 0);
       let now = carry;
-      while (replayBody(control.cond, [...fixed, ...now])[0]!.item())
-        now = replayBody(control.body, [...fixed, ...now]);
+      while (replayBody(control.cond, [...fixed, ...now], checked)[0]!.item())
+        now = replayBody(control.body, [...fixed, ...now], checked);
       return now;
     }
     case 'cond':
-      return replayBody(control.branches[operands[0]!.item() ? 0 : 1], operands.slice(1));
+      return replayBody(control.branches[operands[0]!.item() ? 0 : 1], operands.slice(1), checked);
     case 'barrier':
       return [...operands];
   }

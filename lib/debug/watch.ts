@@ -1,6 +1,6 @@
 /** @file What a compiled program reports besides its results: values to print and checks of its data, in the order in which eager would. */
 import type { Graph, Node, Value } from '../compile/graph.js';
-import { type Check, findCheck } from '../lowering/index.js';
+import { type Check, canFail, isRandom, liveNodes } from '../lowering/index.js';
 import { JorchError } from '../runtime/errors.js';
 import { isFloating } from '../torch/dtype.js';
 import { scope } from '../torch/memory.js';
@@ -38,14 +38,18 @@ export const forwardNodes = (graph: Graph, cotangents: readonly number[]): reado
   });
 };
 
-/** Collects what is to be reported. `results` are the values that the caller will see. */
-export const watchOf = (
-  graph: Graph,
-  reports: readonly Report[],
-  checks: DataChecks,
-  cotangents: readonly number[],
-  results: readonly Value[],
-): Watch => {
+/** What there is to look at in one program. */
+interface Watched {
+  readonly checks: DataChecks;
+  /** Those that eager would run. */
+  readonly nodes: readonly Node[];
+  /** The values that the caller will see. */
+  readonly results: readonly Value[];
+  readonly reports?: readonly Report[];
+}
+
+/** Collects what is to be reported. */
+export const watchOf = (graph: Graph, { checks, nodes, results, reports = [] }: Watched): Watch => {
   const events: Event[] = reports.map((report): Event => {
     const { position, kind } = report;
     const value = graph.values[report.value]!;
@@ -55,9 +59,9 @@ export const watchOf = (
   });
   if (checks !== false) {
     const position = new Map(graph.nodes.map((node, i) => [node, i]));
-    for (const node of forwardNodes(graph, cotangents)) {
+    for (const node of nodes) {
       // What was said before the call counts before it.
-      if (findCheck(node.op)) events.push({ kind: 'data', position: position.get(node)! + 0.5, check: { node }, node });
+      if (canFail(node)) events.push({ kind: 'data', position: position.get(node)! + 0.5, check: { node }, node });
     }
   }
   if (checks === 'nan') {
@@ -85,6 +89,9 @@ export type ReportHandler = (
   flags: Tensor | null,
   parameters: readonly Tensor[],
 ) => void;
+
+const dependsOnChance = (graph: Graph, node: Node): boolean =>
+  liveNodes(graph, operandsOf(node)).some(({ op }) => isRandom(op));
 
 /** `calls`: the nodes that run libtorch's kernels and may raise. `inputs`: the program's parameters. */
 export const reportHandler = (
@@ -125,8 +132,15 @@ export const reportHandler = (
       if (!failed[check++]) continue;
       if (event.kind === 'assert') throw failedCheck(event.report.text, event.report.line);
       // The kernel itself decides, and says it in its own words.
-      if (event.kind === 'data') again(parameters, (replay) => replay.run(event.node));
-      else
+      if (event.kind === 'data') {
+        again(parameters, (replay) => replay.check(event.node));
+        if (dependsOnChance(graph, event.node))
+          throw new JorchError(
+            'CHECK_FAILED',
+            `${event.node.op}${atLine(event.node.line)}: data that libtorch’s kernel refuses (an index out of range, a division by zero, a matrix without a factorisation), computed from random numbers that cannot be drawn again`,
+          );
+      }
+      if (event.kind === 'nan')
         again(parameters, (replay) => {
           throw new JorchError('CHECK_FAILED', nanText(firstNan(graph, replay, event.value)));
         });

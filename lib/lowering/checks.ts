@@ -1,4 +1,5 @@
 /** @file What eager would raise from data: per operator, a flag computed from its operands. A flag is a suspicion: libtorch's own kernel is asked then. */
+import type { Control, Node, Subgraph } from '../compile/graph.js';
 import type { Builder } from '../stablehlo/builder.js';
 import { type Literal, numel, type Op, range } from '../stablehlo/types.js';
 import { isInteger } from '../torch/dtype.js';
@@ -120,6 +121,26 @@ check('aten::multinomial', (b, { self }) => {
 
 /** libtorch's own assertions on data; `one_hot` makes them. */
 check(['aten::_assert_async', 'aten::_assert_async.msg'], (b, { self }) => anyOf(b, b.not(b.convert(self, 'bool'))));
+
+/** The programs inside an operator of our own. */
+export const bodiesOf = (control: Control): readonly Subgraph[] => {
+  switch (control.kind) {
+    case 'scan':
+      return [control.body];
+    case 'while':
+      return [control.cond, control.body];
+    case 'cond':
+      return control.branches;
+    case 'barrier':
+      return [];
+  }
+};
+
+/** Whether eager would look at the data of a call, or of one in a body of it. */
+export const canFail = (node: Node): boolean =>
+  node.control === undefined
+    ? findCheck(node.op) !== undefined
+    : bodiesOf(node.control).some(({ graph }) => graph.nodes.some(canFail));
 
 export const findCheck = (name: string): AnyCheck | undefined => table.get(name);
 /** The overloads that have a check. */

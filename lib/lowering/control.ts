@@ -2,25 +2,13 @@
 import type { Control, Subgraph, Value } from '../compile/graph.js';
 import type { Builder } from '../stablehlo/builder.js';
 import type { Op } from '../stablehlo/types.js';
+import { bodiesOf } from './checks.js';
 import { isRandom as drawsNumbers, type Lowering } from './lower.js';
 
 const isRandom = ({ graph }: Subgraph): boolean =>
   graph.nodes.some(
     ({ op, control }) => drawsNumbers(op) || (control !== undefined && bodiesOf(control).some(isRandom)),
   );
-
-const bodiesOf = (control: Control): readonly Subgraph[] => {
-  switch (control.kind) {
-    case 'scan':
-      return [control.body];
-    case 'while':
-      return [control.cond, control.body];
-    case 'cond':
-      return control.branches;
-    case 'barrier':
-      return [];
-  }
-};
 
 const noKey = (): never => {
   throw new Error('a loop without random operators asked for a random key');
@@ -78,12 +66,25 @@ const pieces = <T>(list: readonly T[], ...lengths: readonly number[]): T[][] => 
   return [...cut, list.slice(start)];
 };
 
+type Five = [Op[], Op[], Op[], Op[], Op[]];
+
+/** What an operator of our own gives; `failed`: whether a check in one of its bodies has. */
+interface Lowered {
+  readonly results: readonly Op[];
+  readonly failed?: Op | undefined;
+}
+
+/** The last value is the flag, if there is one. */
+const withFlag = (values: readonly Op[], checked: boolean): Lowered =>
+  checked ? { results: values.slice(0, -1), failed: values.at(-1) } : { results: values };
+
 const lowerScan = (
   lowering: Lowering,
   { body, carries, slices, length, reverse }: Extract<Control, { kind: 'scan' }>,
   operands: readonly Op[],
   outs: readonly Value[],
-): readonly Op[] => {
+  checked: boolean,
+): Lowered => {
   const { b } = lowering;
   const fixed = operands.length - carries - slices;
   const zeros = (rank: number): Op[] => Array.from({ length: rank }, () => b.scalar(0, 'int32'));
@@ -92,19 +93,21 @@ const lowerScan = (
     return b.reshape(b.dynamicSlice(x, [at, ...zeros(shape.length)], [1, ...shape]), shape);
   };
   const stacked = outs.slice(carries).map((v) => b.fill(v, 0));
-  if (length === 0) return [...operands.slice(fixed, fixed + carries), ...stacked];
+  const flag = checked ? [b.scalar(false, 'bool')] : [];
+  if (length === 0) return withFlag([...operands.slice(fixed, fixed + carries), ...stacked, ...flag], checked);
   const end = loop(
     lowering,
     outs[0]?.id ?? 0,
     isRandom(body),
-    [...operands, ...stacked],
+    [...flag, ...operands, ...stacked],
     (round) => b.compare('LT', round, b.scalar(length, 'int32')),
     (round, now, key) => {
       const at = reverse ? b.subtract(b.scalar(length - 1, 'int32'), round) : round;
-      const [same, carried, xs, ys] = pieces(now, fixed, carries, slices) as [Op[], Op[], Op[], Op[]];
-      const made = lowering.region(body, [...same, ...carried, ...xs.map((x) => row(x, at))], key);
+      const [before, same, carried, xs, ys] = pieces(now, flag.length, fixed, carries, slices) as Op[][] as Five;
+      const made = lowering.region(body, [...same, ...carried, ...xs.map((x) => row(x, at))], key, checked);
       const rows = made.slice(carries);
       return [
+        ...before.map((failed) => b.or(failed, made.at(-1)!)),
         ...same,
         ...made.slice(0, carries),
         ...xs,
@@ -115,8 +118,8 @@ const lowerScan = (
       ];
     },
   );
-  const [, carried, , ys] = pieces(end, fixed, carries, slices) as [Op[], Op[], Op[], Op[]];
-  return [...carried, ...ys];
+  const [failed, , carried, , ys] = pieces(end, flag.length, fixed, carries, slices) as Op[][] as Five;
+  return { results: [...carried, ...ys], failed: failed[0] };
 };
 
 const lowerWhile = (
@@ -124,17 +127,31 @@ const lowerWhile = (
   { cond, body, carries }: Extract<Control, { kind: 'while' }>,
   operands: readonly Op[],
   outs: readonly Value[],
-): readonly Op[] => {
+  checked: boolean,
+): Lowered => {
+  const { b } = lowering;
   const fixed = operands.length - carries;
   const random = isRandom(body) || isRandom(cond);
-  return loop(
+  const flag = checked ? [b.scalar(false, 'bool')] : [];
+  const end = loop(
     lowering,
     outs[0]?.id ?? 0,
     random,
-    operands,
-    (_, now, key) => lowering.region(cond, now, key)[0]!,
-    (_, now, key) => [...now.slice(0, fixed), ...lowering.region(body, now, key)],
-  ).slice(fixed);
+    [...flag, ...operands],
+    (_, now, key) => {
+      const [goesOn, failed] = lowering.region(cond, now.slice(flag.length), key, checked);
+      // A failed condition is looked at again in the step, which notes it.
+      return failed === undefined ? goesOn! : b.or(goesOn!, b.and(failed, b.not(now[0]!)));
+    },
+    (_, now, key) => {
+      const given = now.slice(flag.length);
+      const made = lowering.region(body, given, key, checked);
+      if (!checked) return [...given.slice(0, fixed), ...made];
+      const failed = b.or(made.at(-1)!, lowering.region(cond, given, key, true)[1]!);
+      return [b.or(now[0]!, failed), ...given.slice(0, fixed), ...made.slice(0, -1)];
+    },
+  );
+  return { results: end.slice(flag.length + fixed), failed: checked ? end[0] : undefined };
 };
 
 const lowerCond = (
@@ -142,30 +159,32 @@ const lowerCond = (
   { branches }: Extract<Control, { kind: 'cond' }>,
   operands: readonly Op[],
   outs: readonly Value[],
-): readonly Op[] => {
+  checked: boolean,
+): Lowered => {
   const { b } = lowering;
   const [pred, ...given] = operands as [Op, ...Op[]];
   // One key for the operator: inside the branches a key is a value from outside, as all they use.
   const key = branches.some(isRandom) ? keyOf(b, lowering.defaultKey(), outs[0]?.id ?? 0) : undefined;
-  const branch = (body: Subgraph) => () => lowering.region(body, given, key === undefined ? noKey : () => key);
-  return b.if(pred, branch(branches[0]), branch(branches[1]));
+  const branch = (body: Subgraph) => () => lowering.region(body, given, key === undefined ? noKey : () => key, checked);
+  return withFlag(b.if(pred, branch(branches[0]), branch(branches[1])), checked);
 };
 
-/** The results of an operator of our own, in the order in which it was recorded. */
+/** The results of an operator of our own, in the order in which it was recorded. `checked`: with a flag for the checks in its bodies. */
 export const lowerControl = (
   lowering: Lowering,
   control: Control,
   operands: readonly Op[],
   outs: readonly Value[],
-): readonly Op[] => {
+  checked: boolean,
+): Lowered => {
   switch (control.kind) {
     case 'scan':
-      return lowerScan(lowering, control, operands, outs);
+      return lowerScan(lowering, control, operands, outs, checked);
     case 'while':
-      return lowerWhile(lowering, control, operands, outs);
+      return lowerWhile(lowering, control, operands, outs, checked);
     case 'cond':
-      return lowerCond(lowering, control, operands, outs);
+      return lowerCond(lowering, control, operands, outs, checked);
     case 'barrier':
-      return lowering.b.barrier(operands);
+      return { results: lowering.b.barrier(operands) };
   }
 };

@@ -35,7 +35,7 @@ import './fractional-pool.js';
 import './ctc.js';
 import './window.js';
 
-export { checkedOps, findCheck } from './checks.js';
+export { bodiesOf, canFail, checkedOps, findCheck } from './checks.js';
 export {
   type AtenCall,
   type Check,

@@ -4,7 +4,7 @@ import { isIdentity, physicalOrder } from '../compile/layout.js';
 import { Builder } from '../stablehlo/builder.js';
 import { BuilderError, type Op, sameShape, type TensorType, typeText } from '../stablehlo/types.js';
 import { encodeCall, isValue } from './aten-call.js';
-import { anyOf, findCheck } from './checks.js';
+import { anyOf, canFail, findCheck } from './checks.js';
 import { lowerControl } from './control.js';
 import { CpuBuilder } from './cpu-math.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
@@ -103,6 +103,7 @@ export function checkOperands(checks: readonly Check[]): Value[] {
   for (const check of checks) {
     if ('condition' in check) found.push(check.condition);
     else if ('notNan' in check) found.push(check.notNan);
+    else if (check.node.control) found.push(...flat(check.node.outs).filter((v) => v !== null));
     else for (const arg of Object.values(check.node.args)) valuesIn(arg, (v) => found.push(v));
   }
   return found;
@@ -125,6 +126,9 @@ export class Lowering {
   /** Random keys by generator. */
   readonly keys = new Map<number | undefined, Op>();
   private readonly ops = new Map<number, Op>();
+  private readonly watched = new Set<Node>();
+  /** Whether a check in a body of them has failed. */
+  private readonly failures = new Map<Node, Op>();
 
   /** `outer`: the lowering of the program that this one is a region of. `key`: what the region's random numbers are derived from. */
   constructor(
@@ -140,12 +144,22 @@ export class Lowering {
     this.lowered = outer?.lowered ?? new Set();
   }
 
-  /** Lowers a graph inside a region of this one; answers its results. */
-  region({ graph, inputs, results }: Subgraph, operands: readonly Op[], key: () => Op): Op[] {
+  /** Lowers a graph inside a region of this one; answers its results, and behind them, when asked, whether a check in it fails. */
+  region({ graph, inputs, results }: Subgraph, operands: readonly Op[], key: () => Op, checked: boolean): Op[] {
     const inner = new Lowering(this.fallback, this.optimize, this.target, this, key);
+    const checks = checked ? graph.nodes.filter(canFail).map((node) => ({ node })) : [];
+    inner.watch(checks);
     for (const { value, operand } of inputs) inner.bind(value, operands[operand]!);
-    inner.graph(graph, results, graph.inputs);
-    return results.map((v) => inner.op(v));
+    inner.graph(graph, [...results, ...checkOperands(checks)], graph.inputs);
+    const made = results.map((v) => inner.op(v));
+    if (!checked) return made;
+    const { b } = this;
+    return [...made, checks.map((c) => inner.failure(c)).reduce((x, y) => b.or(x, y), b.scalar(false, 'bool'))];
+  }
+
+  /** The bodies of these operators are checked too. */
+  watch(checks: readonly Check[]): void {
+    for (const check of checks) if ('node' in check && check.node.control) this.watched.add(check.node);
   }
 
   /** The key of the default generator. */
@@ -210,7 +224,9 @@ export class Lowering {
       const outs = flat(node.outs);
       const operands = (node.args.operands as readonly Value[]).map((v) => this.op(v));
       this.lowered.add(node.op);
-      this.check(node, lowerControl(this, node.control, operands, outs as Value[]), outs);
+      const { results, failed } = lowerControl(this, node.control, operands, outs as Value[], this.watched.has(node));
+      if (failed !== undefined) this.failures.set(node, failed);
+      this.check(node, results, outs);
       return;
     }
     const reason = this.byRule(node);
@@ -267,6 +283,7 @@ export class Lowering {
       const x = this.op(check.notNan);
       return anyOf(b, b.isNan(x));
     }
+    if (check.node.control) return this.failures.get(check.node)!;
     const args = Object.fromEntries(Object.entries(check.node.args).map(([k, a]) => [k, this.argument(a)]));
     return findCheck(check.node.op)?.(b, args as never) ?? b.scalar(false, 'bool');
   }
@@ -326,6 +343,7 @@ export function lower(
     lowering.bind(v, op);
     return op;
   });
+  lowering.watch(checks);
   lowering.graph(graph, [...results, ...checkOperands(checks)], inputs);
   // In memory order, so that the caller's tensors get eager's strides without a copy.
   const returned = results.map((v) => {

@@ -1,6 +1,6 @@
 /** @file nn.Module: what every layer and model is. */
 import { inspect } from 'node:util';
-import { readLive } from '../compile/live.js';
+import { readLive, setLive } from '../compile/live.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { isComplex, isFloating } from '../torch/dtype.js';
@@ -11,6 +11,7 @@ import { MODULE, type ModuleState, ownBuffers, ownChildren, ownParameters, STATE
 import { addHook, type Hook, type RemovableHandle } from './hooks.js';
 import { isParameter, type Parameter } from './parameter.js';
 import { describeModule } from './repr.js';
+import { watchForward } from './slots.js';
 import { type IncompatibleKeys, loadStateDict, type StateDict, stateDict } from './state-dict.js';
 
 /** Visits `module` and everything below it, depth first, each module once unless told otherwise. */
@@ -61,6 +62,7 @@ export class Module {
 
   constructor() {
     Object.defineProperty(this, STATE, { value: { training: true, buffers: new Map() } satisfies ModuleState });
+    watchForward(new.target.prototype, Module.prototype);
   }
 
   /** What the module computes. */
@@ -74,6 +76,7 @@ export class Module {
     return readLive(this, 'training', this[STATE].training);
   }
   set training(mode: boolean) {
+    setLive(this, 'training');
     this[STATE].training = mode;
   }
 

@@ -148,6 +148,7 @@ napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, 
   check(env, napi_get_boolean(env, effect.gradCleared, &cleared));
   check(env, napi_get_boolean(env, capture.gradSeen, &seen));
   set(env, object, "tensor", own ? own : wrap(addon, env, capture.eager));
+  set(env, object, "identity", number(env, static_cast<double>(reinterpret_cast<uintptr_t>(capture.eager.unsafeGetTensorImpl()))));
   set(env, object, "leaf", number(env, static_cast<double>(leaf)));
   set(env, object, "gradOf", number(env, static_cast<double>(capture.gradOf)));
   set(env, object, "storageOf", number(env, static_cast<double>(capture.storageOf)));
@@ -157,6 +158,12 @@ napi_value captureJs(Addon& addon, napi_env env, const trace::Capture& capture, 
   set(env, object, "grad", number(env, static_cast<double>(effect.grad)));
   set(env, object, "gradCleared", cleared);
   set(env, object, "gradSeen", seen);
+  napi_value history, requiresGrad;
+  check(env, napi_get_boolean(env, effect.history, &history));
+  check(env, napi_get_null(env, &requiresGrad));
+  if (effect.requiresGrad) check(env, napi_get_boolean(env, *effect.requiresGrad, &requiresGrad));
+  set(env, object, "history", history);
+  set(env, object, "requiresGrad", requiresGrad);
   return object;
 }
 
@@ -179,49 +186,83 @@ napi_value viewJs(napi_env env, const std::optional<ViewOf>& view) {
   return object;
 }
 
-// The backward of a trace: gradients of its differentiable results with respect to the captures that require grad, as
-// values of the same graph, with one more input per such result.
+// The backward of a trace: gradients of its differentiable results, and of the new values of what it changed, with respect to the
+// captures that require grad, as values of the same graph, with one more input per such result.
 struct Joint {
-  std::vector<int64_t> results;     // positions among the results
+  std::vector<int64_t> results;     // value ids
   std::vector<int64_t> cotangents;  // value ids of the new inputs
   std::vector<int64_t> captures;    // positions among the captures
   std::vector<int64_t> gradients;   // value ids, -1 for none
+
+  // A value that requires grad although nothing leads backward from it, and why; no words for a leaf.
+  struct End {
+    int64_t value;
+    std::string why;
+  };
+  std::vector<End> ends;
 };
 
-Joint traceBackward(trace::Tracer& tracer, const std::vector<at::Tensor>& results, const std::vector<bool>& isNew) {
-  Joint joint;
-  if (!at::GradMode::is_enabled()) return joint;
-  std::vector<at::Tensor> roots, leaves, cotangents;
-  for (size_t i = 0; i < results.size(); i++)
-    if (isNew[i] && results[i].requires_grad()) {
-      joint.results.push_back(static_cast<int64_t>(i));
-      roots.push_back(results[i]);
-    }
-  for (size_t k = 0; k < tracer.captures().size(); k++)
-    if (tracer.captures()[k].eager.requires_grad()) {
-      joint.captures.push_back(static_cast<int64_t>(k));
-      leaves.push_back(tracer.captures()[k].twin);
-    }
-  if (roots.empty() || leaves.empty()) return {};
-  for (const auto& root : roots) {
-    const at::Tensor like = at::empty_strided(root.sizes(), root.strides(), root.options().device(at::kCPU));
-    cotangents.push_back(tracer.input(like, false));
-    joint.cotangents.push_back(tracer.valueOf(cotangents.back()));
-  }
-  std::vector<at::Tensor> gradients;
-  // backward() runs outside autocast: what it multiplies has been cast on the way.
+using TensorList = std::vector<at::Tensor>;
+
+// backward() runs outside autocast: what it multiplies has been cast on the way.
+TensorList gradientsOf(const TensorList& roots, const TensorList& leaves, const TensorList& cotangents) {
   c10::impl::ExcludeDispatchKeyGuard noAutocast(c10::DispatchKeySet{trace::kAutocastKey, c10::DispatchKey::AutocastCPU});
+  return torch::autograd::grad(roots, leaves, cotangents, /*retain_graph=*/true, /*create_graph=*/false, /*allow_unused=*/true);
+}
+
+Joint traceBackward(trace::Tracer& tracer, const TensorList& results, const std::vector<bool>& isNew, const std::vector<trace::Effect>& effects) {
+  Joint joint;
+  TensorList roots, leaves, cotangents;
+  for (size_t i = 0; i < results.size(); i++)
+    if (isNew[i] && results[i].requires_grad()) roots.push_back(results[i]);
+  for (size_t k = 0; k < effects.size(); k++)
+    if (effects[k].history) roots.push_back(tracer.captures()[k].twin);
+  for (size_t k = 0; k < tracer.captures().size(); k++)
+    if (const at::Tensor leaf = tracer.captures()[k].leaf(); leaf.defined()) {
+      joint.captures.push_back(static_cast<int64_t>(k));
+      leaves.push_back(leaf);
+    }
+  const auto end = [&](const at::Tensor& root, std::string why) { joint.ends.push_back({tracer.valueOf(root), std::move(why)}); };
+  TensorList own, gradients;
+  for (const at::Tensor& root : roots) {
+    if (root.is_leaf()) {
+      end(root, "");
+    } else if (leaves.empty()) {
+      end(root, "what it was computed from requires grad inside the compiled function only; take the gradient inside, or give that tensor as an argument");
+    } else {
+      own.push_back(root);
+      cotangents.push_back(tracer.input(at::empty_strided(root.sizes(), root.strides(), root.options().device(at::kCPU).requires_grad(false)), false));
+    }
+  }
   try {
-    gradients = torch::autograd::grad(roots, leaves, cotangents, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
+    if (!own.empty()) gradients = gradientsOf(own, leaves, cotangents);
   } catch (const c10::Error&) {
-    return {};  // the function has gone backward itself: as in eager, nobody can again
+    // As in eager, where the function has gone backward itself, or has changed what is needed: not all, but some may still work.
+    TensorList some, others;
+    for (size_t i = 0; i < own.size(); i++) {
+      try {
+        gradientsOf({own[i]}, leaves, {cotangents[i]});
+        some.push_back(own[i]);
+        others.push_back(cotangents[i]);
+      } catch (const c10::Error& error) {
+        end(own[i], error.what_without_backtrace());
+      }
+    }
+    own = some;
+    cotangents = others;
+    if (!own.empty()) gradients = gradientsOf(own, leaves, cotangents);
+  }
+  if (own.empty()) joint.captures.clear();
+  for (size_t i = 0; i < own.size(); i++) {
+    joint.results.push_back(tracer.valueOf(own[i]));
+    joint.cotangents.push_back(tracer.valueOf(cotangents[i]));
   }
   for (const auto& gradient : gradients) joint.gradients.push_back(gradient.defined() ? tracer.valueOf(gradient) : -1);
   return joint;
 }
 
 // trace(fn, args, joint = true): runs fn(twins) under a fresh trace; fn returns a flat array of tensors.
-// → { graph, resultCount, outputs: valueId[], sameAs: captureIndex[] (-1: a new tensor), views: (null | ViewOf)[], captures, backward: null | { results, cotangents, captures, gradients } }
+// → { graph, ownNodes (recorded by fn itself), resultCount, outputs: valueId[], sameAs: captureIndex[] (-1: a new tensor), views: (null | ViewOf)[], captures, backward: null | { results, cotangents, captures, gradients } }
 napi_value traceOnce(napi_env env, napi_callback_info info, const std::unordered_set<const void*>& shared) {
     size_t count = 3;
     napi_value args[3];
@@ -248,6 +289,7 @@ napi_value traceOnce(napi_env env, napi_callback_info info, const std::unordered
       check(env, napi_set_element(env, twins, i, wrap(addon, env, twin)));
     }
     const auto results = elements(env, callJs(env, args[0], {twins}));
+    const size_t ownNodes = tracer.graph().nodes.size();
     std::vector<at::Tensor> traced;
     std::vector<int64_t> same;
     std::vector<napi_value> objects;  // by capture: the caller's own object, where a result shows it
@@ -278,11 +320,12 @@ napi_value traceOnce(napi_env env, napi_callback_info info, const std::unordered
     }
     const size_t captured = tracer.captures().size();
     const auto effects = tracer.effects();
-    const Joint backwardPass = joint ? traceBackward(tracer, traced, isNew) : Joint{};
+    const Joint backwardPass = joint ? traceBackward(tracer, traced, isNew, effects) : Joint{};
     check(env, napi_create_array_with_length(env, captured, &captures));
     for (size_t k = 0; k < captured; k++) check(env, napi_set_element(env, captures, k, captureJs(addon, env, tracer.captures()[k], effects[k], k < leafOf.size() ? leafOf[k] : -1, k < objects.size() ? objects[k] : nullptr)));
     check(env, napi_create_object(env, &record));
     set(env, record, "graph", trace::toJs(Napi::Env(env), tracer.graph()));
+    set(env, record, "ownNodes", number(env, static_cast<double>(ownNodes)));
     set(env, record, "resultCount", number(env, static_cast<double>(results.size())));
     set(env, record, "outputs", outputs);
     set(env, record, "sameAs", integers(env, same));
@@ -298,6 +341,14 @@ napi_value traceOnce(napi_env env, napi_callback_info info, const std::unordered
       set(env, backward, "gradients", integers(env, backwardPass.gradients));
     }
     set(env, record, "backward", backward);
+    auto ends = Napi::Array::New(env);
+    for (const Joint::End& end : backwardPass.ends) {
+      auto object = Napi::Object::New(env);
+      object.Set("value", static_cast<double>(end.value));
+      object.Set("why", end.why);
+      ends.Set(ends.Length(), object);
+    }
+    set(env, record, "ends", ends);
     return record;
 }
 

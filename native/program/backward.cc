@@ -3,12 +3,14 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/basic_ops.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
 #include <algorithm>
 
 #include "dispatch/generator.h"
+#include "transforms/js.h"
 
 namespace jorch::program {
 
@@ -20,15 +22,14 @@ using torch::autograd::variable_list;
 struct CompiledBackward : torch::autograd::Node {
   std::shared_ptr<const BackwardPlan> plan;
   std::vector<SavedVariable> saved;    // one per residual and input among the plan's arguments; in-place changes are noticed
+  std::vector<SavedVariable> originals;  // what the backward depends on, with its history, for a backward through the backward
   std::vector<at::Tensor> likeResults; // shapes for results that no gradient came to: 0-strided, no memory
   bool released = false;
 
   variable_list apply(variable_list&& gradients) override {
     std::lock_guard<std::mutex> lock(mutex_);
     TORCH_CHECK(!released, "Trying to backward through the graph a second time: what the compiled function saved is freed. Specify { retain_graph: true } for the first call");
-    TORCH_CHECK(!at::GradMode::is_enabled(),
-                "double backward through a compiled call: its backward is a compiled program without a graph of its own. Take the second derivative inside the compiled function (autograd.grad with "
-                "create_graph), or call the function uncompiled");
+    if (at::GradMode::is_enabled()) return applyAgain(gradients);
     std::vector<at::Tensor> arguments;
     size_t next = 0;
     for (const auto& argument : plan->arguments) {
@@ -36,22 +37,40 @@ struct CompiledBackward : torch::autograd::Node {
         arguments.push_back(saved[next++].unpack(shared_from_this()));
         continue;
       }
-      const at::Tensor& gradient = gradients[argument.index];
-      const at::Tensor& like = likeResults[argument.index];
-      arguments.push_back(gradient.defined() ? gradient : at::zeros(like.sizes(), like.options()));
+      arguments.push_back(gradientOf(gradients, argument.index));
     }
     for (const at::Generator& generator : plan->keys) arguments.push_back(drawKey(generator));
     std::vector<at::Tensor> outputs;
-    plan->program->run(arguments, outputs);
+    try {
+      plan->program->run(arguments, outputs);
+    } catch (const c10::Error&) {
+      if (plan->reports) plan->reports->failed(arguments);
+      throw;
+    }
+    if (plan->reports) plan->reports->deliver(arguments, outputs);
     variable_list result;
     for (int32_t output : plan->gradients) result.push_back(output < 0 ? at::Tensor() : outputs[output]);
     return result;
+  }
+
+  // With a graph of its own: a function of what the function was given and of the gradients.
+  variable_list applyAgain(const variable_list& gradients) {
+    std::vector<at::Tensor> inputs, cotangents;
+    for (SavedVariable& variable : originals) inputs.push_back(variable.unpack(shared_from_this()));
+    for (size_t i = 0; i < likeResults.size(); i++) cotangents.push_back(gradientOf(gradients, i));
+    return plan->second->run(inputs, cotangents);
+  }
+
+  at::Tensor gradientOf(const variable_list& gradients, size_t result) const {
+    const at::Tensor& like = likeResults[result];
+    return gradients[result].defined() ? gradients[result] : at::zeros(like.sizes(), like.options());
   }
 
   void release_variables() override {
     std::lock_guard<std::mutex> lock(mutex_);
     released = true;
     for (auto& variable : saved) variable.reset_data();
+    for (auto& variable : originals) variable.reset_data();
   }
 
   std::string name() const override { return "CompiledBackward"; }
@@ -59,8 +78,43 @@ struct CompiledBackward : torch::autograd::Node {
 
 }  // namespace
 
+std::shared_ptr<const SecondOrder> SecondOrder::from(Addon& addon, napi_env env, const Napi::Value& spec) {
+  std::shared_ptr<SecondOrder> made(new SecondOrder);
+  made->env_ = env;
+  made->reaper_ = addon.reaper;
+  const auto object = spec.As<Napi::Object>();
+  if (object.Get("refused").IsString()) {
+    made->refused_ = object.Get("refused").As<Napi::String>();
+    return made;
+  }
+  const auto inputs = object.Get("inputs").As<Napi::Array>();
+  for (uint32_t i = 0; i < inputs.Length(); i++) made->inputs_.push_back(Napi::Value(inputs.Get(i)).As<Napi::Number>().Uint32Value());
+  check(env, napi_create_reference(env, object.Get("handler"), 1, &made->handler_));
+  return made;
+}
+
+SecondOrder::~SecondOrder() {
+  if (handler_) reaper_->bury(handler_);  // may run inside garbage collection
+}
+
+variable_list SecondOrder::run(const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& gradients) const {
+  TORCH_CHECK(refused_.empty(), "double backward through a compiled call: ", refused_, ". Take the second derivative inside the compiled function (autograd.grad with create_graph), or call the function uncompiled");
+  TORCH_CHECK(std::this_thread::get_id() == thread_, "double backward through a compiled call: the function belongs to another thread");
+  Napi::HandleScope scope(env_);
+  Addon& addon = Addon::of(env_);
+  napi_value function;
+  check(env_, napi_get_reference_value(env_, handler_, &function));
+  const napi_value result = callJs(env_, function, {tensorArray(addon, env_, inputs), tensorArray(addon, env_, gradients)});
+  return usedTensors(addon, env_, Napi::Value(env_, result));
+}
+
+void endHistory(const at::Tensor& output, const std::string& why) {
+  if (why.empty()) output.set_requires_grad(true);
+  else torch::autograd::set_history(output, std::shared_ptr<torch::autograd::Error>(new torch::autograd::Error(why), torch::autograd::deleteNode));
+}
+
 void attach(const std::shared_ptr<const BackwardPlan>& plan, c10::ArrayRef<at::Tensor> parameters, c10::ArrayRef<at::Tensor> outputs) {
-  auto node = std::make_shared<CompiledBackward>();
+  std::shared_ptr<CompiledBackward> node(new CompiledBackward, torch::autograd::deleteNode);  // long chains of calls are freed without recursion
   node->plan = plan;
   torch::autograd::edge_list edges;
   for (uint32_t index : plan->inputs) edges.push_back(torch::autograd::impl::gradient_edge(parameters[index]));
@@ -69,6 +123,7 @@ void attach(const std::shared_ptr<const BackwardPlan>& plan, c10::ArrayRef<at::T
     node->likeResults.push_back(at::empty({}, outputs[index].options()).expand(outputs[index].sizes()));
     torch::autograd::set_history(outputs[index], node);
   }
+  for (uint32_t index : plan->second->inputs()) node->originals.emplace_back(parameters[index], /*is_output=*/false);
   // After set_history: a result that is saved too must not hold the node that holds it.
   for (const auto& argument : plan->arguments) {
     if (argument.kind == BackwardArgument::Kind::Input) node->saved.emplace_back(parameters[argument.index], /*is_output=*/false);

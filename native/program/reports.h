@@ -21,19 +21,20 @@ class Reports {
 
   // After a run, before anything is changed: calls handler(values, flags, parameters) when there is something to print or a flag is
   // set. What it throws ends the call.
-  void deliver(Addon& addon, napi_env env, c10::ArrayRef<at::Tensor> parameters, c10::ArrayRef<at::Tensor> outputs) const;
+  void deliver(c10::ArrayRef<at::Tensor> parameters, c10::ArrayRef<at::Tensor> outputs) const;
 
   // After a run that raised: handler(null, null, parameters) may throw an error that says more.
-  void failed(Addon& addon, napi_env env, c10::ArrayRef<at::Tensor> parameters) const;
+  void failed(c10::ArrayRef<at::Tensor> parameters) const;
 
  private:
   Reports() = default;
-  void call(Addon& addon, napi_env env, napi_value values, napi_value flags, c10::ArrayRef<at::Tensor> parameters) const;
+  void call(napi_value values, napi_value flags, c10::ArrayRef<at::Tensor> parameters) const;
 
   std::vector<uint32_t> outputs_;  // to print
   int32_t flags_ = -1;             // the output with one bool per check, or -1
   napi_ref handler_ = nullptr;
   std::shared_ptr<Reaper> reaper_;
+  napi_env env_ = nullptr;  // of the thread that made them, which also runs them
 };
 
 }  // namespace jorch

@@ -3,6 +3,9 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/util/SmallVector.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
 #include <atomic>
@@ -34,6 +37,23 @@ Tracer* openBySerial(uint64_t serial) {
     if (t->serial() == serial) return t;
   }
   return nullptr;
+}
+
+/** Whatever an eager tensor was computed by: it is no leaf, so that it can be changed in place, and hands gradients on. */
+struct CapturedHistory : torch::autograd::Node {
+  explicit CapturedHistory(std::string name) : name_(std::move(name)) {}
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override { return std::move(gradients); }
+  std::string name() const override { return name_; }
+
+ private:
+  std::string name_;
+};
+
+std::shared_ptr<torch::autograd::Node> historyBehind(const at::Tensor& root, const at::Tensor& twin, std::string name) {
+  std::shared_ptr<CapturedHistory> node(new CapturedHistory(std::move(name)), torch::autograd::deleteNode);
+  node->set_next_edges({torch::autograd::impl::gradient_edge(root)});
+  torch::autograd::set_history(twin, node);
+  return node;
 }
 
 void checkSize(const at::Tensor& like) {
@@ -118,10 +138,17 @@ at::Tensor Tracer::capture(const at::Tensor& eager, bool requiresGrad, bool isAr
   at::Tensor bare = fresh(eager);
   const int64_t id = traceTensor(bare)->id;
   at::Tensor twin = fn::to_functional_tensor(bare);
-  if (requiresGrad && !twin.is_inference()) twin.set_requires_grad(true);
   graph_.inputs.push_back(id);
   const size_t at = captures_.size();
   captures_.push_back({eager, twin, static_cast<int64_t>(graph_.inputs.size()) - 1, isArg, false, {}});
+  if (requiresGrad && !twin.is_inference()) {
+    if (eager.is_leaf()) {
+      twin.set_requires_grad(true);
+    } else {
+      captures_[at].root = fn::to_functional_tensor(bare).set_requires_grad(true);
+      captures_[at].history = historyBehind(captures_[at].root, twin, eager.grad_fn()->name());
+    }
+  }
   captures_[at].requiredGrad = twin.requires_grad();
   byIdentity_[eager.unsafeGetTensorImpl()] = at;
   const at::Tensor& grad = eager.is_leaf() && !eager.is_inference() ? eager.grad() : at::Tensor();
@@ -270,14 +297,17 @@ std::vector<Effect> Tracer::effects() {
     const int64_t now = valueOf(captures_[i].twin);
     const int64_t input = captures_[i].inputIndex;
     if (input >= 0 && now != graph_.inputs[input]) all[i].mutated = now;
-    // Its history would end with the trace, and a later backward would silently miss what was written here.
-    TORCH_CHECK(all[i].mutated < 0 || captures_[i].requiredGrad || !captures_[i].twin.requires_grad(), "compile: the function writes values that require grad into a tensor of shape ",
-                captures_[i].eager.sizes(), " that does not; a compiled function cannot hand on the history of what it changed. Write detached values, write under no_grad(), or return the new value instead");
-    if (!captures_[i].twin.is_leaf()) continue;
-    const at::Tensor grad = captures_[i].twin.grad();
+    const Capture& capture = captures_[i];
+    all[i].history = all[i].mutated >= 0 && capture.changedHistory();
+    TORCH_CHECK(!all[i].history || capture.storageOf < 0, "compile: the function writes values that require grad into one of several tensors that share memory; clone() the others, or return the new value instead");
+    TORCH_CHECK(!capture.root.defined() || !capture.root.grad().defined(), "compile: backward() inside the function reaches a tensor of shape ", capture.eager.sizes(),
+                " that is no leaf, and would go on in the history that it has outside. Use autograd.grad(), which stops at it, or call backward() outside");
+    if (!all[i].history && capture.storageOf < 0 && capture.inputIndex >= 0 && capture.twin.requires_grad() != capture.requiredGrad) all[i].requiresGrad = capture.twin.requires_grad();
+    if (!capture.twin.is_leaf()) continue;
+    const at::Tensor grad = capture.twin.grad();
     if (!grad.defined()) {
-      all[i].gradCleared = captures_[i].gradWasDefined;
-    } else if (!grad.is_same(captures_[i].gradTwin)) {
+      all[i].gradCleared = capture.gradWasDefined;
+    } else if (!grad.is_same(capture.gradTwin)) {
       all[i].grad = valueOf(grad);
     }
   }

@@ -7,6 +7,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -44,6 +45,13 @@ struct Capture {
   bool closedOver = false;  // an argument that the function also met by itself: it must be this very tensor
   bool requiredGrad = false;
   bool gradSeen = false;    // the function has read or set its .grad
+  at::Tensor root;          // for a tensor with a history: the leaf that stands at its end in the trace
+  std::shared_ptr<torch::autograd::Node> history;  // between that and the twin
+
+  /** What gradients of the trace lead to; undefined when none do. */
+  at::Tensor leaf() const { return root.defined() ? root : twin.requires_grad() && twin.is_leaf() ? twin : at::Tensor(); }
+  /** The twin was changed by operators that autograd has recorded. */
+  bool changedHistory() const { return twin.requires_grad() && !twin.is_leaf() && twin.grad_fn() != history; }
   int64_t storageOf = -1;   // the capture whose whole storage this is, flat; those in the storage are views of it and no inputs
 };
 
@@ -53,6 +61,8 @@ struct Effect {
   int64_t grad = -1;         // .grad was undefined or another tensor and is now this value. A .grad that existed and
                              // was accumulated into in place is reported as `mutated` of its own capture.
   bool gradCleared = false;  // .grad was defined and is not any more
+  bool history = false;      // gradients flow through the value it has now
+  std::optional<bool> requiresGrad;  // set or unset by the function
 };
 
 /** Tensors in one storage, of which one was changed: the trace must begin again with that storage as one input. */

@@ -222,6 +222,14 @@ describe('compile: eviction', () => {
     assert.equal(f(ones(4)).item(), 4);
   });
 
+  it('a program that was dropped leaves nothing behind: compiled again, it is found again', () => {
+    const f = compile((x: Tensor, n: number) => x.mul(n), { maxCompiles: { limit: 2 } });
+    for (let round = 0; round < 2; round++) for (let n = 0; n < 8; n++) f(torch.ones(1), n);
+    assert.deepEqual([f.stats.compiles, f.stats.evictions], [16, 14]);
+    f(torch.ones(1), 7);
+    assert.equal(f.stats.hits, 1);
+  });
+
   it('warns once at the ninth compilation', async () => {
     const warnings: Error[] = [];
     const listen = (w: Error): void => void warnings.push(w);
@@ -260,6 +268,26 @@ describe('compile: lower and explain', () => {
     f(zeros(2));
     f.lower(zeros(2));
     assert.equal(f.stats.compiles, 1);
+  });
+
+  it('lower and explain choose the program of this moment: mode, captured tensors, modules', () => {
+    const net = new torch.nn.Dropout(0.5);
+    let w = torch.ones(2);
+    const f = compile((x: Tensor) => net.forward(torch.is_grad_enabled() ? x.mul(w) : x.exp()));
+    const x = torch.ones(2);
+    f(x);
+    torch.no_grad(() => f(x));
+    assert.deepEqual(
+      [f.lower(x), torch.no_grad(() => f.lower(x))].map(({ stablehlo }) => /exponential/.test(stablehlo)),
+      [false, true],
+    );
+    assert.equal(f.stats.compiles, 2);
+    net.eval();
+    assert.ok(!f.explain(x).lowered.some((name) => /bernoulli|dropout/.test(name)));
+    assert.equal(f.stats.compiles, 3);
+    w = torch.ones(1);
+    f(x);
+    assert.equal(f.stats.compiles, 3);
   });
 
   it('explain tells lowered operators, ATen calls with reasons, and why each compilation happened', () => {

@@ -58,6 +58,34 @@ describe('compile: dynamic numbers', () => {
     }
   });
 
+  it('a path that names no number is refused at the first call, with the paths there are', () => {
+    const f = (x: Tensor, o: { lr: number; betas: number[] }) => x.mul(o.lr);
+    const o = { lr: 2, betas: [1, 2] };
+    fails('BAD_ARGUMENT', [/'o\.rl'/, /'o\.lr'/, /'o\.betas\.0'/], () => compile(f, { dynamic: ['o.rl'] })(ones(1), o));
+    fails('BAD_ARGUMENT', /dynamic names 2/, () =>
+      compile((x: Tensor, _: number, name: string) => x.mul(name.length), { dynamic: [2] })(ones(1), 1, 'a'),
+    );
+    // A bundler that renames parameters: keys and positions still hold.
+    const minified = (e: Tensor, t: { lr: number }) => e.mul(t.lr);
+    fails('BAD_ARGUMENT', /bundler/, () => compile(minified, { dynamic: ['opt.lr'] })(ones(1), o));
+    assert.equal(compile(minified, { dynamic: ['1.lr'] })(ones(1), o).item(), 2);
+    assert.equal(compile(minified, { dynamic: ['lr'] })(ones(1), o).item(), 2);
+  });
+
+  it('an argument that is left out may have the path', () => {
+    const f = compile((x: Tensor, o?: { lr?: number }, k?: number) => x.mul(o?.lr ?? k ?? 3), {
+      dynamic: ['o.lr', 'k', 2],
+    });
+    assert.equal(f(ones(1)).item(), 3);
+    assert.equal(f(ones(1), { lr: 2 }).item(), 2);
+    assert.equal(f(ones(1), { lr: 4 }).item(), 4);
+    assert.equal(f.stats.compiles, 2);
+    const g = compile((x: Tensor, o: { lr: number | null }) => x.mul(o.lr ?? 7), { dynamic: ['o.lr'] });
+    assert.equal(g(ones(1), { lr: null }).item(), 7);
+    const tensors = compile((x: Tensor, lr: Tensor) => x.mul(lr), { dynamic: ['lr', 1] });
+    assert.equal(tensors(ones(1), ones(1)).item(), 1);
+  });
+
   it('takes part in gradients and in in-place operators', () => {
     const w = ones(3).requires_grad_(true);
     const f = compile(
@@ -115,6 +143,43 @@ describe('compile: live values', () => {
     assert.deepEqual(seen, [2, 1, 2, 1, 2]);
     assert.equal(f.stats.compiles, 2);
     assert.equal(f.explain().reasons[1], 'Layer.training changed from true to false');
+  });
+
+  it('one module after the other as an argument: each is compiled once', () => {
+    const modules = [new torch.nn.Dropout(0.5), new torch.nn.Dropout(0.5).eval()];
+    const f = compile((m: torch.nn.Module, x: Tensor) => m.forward(x) as Tensor);
+    for (let i = 0; i < 3; i++) for (const m of modules) f(m, ones(2));
+    assert.equal(f.stats.compiles, 2);
+  });
+
+  it('a flag that the function sets before it reads it is no condition', () => {
+    const norm = new torch.nn.BatchNorm1d(2);
+    const f = compile((x: Tensor) => {
+      norm.eval();
+      const y = norm.forward(x);
+      norm.train();
+      return y;
+    });
+    for (let i = 0; i < 3; i++) f(ones(2, 2));
+    norm.eval();
+    f(ones(2, 2));
+    assert.equal(f.stats.compiles, 1);
+  });
+
+  it('a learning rate changed outside a scope that the first call was in', () => {
+    const w = ones(1).requires_grad_();
+    const optimizer = new torch.optim.SGD([w], { lr: 1 });
+    const step = compile(() => {
+      optimizer.zero_grad();
+      w.sum().backward();
+      optimizer.step();
+    });
+    torch.scope(() => step());
+    for (const lr of [2, 4]) {
+      optimizer.param_groups[0]!.lr = lr;
+      torch.scope(() => step());
+    }
+    assert.equal(w.item(), 1 - 7);
   });
 
   it('a number is read at every call, without a recompilation', () => {

@@ -1,0 +1,376 @@
+/** @file The programs of one compiled function: found by what they were traced for, traced and compiled when there is none. */
+import { collectReports, type Report } from '../debug/collect.js';
+import { dump } from '../inspect/dump.js';
+import { events } from '../inspect/events.js';
+import { type LoweredProgram, loweredProgram, withLines } from '../inspect/lowered.js';
+import type { CompiledHandle, Trace } from '../native.js';
+import { JorchError } from '../runtime/errors.js';
+import { native } from '../runtime/load.js';
+import type { Tensor } from '../torch/tensor.js';
+import { type Flat, flatten, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
+import { AsyncCalls, type Prepared, type Taken } from './async.js';
+import { type Built, type Plan, plan } from './build.js';
+import type { CompileOptions, CompileStats, Explanation } from './compile.js';
+import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
+import { executables } from './executables.js';
+import { ownMemory, type Traced } from './export.js';
+import { type Reads, recordReads, Structures, type Variant, type Variants } from './live.js';
+import { explainMiss, type Signature, signatureOf } from './reasons.js';
+import { checkResults, shapeOf } from './results.js';
+import { type Backward, backwardOf } from './second-order.js';
+import { materialize } from './spec.js';
+import { runTrace } from './trace.js';
+
+/** XLA's options for every program: see docs/PERFORMANCE.md. */
+const XLA_OPTIONS: Readonly<Record<string, boolean | number | string>> = {};
+
+/** Compilations of one function after which it is probably called wrongly. */
+const MANY = 8;
+
+interface Entry {
+  readonly built: Built;
+  readonly signature: Signature;
+  readonly structure: Structure;
+  readonly variant: Variant;
+}
+
+/** What a trace of the function gave. */
+interface Recorded {
+  readonly trace: Trace;
+  readonly results: Structure;
+  readonly reports: readonly Report[];
+  readonly reads: Reads;
+}
+
+/** For functions of ours that stand for a part of a user's function: their programs change nothing, and what they record is looked at. */
+export interface Internal {
+  check(trace: Trace): void;
+}
+
+const withoutChanges = (trace: Trace): Trace => ({
+  ...trace,
+  captures: trace.captures.map((c) => ({
+    ...c,
+    mutated: -1,
+    grad: -1,
+    gradCleared: false,
+    history: false,
+    requiresGrad: null,
+  })),
+});
+
+export class Compilation<F extends (...args: never[]) => unknown> {
+  readonly stats: CompileStats = {
+    compiles: 0,
+    cacheLoads: 0,
+    hits: 0,
+    misses: 0,
+    evictions: 0,
+    traceMs: 0,
+    lowerMs: 0,
+    compileMs: 0,
+  };
+  private handle: CompiledHandle | undefined;
+  private readonly structures = new Structures();
+  /** Of calls with tensors alone, by their number; as of `structures.version`. */
+  private readonly flatStructures: (Variants | undefined)[] = [];
+  private flatVersion = 0;
+  private readonly entries = new Map<number, Entry>();
+  private readonly reasons: string[] = [];
+  private nextId = 0;
+  /** Result structures of programs that were dropped while asynchronous calls were under way. */
+  private readonly retired = new Map<number, Structure>();
+  readonly asyncCalls = new AsyncCalls(
+    {
+      name: () => this.name,
+      handle: () => this.programs(),
+      take: (args) => this.take(args),
+      prepare: (args) => this.prepare(args),
+      finish: (result) => this.finish(result),
+      idle: () => this.retired.clear(),
+      hit: () => void this.stats.hits++,
+      loaded: (ms, fromCache) => this.countLoad(ms, fromCache),
+    },
+    XLA_OPTIONS,
+  );
+  readonly name: string;
+  private readonly statics: ReadonlySet<number>;
+  private readonly dynamic: ReturnType<typeof dynamicPaths> | undefined;
+
+  constructor(
+    private readonly f: F,
+    private readonly options: CompileOptions,
+    private readonly internal?: Internal,
+  ) {
+    this.name = options.name ?? (f.name || 'compiled function');
+    this.statics = new Set(options.static ?? []);
+    this.dynamic = options.dynamic && dynamicPaths(options.dynamic, f);
+  }
+
+  call(args: unknown[]): unknown {
+    const { structure, leaves } = this.take(args);
+    const handle = this.programs();
+    if (structure !== undefined) {
+      const { list } = structure;
+      for (let i = 0; i < list.length; i++) {
+        const variant = list[i]!;
+        if (!variant.fits()) continue;
+        const hit = handle.call(variant.id, leaves);
+        if (hit === undefined) continue;
+        this.stats.hits++;
+        if (events.hit.heard) events.hit.publish({ name: this.name });
+        return this.finish(hit);
+      }
+    }
+    // Inside another trace, and inside torch.func's transforms, a compiled function is its body.
+    if (native().isTracing() || native().currentLevel() !== null) return this.f(...(args as never[]));
+    const { variant } = this.compile(args);
+    const result = handle.call(variant.id, leaves);
+    if (result === undefined)
+      throw new JorchError(
+        'COMPILE_FAILED',
+        `${this.name}: the program just compiled does not fit its own arguments; a captured tensor changed while the function was traced`,
+      );
+    return this.finish(result);
+  }
+
+  private programs(): CompiledHandle {
+    this.handle ??= new (native().Compiled)();
+    return this.handle;
+  }
+
+  /** Arguments as leaves, and the programs for their structure. All tensors is the fast case: nothing is taken apart. */
+  private take(args: unknown[]): Taken {
+    const { Tensor } = native();
+    if (this.flatVersion !== this.structures.version) {
+      this.flatVersion = this.structures.version;
+      this.flatStructures.length = 0;
+    }
+    let flat = this.statics.size === 0;
+    for (let i = 0; flat && i < args.length; i++) flat = args[i] instanceof (Tensor as never);
+    if (flat) {
+      this.flatStructures[args.length] ??= this.structures.find(this.keyOf(args));
+      return { structure: this.flatStructures[args.length], leaves: args as Tensor[] };
+    }
+    const { structure, leaves } = this.flatten(args);
+    return { structure: this.structures.find(structureKey(structure)), leaves };
+  }
+
+  private keyOf(args: unknown[]): string {
+    return structureKey(this.flatten(args).structure);
+  }
+
+  private flatten(args: unknown[]): ReturnType<typeof flatten> {
+    const parts = args.map((arg, i): Flat => {
+      if (this.statics.has(i)) return { structure: { kind: 'static', value: arg }, leaves: [] };
+      return this.dynamic ? withNumbers(flatten(arg), this.dynamic.isDynamic, [i]) : flatten(arg);
+    });
+    return {
+      structure: { kind: 'array', items: parts.map((p) => p.structure) },
+      leaves: parts.flatMap((p) => p.leaves),
+    };
+  }
+
+  private finish(result: Tensor | (Tensor | number)[]): unknown {
+    if (!Array.isArray(result) || typeof result[0] !== 'number') return result;
+    return unflatten(this.entries.get(result[0])?.structure ?? this.retired.get(result[0])!, result, 1);
+  }
+
+  /** Traces, lowers and compiles for these arguments. Whatever fails leaves everything as it was. */
+  private compile(args: unknown[]): Entry {
+    const { plan: planned, install, failed } = this.prepare(args);
+    try {
+      return install(this.make(planned));
+    } catch (error) {
+      failed();
+      throw error;
+    }
+  }
+
+  /** Traces and lowers for these arguments; `install` makes the executables a program for them. */
+  private prepare(args: unknown[]): Prepared<Entry> {
+    this.stats.misses++;
+    if (this.entries.size === 0)
+      this.dynamic?.check(
+        args.map((arg, i) => (this.statics.has(i) ? undefined : arg)),
+        this.name,
+      );
+    const { structure, leaves } = this.flatten(args);
+    const signature = signatureOf(structure, leaves);
+    const reason = explainMiss(
+      [...this.entries.values()].map((e) => e.signature),
+      signature,
+    );
+    events.miss.publish({ name: this.name, reason });
+    this.complain(reason);
+    const { trace, results, reports, reads } = this.trace(structure, leaves);
+    const planned = this.lowerTrace(trace, reports, structure, leaves);
+    const dumpRest = dump(this.name, planned);
+    const described = this.programs().describe(leaves, planned.captured);
+    const variant = this.structures.take(structureKey(structure), reads);
+    const install = (built: Built): Entry => {
+      const id = this.nextId++;
+      const entry: Entry = { built, signature: { ...signature, guards: reads.guards }, structure: results, variant };
+      this.programs().add(variant.id, { ...built.spec, id, shape: shapeOf(results), described });
+      this.entries.set(id, entry);
+      this.reasons.push(reason);
+      this.stats.compiles++;
+      const { calls } = built.lowered;
+      events.compile.publish({ name: this.name, reason, operators: planned.graph.nodes.length, calls: calls.length });
+      dumpRest(built, String(this.explain([])));
+      this.stats.evictions += this.trim(this.options.maxCompiles?.limit ?? 64);
+      return entry;
+    };
+    return { plan: planned, variant, install, failed: () => this.structures.release(variant) };
+  }
+
+  /** Drops the least recently used programs; returns how many. */
+  private trim(limit: number): number {
+    const dropped = this.handle?.trim(limit) ?? [];
+    for (const id of dropped) {
+      const entry = this.entries.get(id)!;
+      if (this.asyncCalls.inFlight > 0) this.retired.set(id, entry.structure);
+      this.entries.delete(id);
+      this.structures.release(entry.variant);
+    }
+    if (dropped.length > 0) events.evict.publish({ name: this.name, programs: dropped.length });
+    return dropped.length;
+  }
+
+  private countLoad(ms: number, fromCache: boolean): void {
+    this.stats.compileMs += ms;
+    if (fromCache) this.stats.cacheLoads++;
+    events.cache.publish({ hit: fromCache, ms });
+  }
+
+  /** Which leaves may be overwritten; captured tensors are leaf -1. */
+  private donations(structure: Structure): ((leaf: number) => boolean) | undefined {
+    const { donate } = this.options;
+    if (!donate || typeof donate === 'boolean') return donate ? () => true : undefined;
+    const owners = structure.kind === 'array' ? structure.items.flatMap((s, i) => leafStructures(s).map(() => i)) : [];
+    return (leaf) => leaf >= 0 && donate.includes(owners[leaf]!);
+  }
+
+  private lowerTrace(trace: Trace, reports: readonly Report[], structure: Structure, leaves: readonly Tensor[]): Plan {
+    const started = performance.now();
+    const { fallback = 'aten', optimize = 'auto', checks = false } = this.options;
+    const again: Backward = {
+      name: this.name,
+      f: this.f,
+      structure,
+      leaves: signatureOf(structure, leaves).leaves.map((leaf, i) => ({ ...leaf, first: leaves.indexOf(leaves[i]!) })),
+      compile: (f, name, internal) => {
+        const compilation = new Compilation(f, { name, fallback, optimize }, internal);
+        return (...args) => compilation.call(args) as (Tensor | null)[];
+      },
+    };
+    const planned = plan(trace, {
+      fallback,
+      optimize,
+      checks,
+      donate: this.donations(structure),
+      reports,
+      second: backwardOf(again),
+    });
+    this.stats.lowerMs += performance.now() - started;
+    return planned;
+  }
+
+  /** Compiles what was planned, or loads it from the persistent cache. */
+  private make(planned: Plan): Built {
+    const started = performance.now();
+    const obtained = planned.programs.map(({ text }) => {
+      try {
+        return executables().obtain(text, XLA_OPTIONS);
+      } catch (error) {
+        throw withLines(planned.graph, text, error);
+      }
+    });
+    this.countLoad(
+      performance.now() - started,
+      obtained.every(({ loaded }) => loaded),
+    );
+    return planned.finish(obtained.map(({ executable }) => executable));
+  }
+
+  private trace(
+    structure: Structure,
+    leaves: readonly Tensor[],
+    arrange: (results: Tensor[]) => Tensor[] = (results) => results,
+  ): Recorded {
+    const started = performance.now();
+    let results: Structure = { kind: 'static', value: undefined };
+    const {
+      value: { value: trace, reports },
+      reads,
+    } = recordReads(() =>
+      collectReports(() =>
+        runTrace(
+          (twins) => {
+            const given = unflatten(structure, asNumbers(structure, twins)) as never[];
+            const flat = flatten(this.f(...given));
+            checkResults(this.name, flat.structure, 'the result');
+            results = flat.structure;
+            return arrange(flat.leaves);
+          },
+          leaves,
+          true,
+        ),
+      ),
+    );
+    this.stats.traceMs += performance.now() - started;
+    if (this.internal === undefined) return { trace, results, reports, reads };
+    this.internal.check(trace);
+    return { trace: withoutChanges(trace), results, reports: [], reads };
+  }
+
+  private complain(reason: string): void {
+    if (this.stats.compiles < MANY) return;
+    const text = `${this.name} has been compiled ${this.stats.compiles} times; the last reason: ${reason}`;
+    if (this.options.maxCompiles?.policy === 'error')
+      throw new JorchError('BAD_ARGUMENT', `${text} ({ maxCompiles: { policy: 'error' } })`);
+    if (this.stats.compiles === MANY) process.emitWarning(text, { type: 'JorchRecompilation' });
+  }
+
+  /** The program that a call with these arguments would run: one of those compiled, or a new one. */
+  private entryFor(args: unknown[]): Entry {
+    const { structure, leaves } = this.take(args);
+    const handle = this.programs();
+    const modes = handle.modes();
+    for (const variant of structure?.list ?? []) {
+      const id = variant.fits() ? handle.find(variant.id, leaves, modes) : undefined;
+      if (id !== undefined) return this.entries.get(id)!;
+    }
+    return this.compile(args);
+  }
+
+  lower(args: unknown[]): LoweredProgram {
+    const { built } = this.entryFor(materialize(args));
+    return loweredProgram(built);
+  }
+
+  /** Traced for a program of its own, which returns contiguous values. */
+  traced(args: unknown[]): Traced {
+    const { structure, leaves } = this.flatten(args);
+    const { trace, results } = this.trace(structure, leaves, ownMemory);
+    return { name: this.name, trace, args: structure, results };
+  }
+
+  explain(args: unknown[]): Explanation {
+    const entry = args.length > 0 ? this.entryFor(materialize(args)) : [...this.entries.values()].at(-1);
+    const lowered = entry?.built.lowered.lowered ?? [];
+    const calls = entry?.built.lowered.calls ?? [];
+    const reasons = [...this.reasons];
+    const lines = [
+      `${this.name}: ${reasons.length} compilation${reasons.length === 1 ? '' : 's'}`,
+      ...reasons.map((reason, i) => `  ${i + 1}. ${reason}`),
+      `lowered to StableHLO: ${lowered.join(', ') || 'nothing'}`,
+      `ATen calls: ${calls.map((c) => `${c.op} (${c.reason}${c.line ? `, ${c.line}` : ''})`).join(', ') || 'none'}`,
+    ];
+    return { lowered, calls, reasons, toString: () => lines.join('\n') };
+  }
+
+  dispose(): void {
+    this.trim(0);
+  }
+}

@@ -1,0 +1,21 @@
+// Runs of a compiled program on threads of our own, on the values that its parameters had at the call.
+#pragma once
+
+#include <memory>
+
+#include "program/entry.h"
+
+namespace jorch::program {
+
+// The values of tensors as they are now, for startRun().
+napi_value takeSnapshot(napi_env env, const Tensors& tensors);
+
+// A promise of a run to finish. `snapshot`: undefined, or what takeSnapshot() gave for the leaves and behind them the captured tensors of the
+// program meant; without one, all are taken as they are now.
+napi_value startRun(Addon& addon, napi_env env, std::shared_ptr<const Entry> entry, Tensors leaves, napi_value snapshot);
+
+// The results, as a call gives them; what the program changes is changed now. Throws BAD_ARGUMENT, and then changes nothing, when
+// somebody else changed it meanwhile.
+napi_value finishRun(Addon& addon, napi_env env, napi_value run, c10::ArrayRef<napi_value> objects);
+
+}  // namespace jorch::program

@@ -1,0 +1,115 @@
+#include "program/entry.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/VariableTypeUtils.h>
+
+#include "dispatch/generator.h"
+#include "program/effects.h"
+#include "tensor/tensor.h"
+#include "trace/tracer.h"
+
+namespace jorch::program {
+
+bool Entry::fits(uint32_t askedStructure, c10::ArrayRef<at::Tensor> given, uint64_t askedMode) const {
+  if (structure != askedStructure || mode != askedMode || args.size() != given.size()) return false;
+  for (size_t i = 0; i < given.size(); i++)
+    if (!args[i].matches(given[i])) return false;
+  for (size_t i = 0; i < captures.size(); i++)
+    if (!captureSignatures[i].matches(captures[i])) return false;
+  if (!sameTensor.empty() && sameTensors(given, captures) != sameTensor) return false;
+  if (!sameMemory.empty() && sameMemories(given, captures) != sameMemory) return false;
+  return positions.empty() || program::positions(given, captures) == positions;
+}
+
+at::Tensor Entry::at(c10::ArrayRef<at::Tensor> given, Place place) const {
+  const at::Tensor& owner = place.isArg ? given[place.index] : captures[place.index];
+  if (C10_UNLIKELY(place.ofStorage)) return trace::wholeStorage(owner);
+  return place.ofGrad ? owner.grad() : owner;
+}
+
+namespace {
+
+Tensors parametersOf(const Entry& entry, c10::ArrayRef<at::Tensor> args) {
+  Tensors parameters;
+  for (Place place : entry.parameters) parameters.push_back(entry.at(args, place));
+  for (const at::Generator& generator : entry.keys) parameters.push_back(drawKey(generator));
+  return parameters;
+}
+
+// Autograd may refuse to change a tensor whose twin in the trace it did not: a view made in a way of which the trace knows nothing.
+void checkHistories(const Entry& entry, c10::ArrayRef<at::Tensor> args) {
+  for (const EffectPlan& effect : entry.effects)
+    if (effect.kind == EffectPlan::Kind::History) torch::autograd::check_inplace(entry.at(args, effect.target), /*requires_grad=*/true);
+}
+
+void applyEffect(const at::Tensor& target, const at::Tensor& output, EffectPlan::Kind kind) {
+  switch (kind) {
+    case EffectPlan::Kind::Value: return assign(target, output);
+    case EffectPlan::Kind::Grad: target.mutable_grad() = output; return;
+    case EffectPlan::Kind::History: {
+      // As in-place operators do: what the tensor is a view of, and other views of that, get the history too.
+      at::AutoGradMode recording(true);
+      target.copy_(output);
+      return;
+    }
+  }
+}
+
+void applyFlag(const at::Tensor& target, bool requiresGrad) {
+  if (requiresGrad || target.is_leaf()) target.set_requires_grad(requiresGrad);
+  else target.detach_();
+}
+
+}  // namespace
+
+napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::ArrayRef<at::Tensor> args, c10::ArrayRef<napi_value> argObjects,
+                       c10::ArrayRef<at::Tensor> parameters, const std::vector<at::Tensor>& outputs) {
+  checkHistories(entry, args);
+  // From here on nothing fails: mutations take effect only after the program has.
+  for (const FlagPlan& flag : entry.flags)
+    if (flag.requiresGrad) applyFlag(entry.at(args, flag.target), true);  // gradients of the results lead to it
+  if (entry.backward) attach(entry.backward, parameters, outputs);
+  for (const EndPlan& end : entry.ends) endHistory(outputs[end.output], end.why);
+  for (const EffectPlan& effect : entry.effects) applyEffect(entry.at(args, effect.target), outputs[effect.output], effect.kind);
+  for (Place place : entry.clearedGrads) entry.at(args, place).mutable_grad() = at::Tensor();
+  for (const FlagPlan& flag : entry.flags)
+    if (!flag.requiresGrad) applyFlag(entry.at(args, flag.target), false);
+  const auto resultAt = [&](const ResultPlan& plan) {
+    if (C10_UNLIKELY(plan.view)) {
+      const at::Tensor base = plan.output >= 0 ? outputs[plan.output] : entry.at(args, plan.same);
+      at::AutoGradMode recording(at::GradMode::is_enabled() && !plan.noGrad);
+      at::Tensor view = (plan.detached ? base.detach() : base).as_strided(plan.sizes, plan.strides, base.storage_offset() + plan.offset);
+      if (plan.leaf) view.set_requires_grad(true);
+      return wrap(addon, env, view);
+    }
+    if (plan.output >= 0) return wrap(addon, env, outputs[plan.output]);
+    if (plan.same.ofGrad) return wrap(addon, env, entry.at(args, plan.same));
+    if (plan.same.isArg) return argObjects[plan.same.index];
+    napi_value object = nullptr;
+    check(env, napi_get_reference_value(env, entry.captureObjects[plan.same.index], &object));
+    return object;
+  };
+  if (entry.shape == Shape::Single) return resultAt(entry.results[0]);
+  const uint32_t skip = entry.shape == Shape::Tree;
+  napi_value array;
+  check(env, napi_create_array_with_length(env, entry.results.size() + skip, &array));
+  if (skip) check(env, napi_set_element(env, array, 0, number(env, entry.id)));
+  for (uint32_t i = 0; i < entry.results.size(); i++) check(env, napi_set_element(env, array, i + skip, resultAt(entry.results[i])));
+  return array;
+}
+
+napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, c10::ArrayRef<napi_value> argObjects) {
+  const Tensors parameters = parametersOf(entry, args);
+  std::vector<at::Tensor> outputs;
+  try {
+    entry.program->run(parameters, outputs, /*inPlace=*/true);
+  } catch (const c10::Error&) {
+    if (entry.reports) entry.reports->failed(parameters);
+    throw;
+  }
+  if (entry.reports) entry.reports->deliver(parameters, outputs);
+  return finishEntry(addon, env, entry, args, argObjects, parameters, outputs);
+}
+
+}  // namespace jorch::program
