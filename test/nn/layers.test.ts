@@ -1,74 +1,7 @@
 /** @file Every layer against PyTorch: names and initial values of its state, text, forward, gradients, running statistics. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
-
-const { nn, tree } = torch;
-
-interface Stored {
-  readonly shape: number[];
-  readonly dtype: torch.DType;
-  readonly data: number[];
-}
-interface Case {
-  readonly name: string;
-  readonly args: unknown[];
-  readonly kw: Record<string, unknown>;
-  readonly call: Record<string, unknown>;
-  readonly mode: 'train' | 'eval';
-  readonly repr: string;
-  readonly initial: Record<string, [shape: number[], sum: number]>;
-  readonly inputs: (Stored & { readonly requires_grad: boolean })[];
-  readonly outputs: Stored[];
-  readonly grads: (number[] | null)[];
-  readonly parameters: Record<string, number[] | null>;
-  readonly buffers: Record<string, number[]>;
-}
-const { cases } = JSON.parse(readFileSync(join(__dirname, '../../../test/data/nn-torch.json'), 'utf8')) as {
-  cases: Case[];
-};
-
-type Layer = InstanceType<typeof nn.Module>;
-const make = ({ name, args, kw }: Case): Layer => {
-  const Class = (nn as unknown as Record<string, new (...args: unknown[]) => Layer>)[name]!;
-  return new Class(...args, ...(Object.keys(kw).length > 0 ? [kw] : []));
-};
-const tensorOf = (s: Stored & { readonly requires_grad?: boolean }): Tensor =>
-  torch
-    .tensor(s.data, { dtype: s.dtype })
-    .reshape(s.shape)
-    .requires_grad_(s.requires_grad ?? false);
-
-const near = (actual: Tensor, expected: readonly number[], what: string): void => {
-  const got = [...actual.detach().toTypedArray()].map(Number);
-  assert.equal(got.length, expected.length, `${what}: number of elements`);
-  got.forEach((value, i) => {
-    const want = expected[i]!;
-    assert.ok(
-      Math.abs(value - want) <= 2e-5 + 2e-5 * Math.abs(want) || (Number.isNaN(value) && Number.isNaN(want)),
-      `${what}[${i}]: ${value}, PyTorch has ${want}`,
-    );
-  });
-};
-
-/** Sum of all outputs times cos(0, 1, 2, …). */
-const lossOf = (outputs: readonly Tensor[]): Tensor | undefined =>
-  outputs
-    .filter((o) => o.requires_grad)
-    .map((o) => o.mul(torch.arange(o.numel(), { dtype: o.dtype }).cos().view_as(o)).sum())
-    .reduce<Tensor | undefined>((a, b) => (a === undefined ? b : a.add(b)), undefined);
-
-const outputsOf = (layer: Layer, inputs: readonly Tensor[], call: Case['call']): Tensor[] => {
-  const keywords = Object.keys(call).length > 0 ? [call] : [];
-  const value = layer.forward(...inputs, ...keywords) as unknown;
-  // Several results are an object with places, not an array that tree knows.
-  const parts = torch.is_tensor(value) ? [value] : [...(value as Iterable<unknown>)];
-  return parts.flatMap((part) => tree.leaves(part));
-};
-
-const inputsFor = (c: Case): Tensor[] => c.inputs.map(tensorOf);
+import { cases, checkCompiled, compiledSlice, inputsFor, lossOf, make, near, outputsOf } from './layer-cases.js';
 
 describe('nn: layers against PyTorch', () => {
   for (const c of cases) {
@@ -107,30 +40,8 @@ describe('nn: layers against PyTorch', () => {
     });
   }
 
-  it('layers with parameters, compiled: forward, gradients and running statistics in one program', () => {
-    const failed: string[] = [];
-    for (const c of cases) {
-      if (Object.keys(c.initial).length === 0) continue;
-      torch.manual_seed(11);
-      const layer = make(c);
-      layer.train(c.mode === 'train');
-      const inputs = inputsFor(c);
-      try {
-        const step = torch.compile((...xs: Tensor[]) => {
-          const outputs = outputsOf(layer, xs, c.call);
-          lossOf(outputs)?.backward();
-          return outputs.map((o) => o.detach());
-        });
-        step(...inputs).forEach((o, i) => void near(o, c.outputs[i]!.data, `output ${i}`));
-        inputs.forEach((x, i) => void (c.grads[i] && near(x.grad!, c.grads[i], `grad of input ${i}`)));
-        for (const [name, p] of layer.named_parameters())
-          if (c.parameters[name]) near(p.grad!, c.parameters[name], `grad of ${name}`);
-        for (const [name, buffer] of layer.named_buffers()) near(buffer, c.buffers[name]!, name);
-        step.dispose();
-      } catch (error) {
-        failed.push(`${c.name} ${JSON.stringify(c.kw)}: ${String((error as Error).message).slice(0, 300)}`);
-      }
-    }
-    assert.deepEqual(failed, []);
-  });
+  // Every layer in one form; compiling all forms of all takes minutes: test/stress/layers.stress.ts.
+  for (const c of compiledSlice())
+    it(`${c.name} ${JSON.stringify(c.kw)}, compiled: forward, gradients and running statistics in one program`, () =>
+      checkCompiled(c));
 });
