@@ -45,7 +45,7 @@ program
 program
   .command('run <file>')
   .option('-i, --input <value>', 'one tensor argument: a .npy or .json file, or JSON; repeat it for more', collect, [])
-  .description('run an exported program and print its result as JSON')
+  .description('run an exported program, or a model of Python (.pt2, TorchScript), and print its result as JSON')
   .action((file: string, options: { input: string[] }) => runFile(file, options.input, console.log));
 
 program.parseAsync().catch((error: unknown) => {

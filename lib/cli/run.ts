@@ -46,7 +46,12 @@ const plain = (_: string, value: unknown): unknown => {
 };
 
 /** Runs the program on one input per tensor argument, in order, and prints the result. */
-export const runFile = (path: string, inputs: readonly string[], print: Print): void => {
+export const runFile = async (path: string, inputs: readonly string[], print: Print): Promise<void> => {
+  // An archive is a model of Python, which needs libtorch; a program of jorch's own does not.
+  if (withFile(path, (file) => file.size > 4 && file.read(0, 2).toString() === 'PK')) {
+    const { runModel } = await import('./run-model.js');
+    return runModel(path, inputs, print);
+  }
   const program = loadCompiled(path);
   const { signature } = program;
   const types = signature.parameters.flatMap((p) => ('arg' in p ? [p] : []));

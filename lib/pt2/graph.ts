@@ -147,6 +147,8 @@ class GraphReader {
         return this.int(value);
       case 'as_ints':
         return this.all(value, (item) => this.int(item));
+      case 'as_int_lists':
+        return this.all(value, (row) => this.all(row, (item) => this.int(item)));
       case 'as_float':
         return this.constant(toFloat(json, value));
       case 'as_floats':
@@ -237,7 +239,8 @@ class GraphReader {
   private target(target: string, args: readonly Read[], keywords: readonly (readonly [string, Read])[]): Read {
     if (Object.hasOwn(NUMBER_OPERATIONS, target)) {
       const operation = NUMBER_OPERATIONS[target]!;
-      const plain = (value: unknown): unknown => (value instanceof Scalar ? value.value : value);
+      const plain = (value: unknown): unknown =>
+        value instanceof Scalar ? value.value : typeof value === 'bigint' ? Number(value) : value;
       return (frame) => operation(...args.map((read) => plain(read(frame))));
     }
     if (target === 'torch.sym_sum') return (frame) => (args[0]!(frame) as number[]).reduce((a, b) => a + b, 0);

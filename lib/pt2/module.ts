@@ -3,7 +3,7 @@ import type { SourceFile } from '../io/file.js';
 import { FIELDS, type FieldSource, SET_FIELD } from '../nn/fields.js';
 import { Module } from '../nn/module.js';
 import { Buffer, Parameter } from '../nn/parameter.js';
-import { JorchError } from '../runtime/errors.js';
+import { isJorchError, JorchError } from '../runtime/errors.js';
 import { no_grad } from '../torch/modes.js';
 import { Scalar } from '../torch/scalar.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -156,7 +156,7 @@ export class ExportedProgram extends Part {
       else checkConstant(spec.value, value, path);
       return value;
     });
-    const outputs = this.run(values);
+    const outputs = this.execute(values);
     const results: unknown[] = [];
     for (const [i, spec] of this.outputs.entries()) {
       if (spec.kind === 'result')
@@ -169,6 +169,18 @@ export class ExportedProgram extends Part {
     return unflattenLike(this.results, results.values());
   }
 
+  private execute(values: readonly unknown[]): unknown[] {
+    try {
+      return this.run(values);
+    } catch (error) {
+      if (isJorchError(error)) throw error;
+      // A value of another kind than the next step takes: no program that PyTorch wrote.
+      throw new JorchError('BAD_ARGUMENT', `forward: the exported program is damaged: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
   private flattenArguments(given: readonly unknown[]): { value: unknown; path: string }[] {
     const [positional, keywords] = (this.args as TreeSpec & { kind: 'list' }).items as [
       TreeSpec & { kind: 'list' },
@@ -179,7 +191,7 @@ export class ExportedProgram extends Part {
     if (args.length !== positional.items.length)
       throw new JorchError(
         'BAD_ARGUMENT',
-        `forward: expected ${positional.items.length} arguments${this.names.length > 0 ? ` (${this.names.join(', ')})` : ''}${keywords.keys.length > 0 ? ` and an object with ${keywords.keys.join(', ')}` : ''}, got ${given.length}`,
+        `forward: expected ${positional.items.length} argument${positional.items.length === 1 ? '' : 's'}${this.names.length > 0 ? ` (${this.names.join(', ')})` : ''}${keywords.keys.length > 0 ? ` and an object with ${keywords.keys.join(', ')}` : ''}, got ${given.length}`,
       );
     const leaves: { value: unknown; path: string }[] = [];
     const add = (spec: TreeSpec, value: unknown, path: string): void => {

@@ -17,11 +17,14 @@ export interface Payload {
 /** An archive's entries by name, without its root folder. */
 export type Entries = ReadonlyMap<string, ZipEntry>;
 
+/** PyTorch stores its JSON as it is; what is compressed may be a bomb. */
 const MOST_JSON = 512 << 20;
+const MOST_INFLATED = 32 << 20;
 
 export const readJson = (file: SourceFile, entries: Entries, name: string): unknown => {
   const entry = entries.get(name) ?? bad(file.path, `has no '${name}'`);
-  if (entry.size > MOST_JSON) bad(file.path, `'${name}' has ${entry.size} bytes; jorch reads at most ${MOST_JSON}`);
+  const most = entry.size > entry.compressed ? MOST_INFLATED : MOST_JSON;
+  if (entry.size > most) bad(file.path, `'${name}' has ${entry.size} bytes; jorch reads at most ${most}`);
   return parseJson(file.path, name, readEntry(file, entry).toString());
 };
 

@@ -122,6 +122,23 @@ describe('jorch on the command line', () => {
     assert.match(jorch(['run', join(dir, 'none'), '-i', '1']).stderr, /^jorch: .*cannot be read \(ENOENT\)/);
   });
 
+  it('run takes models of Python: torch.export and TorchScript', () => {
+    const stored = (name: string): string => join(__dirname, '../../../test/data', name);
+    const net = stored('pages/net.pt2');
+    const x = join(dir, 'x.npy');
+    torch.save(torch.ones(2, 3), x);
+    const expected = torch.export.load(net).forward(torch.ones(2, 3)) as Tensor;
+    const { stdout, stderr } = jorch(['run', net, '--input', x]);
+    assert.deepEqual(JSON.parse(stdout || stderr), expected.tolist());
+    assert.equal(jorch(['run', net, '-i', '[[1, 1, 1], [1, 1, 1]]']).stdout, stdout);
+    assert.match(jorch(['run', net, '-i', '[1]']).stderr, /^jorch: forward: input must be float32 \[s\d+, 3\]/);
+    const script = jorch(['run', stored('files/script.pt'), '-i', JSON.stringify(torch.zeros(1, 1, 6, 6).tolist())]);
+    assert.deepEqual(
+      JSON.parse(script.stdout || script.stderr).map((row: number[]) => row.length),
+      [2],
+    );
+  });
+
   it('inspect lists any safetensors file, and refuses other files in words', () => {
     const file = join(dir, 'x.safetensors');
     const header = Buffer.from('{"a.weight":{"dtype":"BF16","shape":[2,2],"data_offsets":[0,8]}}');

@@ -246,6 +246,43 @@ describe('jit.load', () => {
     );
   });
 
+  it('several calls in one program see each other’s state; results are what they were when returned', () => {
+    const { stateful } = open();
+    const x = waves(2, 3);
+    const thrice = torch.compile((t: Tensor) => [1, 2, 3].map((k) => stateful.forward(t.mul(k)) as Tensor));
+    const again = torch.compile(
+      (t: Tensor) => [stateful['remembered'](t), stateful['remembered'](t.mul(2))] as Tensor[],
+    );
+    torch.no_grad(() => {
+      for (const [i, out] of (thrice(x) as Tensor[]).entries()) close(out, expected['stateful'][i]);
+      close(stateful['hidden'], expected['stateful_after'][2]);
+      assert.equal(stateful['steps'].item(), 3);
+      stateful['remembered'](torch.zeros(2, 3));
+      const [a, b] = again(x) as [Tensor, Tensor];
+      close(a, x);
+      close(b, x.mul(3));
+      close(stateful['last'], x.mul(2));
+    });
+    x.fill_(0);
+    assert.notEqual(stateful['last'].abs().sum().item(), 0, 'it keeps values, not the argument');
+  });
+
+  it('history that a script keeps goes on, and ends when the state is set', () => {
+    const { stateful } = open();
+    const x = waves(2, 3).requires_grad_();
+    stateful.forward(x);
+    stateful.forward(x).sum().backward();
+    assert.ok(stateful['hidden'].requires_grad);
+    const once = open().stateful;
+    const y = waves(2, 3).requires_grad_();
+    once.forward(y).sum().backward();
+    assert.notDeepEqual(x.grad!.tolist(), y.grad!.tolist(), 'gradients came through both calls');
+    stateful['hidden'] = torch.zeros(2, 3);
+    const z = waves(2, 3).requires_grad_();
+    stateful.forward(z).sum().backward();
+    close(z.grad!, y.grad!);
+  });
+
   it('branches on data: eager as in Python, in a trace the usual errors', () => {
     const { decides } = open();
     const x = waves(2, 3);

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deflateRawSync } from 'node:zlib';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
+import { crc32 } from '../../lib/io/crc32.js';
 import { SourceFile } from '../../lib/io/file.js';
 import { readEntry, readZip, zipChunks } from '../../lib/io/zip.js';
 import { close } from '../support/close.js';
@@ -36,6 +38,37 @@ const agrees = (name: string, program: Program, run: () => Tensor): void => {
   const after = program.state_dict();
   assert.deepEqual(Object.keys(after).sort(), Object.keys(state).sort());
   for (const [n, t] of Object.entries(after)) close(t, state[n], { what: n, atol: 1e-5 });
+};
+
+/** A zip archive with compressed entries. */
+const deflated = (entries: readonly { readonly name: string; readonly data: Buffer }[]): Buffer => {
+  const local: Buffer[] = [];
+  const central: Buffer[] = [];
+  let at = 0;
+  for (const { name, data } of entries) {
+    const packed = deflateRawSync(data);
+    const fields = Buffer.alloc(26);
+    fields.writeUInt16LE(20, 0);
+    fields.writeUInt16LE(8, 4);
+    fields.writeUInt32LE(crc32(data), 10);
+    fields.writeUInt32LE(packed.length, 14);
+    fields.writeUInt32LE(data.length, 18);
+    fields.writeUInt16LE(name.length, 22);
+    const entry = Buffer.alloc(46);
+    entry.writeUInt32LE(0x02014b50, 0);
+    fields.copy(entry, 6);
+    entry.writeUInt32LE(at, 42);
+    local.push(Buffer.from('PK\x03\x04'), fields, Buffer.from(name), packed);
+    central.push(entry, Buffer.from(name));
+    at += 30 + name.length + packed.length;
+  }
+  const directory = Buffer.concat(central);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50, 0);
+  end.writeUInt16LE(entries.length, 10);
+  end.writeUInt32LE(directory.length, 12);
+  end.writeUInt32LE(at, 16);
+  return Buffer.concat([...local, directory, end]);
 };
 
 describe('export.load', () => {
@@ -162,7 +195,7 @@ describe('export.load', () => {
     fails('BAD_ARGUMENT', /input must be float32 \[s\d+, 3\], got float32 \[5, 4\]/, () => mlp.forward(waves(5, 4)));
     fails('BAD_ARGUMENT', /input must be float32.*got float64/, () => mlp.forward(waves(5, 3).double()));
     fails('BAD_ARGUMENT', /from 2 to 64/, () => mlp.forward(waves(65, 3)));
-    fails('BAD_ARGUMENT', /expected 1 arguments \(input\), got 0/, () => mlp.forward());
+    fails('BAD_ARGUMENT', /expected 1 argument \(input\), got 0/, () => mlp.forward());
     fails('BAD_ARGUMENT', /got number 1/, () => mlp.forward(1));
     fails('BAD_ARGUMENT', /export it again/, () => mlp.eval());
     const tree = { a: waves(3), b: [waves(1)] };
@@ -332,6 +365,27 @@ describe('export.load', () => {
       );
       assert.equal(({} as Record<string, unknown>)['polluted'], undefined);
       assert.ok(polluted.named_parameters().some(([n]) => n === '__proto__.polluted'));
+    });
+
+    it('a program that mixes up kinds of values fails in words when it runs', () => {
+      const path = model((s) =>
+        s
+          .replace('"target": "torch.ops.aten.tanh.default"', '"target": "_operator.and_"')
+          .replace(
+            '"name": "self", "arg": {"as_tensor": {"name": "linear"}}',
+            '"name": "a", "arg": {"as_string": "x"}',
+          ),
+      );
+      fails('BAD_ARGUMENT', /damaged|must be/, () => torch.export.load(path).forward(waves(5, 3)));
+      const bomb = join(folder, 'bomb.pt2');
+      const file = new SourceFile(stored('exported-mlp.pt2'));
+      const entries = [...readZip(file).values()].map((e) => ({ name: e.name, data: readEntry(file, e) }));
+      file.close();
+      writeFileSync(
+        bomb,
+        deflated(entries.map((e) => (e.name.endsWith('model.json') ? { ...e, data: Buffer.alloc(40 << 20, ' ') } : e))),
+      );
+      refused(/jorch reads at most 33554432/, bomb);
     });
 
     it('other files say what they are', () => {
