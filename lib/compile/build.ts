@@ -159,17 +159,20 @@ const placesOf = (captures: readonly Capture[]): { places: Place[]; captured: Te
 const reportsOf = (
   graph: Graph,
   watch: Watch,
-  { callNodes }: Lowered,
+  { calls, callNodes }: Lowered,
   inputs: ValueList,
   outputs: ValueList,
-): ReportsSpec | undefined =>
-  watch.events.length === 0 && callNodes.length === 0
-    ? undefined
-    : {
-        outputs: watch.printed.map((v) => outputs.indexOf(v)),
-        flags: watch.checks.length > 0 ? outputs.values.length : -1,
-        handler: reportHandler(graph, watch, callNodes, inputs.values),
-      };
+): ReportsSpec | undefined => {
+  if (watch.events.length === 0 && calls.length === 0) return undefined;
+  const own = new Set(callNodes);
+  // libtorch's kernels also run in bodies of loops.
+  const mayRaise = liveNodes(graph, outputs.values, inputs.values).filter((n) => own.has(n) || n.control !== undefined);
+  return {
+    outputs: watch.printed.map((v) => outputs.indexOf(v)),
+    flags: watch.checks.length > 0 ? outputs.values.length : -1,
+    handler: reportHandler(graph, watch, mayRaise, inputs.values),
+  };
+};
 
 /** The nodes behind `gradients` that are not among `nodes`. */
 const behind = (graph: Graph, gradients: readonly Value[], nodes: readonly Node[]): Node[] => {

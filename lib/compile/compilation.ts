@@ -4,8 +4,11 @@ import { dump } from '../inspect/dump.js';
 import { events } from '../inspect/events.js';
 import { type LoweredProgram, loweredProgram, withLines } from '../inspect/lowered.js';
 import type { CompiledHandle, Trace } from '../native.js';
+import { isModule } from '../nn/fields.js';
+import { readModule } from '../nn/slots.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
+import { keep } from '../torch/memory.js';
 import type { Tensor } from '../torch/tensor.js';
 import { type Flat, flatten, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
 import { AsyncCalls, type Prepared, type Taken } from './async.js';
@@ -15,7 +18,7 @@ import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
 import { executables } from './executables.js';
 import { ownMemory, type Traced } from './export.js';
 import { type Reads, recordReads, Structures, type Variant, type Variants } from './live.js';
-import { explainMiss, type Signature, signatureOf } from './reasons.js';
+import { capturedOf, explainMiss, leafSignatures, type Signature, signatureOf } from './reasons.js';
 import { checkResults, shapeOf } from './results.js';
 import { type Backward, backwardOf } from './second-order.js';
 import { materialize } from './spec.js';
@@ -41,6 +44,9 @@ interface Recorded {
   readonly reports: readonly Report[];
   readonly reads: Reads;
 }
+
+const staticValues = (s: Structure): unknown[] =>
+  s.kind === 'static' ? [s.value] : s.kind === 'tensor' ? [] : s.items.flatMap(staticValues);
 
 /** For functions of ours that stand for a part of a user's function: their programs change nothing, and what they record is looked at. */
 export interface Internal {
@@ -196,7 +202,8 @@ export class Compilation<F extends (...args: never[]) => unknown> {
         this.name,
       );
     const { structure, leaves } = this.flatten(args);
-    const signature = signatureOf(structure, leaves);
+    const modes = this.programs().modes();
+    const signature = signatureOf(structure, leaves, modes);
     const reason = explainMiss(
       [...this.entries.values()].map((e) => e.signature),
       signature,
@@ -208,9 +215,10 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     const dumpRest = dump(this.name, planned);
     const described = this.programs().describe(leaves, planned.captured);
     const variant = this.structures.take(structureKey(structure), reads);
+    const known = { ...signature, guards: reads.guards, captured: capturedOf(planned.captured) };
     const install = (built: Built): Entry => {
       const id = this.nextId++;
-      const entry: Entry = { built, signature: { ...signature, guards: reads.guards }, structure: results, variant };
+      const entry: Entry = { built, signature: known, structure: results, variant };
       this.programs().add(variant.id, { ...built.spec, id, shape: shapeOf(results), described });
       this.entries.set(id, entry);
       this.reasons.push(reason);
@@ -258,7 +266,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       name: this.name,
       f: this.f,
       structure,
-      leaves: signatureOf(structure, leaves).leaves.map((leaf, i) => ({ ...leaf, first: leaves.indexOf(leaves[i]!) })),
+      leaves: leafSignatures(leaves).map((leaf, i) => ({ ...leaf, first: leaves.indexOf(leaves[i]!) })),
       compile: (f, name, internal) => {
         const compilation = new Compilation(f, { name, fallback, optimize }, internal);
         return (...args) => compilation.call(args) as (Tensor | null)[];
@@ -308,6 +316,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
         runTrace(
           (twins) => {
             const given = unflatten(structure, asNumbers(structure, twins)) as never[];
+            for (const value of staticValues(structure)) if (isModule(value)) readModule(value);
             const flat = flatten(this.f(...given));
             checkResults(this.name, flat.structure, 'the result');
             results = flat.structure;
@@ -319,6 +328,10 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       ),
     );
     this.stats.traceMs += performance.now() - started;
+    // Handles of captured tensors that the trace made: the program outlives the scope that is open. Not those of the caller.
+    keep(
+      trace.captures.filter((c, k) => (c.leaf < 0 || c.closedOver) && !trace.sameAs.includes(k)).map((c) => c.tensor),
+    );
     if (this.internal === undefined) return { trace, results, reports, reads };
     this.internal.check(trace);
     return { trace: withoutChanges(trace), results, reports: [], reads };

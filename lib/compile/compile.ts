@@ -7,6 +7,7 @@ import { ruleNames } from '../lowering/index.js';
 import type { Optimize } from '../lowering/prefer.js';
 import { isModule } from '../nn/fields.js';
 import type { Module } from '../nn/module.js';
+import { readModule } from '../nn/slots.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, onLoad } from '../runtime/load.js';
 import type { AsyncOptions } from './async.js';
@@ -154,6 +155,12 @@ const checkOptions = (options: CompileOptions): void => {
   }
 };
 
+const forwardOf = <F extends (...args: never[]) => unknown>(module: Module): F =>
+  ((...args: unknown[]) => {
+    readModule(module);
+    return module.forward(...args);
+  }) as unknown as F;
+
 /**
  * A function that records the operators of `f` at the first call with arguments of some shapes and dtypes, has XLA
  * compile them, and runs the program from then on. Arguments and results are pytrees of tensors; other values in the
@@ -169,7 +176,7 @@ export function compile<F extends (...args: never[]) => unknown>(
   options: CompileOptions = {},
 ): Compiled<F> {
   // The module's own forward, looked up at every trace: hooks that are registered later run too.
-  const f = isModule(target) ? (((...args: unknown[]) => target.forward(...args)) as unknown as F) : target;
+  const f = isModule(target) ? forwardOf<F>(target) : target;
   if (isModule(target)) Object.defineProperty(f, 'name', { value: target._get_name() });
   if (typeof f !== 'function')
     throw new JorchError('BAD_ARGUMENT', `compile: expected a function, got ${f === null ? 'null' : typeof f}`);
@@ -210,7 +217,7 @@ export function compile<F extends (...args: never[]) => unknown>(
 
 /** Traces `f` (a function or a module) for a program of its own: nothing is compiled and nothing run. */
 export const traceAlone = (target: object, args: readonly unknown[]): Traced => {
-  const f = isModule(target) ? (...given: unknown[]) => target.forward(...given) : target;
+  const f = isModule(target) ? forwardOf(target) : target;
   if (typeof f !== 'function') throw new JorchError('BAD_ARGUMENT', `compile: expected a function, got ${typeof f}`);
   const { body, options } = bodyOf(target) ?? { body: f as (...args: never[]) => unknown, options: {} };
   const name = isModule(target) ? { name: target._get_name() } : {};

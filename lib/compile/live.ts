@@ -15,7 +15,7 @@ export interface Guard {
   readonly value: unknown;
   readonly read: Read;
   readonly label: string;
-  /** A field that the function itself may fill: then it is no condition. */
+  /** A field of a module: one that is empty and that the function fills is no condition. */
   readonly slot: boolean;
 }
 /** A number that programs read at every call. */
@@ -58,7 +58,7 @@ export class Reads {
   }
   /** When the function is done. */
   get guards(): readonly Guard[] {
-    this.kept ??= this.all.filter((g) => !g.slot || Object.is(g.read(g.object, g.key), g.value));
+    this.kept ??= this.all.filter((g) => g.value !== null || !g.slot || g.read(g.object, g.key) === null);
     return this.kept;
   }
   number(object: object, key: string, value: number): Tensor {

@@ -10,8 +10,10 @@ import type { Guard } from './live.js';
 export interface Signature {
   readonly structure: Structure;
   readonly leaves: readonly LeafSignature[];
+  readonly modes: number;
   /** What the trace of the program has read. */
   readonly guards: readonly Guard[];
+  readonly captured: readonly CapturedSignature[];
 }
 
 export interface LeafSignature {
@@ -21,11 +23,58 @@ export interface LeafSignature {
   readonly requires_grad: boolean;
 }
 
-export const signatureOf = (structure: Structure, leaves: readonly Tensor[]): Signature => ({
+/** A captured tensor as it was. */
+interface CapturedSignature extends LeafSignature {
+  readonly tensor: Tensor;
+  readonly hasGrad: boolean;
+}
+
+const hasGrad = (t: Tensor): boolean => t.requires_grad && t.is_leaf && t.grad !== null;
+
+export const leafSignatures = (leaves: readonly Tensor[]): LeafSignature[] =>
+  leaves.map(({ shape, strides, dtype, requires_grad }) => ({ shape, strides, dtype, requires_grad }));
+
+export const signatureOf = (structure: Structure, leaves: readonly Tensor[], modes: number): Signature => ({
   structure,
+  modes,
   guards: [],
-  leaves: leaves.map(({ shape, strides, dtype, requires_grad }) => ({ shape, strides, dtype, requires_grad })),
+  captured: [],
+  leaves: leafSignatures(leaves),
 });
+
+export const capturedOf = (tensors: readonly Tensor[]): CapturedSignature[] =>
+  leafSignatures(tensors).map((signature, i) => ({ ...signature, tensor: tensors[i]!, hasGrad: hasGrad(tensors[i]!) }));
+
+/** By the field that it was found in, if any. */
+const labelOf = ({ tensor, shape }: CapturedSignature, guards: readonly Guard[]): string =>
+  guards.find(({ value }) => native().isTensor(value) && !value.disposed && value.is_set_to(tensor))?.label ??
+  `a captured tensor of shape [${shape.join(', ')}]`;
+
+/** The fields of the number that native code makes of the modes (native/program/signature.cc). */
+const MODES: readonly (readonly [name: string, field: (modes: number) => number])[] = [
+  ['the grad mode (no_grad, enable_grad)', (m) => m & 1],
+  ['inference_mode', (m) => (m >> 1) & 1],
+  ['autocast', (m) => (m >> 2) & 1],
+  ["autocast's dtype", (m) => (m >> 8) & 0xff],
+  ['the default dtype', (m) => (m >> 16) & 0xff],
+];
+
+const modeDifference = (before: number, now: number): string | undefined => {
+  const changed = MODES.find(([, field]) => field(before) !== field(now));
+  return changed && `${changed[0]} changed`;
+};
+
+const capturedDifference = ({ captured, guards }: Signature): string | undefined => {
+  for (const before of captured) {
+    const { tensor } = before;
+    if (tensor.disposed) continue;
+    const found = leafDifference('', before, leafSignatures([tensor])[0]!);
+    if (found) return labelOf(before, guards) + found;
+    if (before.hasGrad !== hasGrad(tensor))
+      return `${labelOf(before, guards)} ${before.hasGrad ? 'has lost its grad' : 'has a grad now'}`;
+  }
+  return undefined;
+};
 
 const leafDifference = (path: string, a: LeafSignature, b: LeafSignature): string | undefined => {
   if (a.dtype !== b.dtype) return `${path}: dtype changed from ${a.dtype} to ${b.dtype}`;
@@ -87,14 +136,19 @@ export const difference = (before: Signature, now: Signature): string | undefine
     }
     return undefined;
   };
-  return visit(before.structure, now.structure, '') ?? guardDifference(before.guards);
+  return (
+    visit(before.structure, now.structure, '') ??
+    guardDifference(before.guards) ??
+    modeDifference(before.modes, now.modes) ??
+    capturedDifference(before)
+  );
 };
 
-/** Against the program compiled last; what is left when the arguments are the same is a captured tensor or a mode. */
+/** Against the program compiled last; what is left is how memory is shared, and whether an argument has a grad. */
 export const explainMiss = (earlier: readonly Signature[], now: Signature): string => {
   if (earlier.length === 0) return 'first call';
   return (
     difference(earlier.at(-1)!, now) ??
-    'a captured tensor changed its shape, dtype, requires_grad or whether it has a grad, arguments share memory in another way, or a mode (no_grad, inference_mode, autocast, default dtype) changed'
+    'arguments or captured tensors share memory in another way, or an argument has or has lost a grad or a history'
   );
 };

@@ -93,14 +93,13 @@ export type ReportHandler = (
 const dependsOnChance = (graph: Graph, node: Node): boolean =>
   liveNodes(graph, operandsOf(node)).some(({ op }) => isRandom(op));
 
-/** `calls`: the nodes that run libtorch's kernels and may raise. `inputs`: the program's parameters. */
+/** `calls`: the nodes that run libtorch's kernels, or loops around them, and may raise. `inputs`: the program's parameters. */
 export const reportHandler = (
   graph: Graph,
   { events }: Watch,
   calls: readonly Node[],
   inputs: readonly Value[],
 ): ReportHandler => {
-  const own = new Set(graph.nodes);
   const again = (parameters: readonly Tensor[], body: (replay: Replay) => void): void => {
     scope(() =>
       no_grad(() =>
@@ -116,8 +115,7 @@ export const reportHandler = (
   return (values, flags, parameters) => {
     if (values === null) {
       again(parameters, (replay) => {
-        // A call in the body of a loop has no operands to be repeated with.
-        for (const node of calls) if (own.has(node)) replay.run(node);
+        for (const node of calls) replay.run(node);
       });
       return;
     }

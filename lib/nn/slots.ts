@@ -14,11 +14,14 @@ const isSlot = (value: unknown): boolean =>
   isModule(value) ||
   (native().isTensor(value) && !(value as Tensor & { isTraced: boolean }).isTraced);
 
-const readSlots = (module: Module, base: Module): void => {
+/** What all modules extend; known as soon as there is one. */
+let base: Module | undefined;
+
+const readSlots = (module: Module): void => {
   const owner = module.constructor.name;
-  /** Containers have no forward that would be run. */
+  /** Containers have no forward that would be run, and one that is a field of its own is not seen to run. */
   const below = (value: unknown): void => {
-    if (isModule(value) && value.forward === base.forward) readSlots(value, base);
+    if (isModule(value) && (value.forward === base?.forward || Object.hasOwn(value, 'forward'))) readSlots(value);
   };
   for (const name of Object.keys(module)) {
     const descriptor = Object.getOwnPropertyDescriptor(module, name);
@@ -44,17 +47,23 @@ const readSlots = (module: Module, base: Module): void => {
   }
 };
 
+/** Tells an open trace what is in the fields of a module that it was given. */
+export const readModule = (module: Module): void => {
+  if (isRecording()) readSlots(module);
+};
+
 const watched = new WeakSet<object>();
 
-/** Makes the `forward` of a class, and of those that it extends up to `base`, tell an open trace what is in the module's fields. Once per class. */
-export const watchForward = (prototype: Module, base: Module): void => {
-  for (let at = prototype; at !== base && !watched.has(at); at = Object.getPrototypeOf(at) as Module) {
+/** Makes the `forward` of a class, and of those that it extends up to `last`, tell an open trace what is in the module's fields. Once per class. */
+export const watchForward = (prototype: Module, last: Module): void => {
+  base = last;
+  for (let at = prototype; at !== last && !watched.has(at); at = Object.getPrototypeOf(at) as Module) {
     watched.add(at);
     const descriptor = Object.getOwnPropertyDescriptor(at, 'forward');
     if (typeof descriptor?.value !== 'function') continue;
     const forward = descriptor.value as (...args: unknown[]) => unknown;
     const watching = function (this: Module, ...args: unknown[]): unknown {
-      if (isRecording()) readSlots(this, base);
+      readModule(this);
       return forward.apply(this, args);
     };
     Object.defineProperty(watching, 'name', { value: 'forward', configurable: true });

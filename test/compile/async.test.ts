@@ -301,6 +301,21 @@ describe('compile: warmup, signals, failures', () => {
     assert.equal(f.stats.compiles, 1);
   });
 
+  it('a first call in a scope that closes while it compiles', async () => {
+    const w = torch.full([2], 3).requires_grad_();
+    const f = compile((x: Tensor) => x.mul(w).sin());
+    const g = compile((x: Tensor) => x.mul(w));
+    const x = ones(2);
+    const [call, warm] = torch.scope(() => [f.async(x), g.warmup(x)] as const);
+    assert.deepEqual((await call).tolist(), f(x).tolist());
+    await warm;
+    g(x);
+    assert.deepEqual([f.stats.compiles, g.stats.compiles], [1, 1]);
+    const v = ones(2).requires_grad_();
+    const [d] = torch.autograd.grad(f(v).sum(), v, { create_graph: true });
+    assert.equal(torch.autograd.grad(d!.sum(), w)[0]!.shape[0], 2);
+  });
+
   it('a signal that is none is refused', () => {
     fails('BAD_ARGUMENT', /AbortSignal/, () => compile((x: Tensor) => x).with({ signal: 3 as never }));
   });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { close } from '../support/close.js';
+import { fails } from '../support/fails.js';
 
 const { compile, nn, ones } = torch;
 
@@ -114,6 +115,49 @@ describe('compile: fields of modules', () => {
       h(x());
     }
     assert.deepEqual([f.stats.compiles, g.stats.compiles, h.stats.compiles], [1, 1, 1]);
+  });
+
+  it('a forward that is a field', () => {
+    class Scale extends nn.Module {
+      weight: Tensor = new nn.Parameter(ones(2));
+      override forward = (a: Tensor): Tensor => a.mul(this.weight);
+    }
+    const scale = new Scale();
+    const inside = new nn.Sequential(scale);
+    const fs = [compile(scale), compile((m: Scale, a: Tensor) => m.forward(a)), compile(inside)] as const;
+    const run = (): number[] => [fs[0](ones(2)), fs[1](scale, ones(2)), fs[2](ones(2))].map((t) => t.sum().item());
+    assert.deepEqual(run(), [2, 2, 2]);
+    scale.weight = new nn.Parameter(ones(2).mul(3));
+    assert.deepEqual(run(), [6, 6, 6]);
+  });
+
+  it('state that forward replaces in a field cannot live there: LEAKED_TRACE at the next call, not a wrong result', () => {
+    class Sum extends nn.Module {
+      total: Tensor = torch.zeros(2);
+      override forward(a: Tensor): Tensor {
+        this.total = this.total.add(a);
+        return this.total;
+      }
+    }
+    const f = compile(new Sum());
+    assert.deepEqual(f(ones(2)).tolist(), [1, 1]);
+    fails('LEAKED_TRACE', /modules\.test\.[jt]s:\d+/, () => f(ones(2)));
+  });
+
+  it('requires_grad of a parameter, and a mode: the reason names which', () => {
+    const net = new nn.Linear(2, 2);
+    const f = compile((a: Tensor) => net.forward(a));
+    f(x());
+    torch.no_grad(() => f(x()));
+    net.requires_grad_(false);
+    f(x());
+    assert.deepEqual(f.explain().reasons.slice(1), [
+      'the grad mode (no_grad, enable_grad) changed',
+      'the grad mode (no_grad, enable_grad) changed',
+    ]);
+    net.weight.requires_grad_(true);
+    f(x());
+    assert.equal(f.explain().reasons[3], 'Linear.weight: requires_grad changed from false to true');
   });
 
   it('the name and the parameters of a forward stay as they were written', () => {

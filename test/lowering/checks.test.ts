@@ -240,6 +240,34 @@ describe('checks of data in loops and branches', () => {
     });
   }
 
+  it('an ATen call in a loop names the line', () => {
+    const f = compile((a: Tensor) => torch.map((k: Tensor) => torch.poisson(k), a));
+    fails('BAD_ARGUMENT', [/Poisson rate/, /checks\.test\.[jt]s:\d+/], () => f(torch.tensor([1, -1])));
+  });
+
+  it('gradients from outside through a checked loop', () => {
+    const w = ones(3, 2).requires_grad_(true);
+    const f = compile(
+      (i: Tensor) =>
+        torch.scan(
+          (c: Tensor, k: Tensor) => {
+            const next = c.mul(0.5).add(w.index_select(0, k.reshape([1])).sum());
+            return [next, next];
+          },
+          zeros([]),
+          i,
+        )[0] as Tensor,
+      { checks: true },
+    );
+    f(ints(0, 2)).backward();
+    assert.deepEqual(w.grad!.tolist(), [
+      [0.5, 0.5],
+      [0, 0],
+      [1, 1],
+    ]);
+    fails('BAD_ARGUMENT', OUT, () => f(ints(0, 5)));
+  });
+
   it('a branch that is not taken is not checked', () => {
     const f = compile(IN_BODIES.cond!, { checks: true });
     assert.equal(f(ints(-9, -9, 0)).item(), -18);
