@@ -214,6 +214,20 @@ const checks: Readonly<Record<string, Entry>> = {
     () => [x34(), tensor([2n, 0n])],
     { compile: { checks: true }, rtol: 1e-4, atol: 1e-5 },
   ),
+  'checks that hold in loops and branches': on(
+    (x: Tensor, i: Tensor) => [
+      torch.map((k: Tensor) => x.index_select(1, k.reshape([1])).sum(), i),
+      scan((c: Tensor, k: Tensor) => [c.add(x.at(k.reshape([1])).sum()), c] as const, zeros([]), i)[0],
+      cond(
+        x.sum().lt(100),
+        (t: Tensor) => t.index_select(0, i.floor_divide(i.add(1))),
+        (t: Tensor) => t.index_select(0, i),
+        [x],
+      ),
+    ],
+    () => [leaf(x34()), tensor([2n, 0n])],
+    { compile: { checks: true }, rtol: 1e-5, atol: 1e-6 },
+  ),
   'checks while training': {
     make: () => {
       const table = leaf(linspace(-1, 1, 12).reshape([4, 3]));

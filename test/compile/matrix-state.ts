@@ -118,6 +118,33 @@ const mutation: Readonly<Record<string, Entry>> = {
     },
     () => [leaf(x34()), x34()],
   ),
+  'a tensor with a history, which goes on': changes(
+    () => {
+      const w = leaf(x34());
+      const h = w.mul(2);
+      const lookBack = (): void => {
+        w.grad = torch.autograd.grad(h.sum(), w, { retain_graph: true })[0]!;
+      };
+      return { f: (x: Tensor) => h.mul_(x).add_(x.sin()), args: [x34()], captured: [w, h], between: lookBack };
+    },
+    { inside: true },
+  ),
+  'a tensor without a history, by a parameter': changes(
+    () => {
+      const w = leaf(x34());
+      const y = ones(3, 4);
+      const lookBack = (): void => {
+        w.grad = torch.autograd.grad(y.sum(), w, { retain_graph: true })[0]!;
+      };
+      return {
+        f: (x: Tensor) => void y.at(1).mul_(w.at(1)).add_(x.at(0)),
+        args: [x34()],
+        captured: [w, y],
+        between: lookBack,
+      };
+    },
+    { inside: true, compiles: 2 },
+  ),
   'copy_ with another dtype': changesArgs(
     (x: Tensor, y: Tensor) => void x.copy_(y),
     () => [x34(), arange(4)],
@@ -287,6 +314,26 @@ const modules: Readonly<Record<string, Entry>> = {
     },
     rtol: 1e-5,
     atol: 1e-6,
+  },
+  'a parameter, a buffer and a module put in the place of others': {
+    make: () => {
+      torch.manual_seed(9);
+      const net = new nn.Sequential(new nn.Linear(4, 4), new nn.BatchNorm1d(4).eval(), new nn.Linear(4, 2));
+      const [first, norm] = [net.at(0) as InstanceType<typeof nn.Linear>, net.at(1)];
+      return {
+        f: (x: Tensor) => net.forward(x),
+        args: [x34()],
+        captured: net.parameters(),
+        between: () => {
+          first.weight = new nn.Parameter(ones(4, 4));
+          norm.register_buffer('running_mean', ones(4));
+          net.register_module('2', new nn.Tanh());
+        },
+      };
+    },
+    compiles: 2,
+    rtol: 1e-5,
+    atol: 1e-5,
   },
   'weights replaced between calls': {
     make: () => {
