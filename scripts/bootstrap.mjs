@@ -91,7 +91,7 @@ const npmDependencies = () =>
 
 /** libtorch, the plugin and the headers; returns the folder of the parts. */
 const runtimeParts = async () => {
-  const sources = ['parts', 'install', 'locate', 'progress', 'errors'].map((name) =>
+  const sources = ['parts', 'install', 'locate', 'packages', 'progress', 'errors'].map((name) =>
     join(root, 'lib', 'runtime', `${name}.ts`),
   );
   await step('installer', digest(sources), ['dist/lib/runtime/install.js'], () => tsc('tsconfig.runtime.json'));

@@ -1,12 +1,15 @@
 /** @file `jorch doctor`: every part that jorch needs, whether it is there, and how to get it. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { programsDir } from '../compile/cache-folder.js';
 import { entriesOf, persistentCache } from '../compile/persistent.js';
 import { binaryFile, native, runtimeAddon } from '../runtime/load.js';
 import { cpuPluginFile, locate } from '../runtime/locate.js';
 import { cudaCompiler, findCuda, hasNvidiaDevice } from '../runtime/locate-cuda.js';
+import { packageFolder } from '../runtime/packages.js';
 import { ownVersion, pins, runtimeDir } from '../runtime/parts.js';
+import { systemProblem, thisSystem } from '../runtime/system.js';
 import { type Print, sizeText } from './cache.js';
 
 /** One thing that was looked at: what it is like, or an error that says how to get it. */
@@ -27,9 +30,16 @@ const checks: readonly Check[] = [
     look: () => {
       if (Number(process.versions.node.split('.')[0]) < 20)
         throw new Error(`${process.version} is too old; get 20 or newer with: npm install -g n && n 22`);
-      if (process.platform !== 'linux' || process.arch !== 'x64')
-        throw new Error(`jorch runs on Linux x64 today; this is ${process.platform} ${process.arch}`);
-      return `${process.version}, ${process.platform} ${process.arch}`;
+      return process.version;
+    },
+  },
+  {
+    what: 'system',
+    look: () => {
+      const system = thisSystem();
+      const problem = systemProblem(system);
+      if (problem !== undefined) throw new Error(problem);
+      return `${system.platform} ${system.arch}, glibc ${system.glibc}, ${cpus()[0]?.model ?? 'unknown processor'}`;
     },
   },
   { what: 'jorch_rt.node', look: () => binaryFile('jorch_rt.node') },
@@ -107,7 +117,7 @@ const checks: readonly Check[] = [
       if (status === 0) return stdout.trim();
       const why = 'not found; get it with: apt-get install python3 python3-pip';
       // Only the installer needs it.
-      if (existsSync(runtimeDir())) return `${why} (not needed now)`;
+      if (existsSync(runtimeDir()) || packageFolder('libtorch') !== undefined) return `${why} (not needed now)`;
       throw new Error(why);
     },
   },

@@ -6,7 +6,7 @@ import { pins } from './parts.js';
 export interface Runtime {
   readonly torch: { readonly version: string; readonly path: string };
   readonly xla: { readonly plugin: string };
-  /** Where the parts were found: named by an environment variable, jorch's cache folder, or a Python environment. */
+  /** Where the parts were found: named by an environment variable, npm's packages, jorch's cache folder, or a Python environment. */
   readonly from: string;
   /** The persistent compilation cache: its folder (undefined: nothing is kept, and why not), and what happened in this process. */
   readonly cache: { readonly folder?: string; readonly refused?: string } & Readonly<CacheCounts>;

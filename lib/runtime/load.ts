@@ -8,6 +8,7 @@ import type { Native } from '../native.js';
 import { JorchError } from './errors.js';
 import { type Located, locate } from './locate.js';
 import { packageRoot } from './parts.js';
+import { loadFailure, systemProblem, thisSystem } from './system.js';
 
 declare const rtExecutable: unique symbol;
 /** A loaded program of the addon without libtorch. */
@@ -63,11 +64,14 @@ export const binaryFile = (name: string): string => {
     join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`),
   ];
   const found = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
-  if (!found)
+  if (!found) {
+    const inCheckout = existsSync(join(packageRoot, 'CMakeLists.txt'));
     throw new JorchError(
       'RUNTIME_MISSING',
-      `${name} is not built for ${process.platform}-${process.arch} (looked in ${folders.join(' and ')}); build it with: npm run build`,
+      systemProblem(thisSystem()) ??
+        `${name} is not built for ${process.platform}-${process.arch} (looked in ${folders.join(' and ')}); ${inCheckout ? 'build it with: npm run build' : 'the package is damaged, get it again with: npm install --force jorch'}`,
     );
+  }
   return found;
 };
 
@@ -119,18 +123,28 @@ const collector = (): ((full: boolean) => void) => {
   return (full) => (full ? gc() : gc({ type: 'minor' }));
 };
 
+/** An addon of ours. @throws JorchError RUNTIME_MISSING that says why it does not load */
+const addon = (name: string): unknown => {
+  const file = binaryFile(name);
+  try {
+    return require(file);
+  } catch (error) {
+    throw new JorchError('RUNTIME_MISSING', loadFailure(file, (error as Error).message), { cause: error });
+  }
+};
+
 /** The addon without libtorch. @throws JorchError RUNTIME_MISSING */
-export const runtimeAddon = (): RuntimeAddon => require(binaryFile('jorch_rt.node')) as RuntimeAddon;
+export const runtimeAddon = (): RuntimeAddon => addon('jorch_rt.node') as RuntimeAddon;
 
 const load = (): { native: Native; located: Located } => {
-  const located = locate();
   const loader = runtimeAddon();
+  const located = locate();
   const lib = (name: string): string => join(located.torch, 'lib', name);
   for (const file of [...located.preload, lib('libc10.so'), lib('libtorch_cpu.so')]) {
     const message = loader.open(file);
-    if (message) throw new JorchError('RUNTIME_MISSING', `${file} could not be loaded: ${message}`);
+    if (message) throw new JorchError('RUNTIME_MISSING', loadFailure(file, message));
   }
-  const native = require(binaryFile('jorch.node')) as Native;
+  const native = addon('jorch.node') as Native;
   native.setErrorClass(JorchError);
   native.setLineReader(userLine);
   native.setCollector(collector());

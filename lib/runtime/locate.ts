@@ -1,8 +1,9 @@
-/** @file Finds libtorch and the PJRT plugin: what the user names, what was installed, or a Python environment's. */
+/** @file Finds libtorch and the PJRT plugin: what the user names, what npm or `jorch install` brought, or a Python environment's. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { JorchError } from './errors.js';
+import { packageFolder, packageSpec } from './packages.js';
 import { pins, runtimeDir } from './parts.js';
 
 export interface Located {
@@ -12,7 +13,7 @@ export interface Located {
   readonly cpuPlugin: string;
   /** Libraries that libtorch needs and that do not lie beside it. */
   readonly preload: readonly string[];
-  readonly from: 'environment' | 'cache' | 'python';
+  readonly from: 'environment' | 'packages' | 'cache' | 'python';
 }
 
 const CPU_PLUGIN = join('lammps_jax_pjrt_cpu', 'pjrt_c_api_cpu_plugin.so');
@@ -85,35 +86,48 @@ export const findPython = (): { torch?: string; cpuPlugin?: string } => {
   return { ...(torch ? { torch } : {}), ...(cpuPlugin ? { cpuPlugin } : {}) };
 };
 
-/** libtorch_cpu of the CUDA wheel needs two small CUDA libraries; they lie in the cache when libtorch comes from elsewhere without them. */
-const preloads = (cache: string): string[] =>
+/** libtorch_cpu of the CUDA wheel needs two small CUDA libraries; they lie in the package or in the cache. */
+const preloads = (folder: string): string[] =>
   ['libcudart.so.13', 'libcupti.so.13']
-    .map((f) => join(cache, 'nvidia', 'cu13', 'lib', f))
+    .map((f) => join(folder, 'nvidia', 'cu13', 'lib', f))
     .filter((f) => existsSync(f));
+
+const within = (folder: string | undefined, path: string): string | undefined =>
+  folder !== undefined && existsSync(join(folder, path)) ? join(folder, path) : undefined;
+
+const HOW_TO_GET =
+  'npm leaves optional packages out with --omit=optional, and with a lock file that was made on another system; get it with: npm install --include=optional jorch, or';
 
 /** The CPU plugin alone, for programs that need no libtorch. @throws JorchError RUNTIME_MISSING */
 export const cpuPluginFile = (): string => {
-  const cached = join(runtimeDir(), CPU_PLUGIN);
-  const file = pluginFromEnvironment('cpu') ?? (existsSync(cached) ? cached : findPython().cpuPlugin);
+  const file =
+    pluginFromEnvironment('cpu') ??
+    within(packageFolder('xla-cpu'), CPU_PLUGIN) ??
+    within(runtimeDir(), CPU_PLUGIN) ??
+    findPython().cpuPlugin;
   if (file !== undefined) return file;
   throw new JorchError(
     'RUNTIME_MISSING',
-    `the XLA CPU plugin was not found (looked at JORCH_PJRT_PLUGIN, ${runtimeDir()} and Python's packages); get it with: npx jorch install`,
+    `the XLA CPU plugin was not found (looked at JORCH_PJRT_PLUGIN, ${packageSpec('xla-cpu')}, ${runtimeDir()} and Python's packages); ${HOW_TO_GET} npx jorch install`,
   );
 };
 
 /**
- * Where the native parts are: the environment variables first, then the cache folder, then Python's.
+ * Where the native parts are: the environment variables first, then npm's packages, the cache folder, Python's packages.
  * @throws JorchError RUNTIME_MISSING with the command that gets what is missing.
  */
 export const locate = (): Located => {
   const cache = runtimeDir();
   const namedTorch = process.env['JORCH_TORCH_DIR'];
   const namedPlugin = pluginFromEnvironment('cpu');
-  const cached = (path: string): string | undefined => (existsSync(join(cache, path)) ? join(cache, path) : undefined);
-  let torch = namedTorch ? checkedTorch(namedTorch, 'JORCH_TORCH_DIR') : cached('torch');
-  let cpuPlugin = namedPlugin ?? cached(CPU_PLUGIN);
-  let from: Located['from'] = namedTorch || namedPlugin ? 'environment' : 'cache';
+  const torchPackage = namedTorch ? undefined : packageFolder('libtorch');
+  const packagedPlugin = namedPlugin ? undefined : within(packageFolder('xla-cpu'), CPU_PLUGIN);
+  const packagedTorch = within(torchPackage, 'torch');
+  let torch = namedTorch ? checkedTorch(namedTorch, 'JORCH_TORCH_DIR') : (packagedTorch ?? within(cache, 'torch'));
+  let cpuPlugin = namedPlugin ?? packagedPlugin ?? within(cache, CPU_PLUGIN);
+  let from: Located['from'] = 'cache';
+  if (packagedTorch || packagedPlugin) from = 'packages';
+  if (namedTorch || namedPlugin) from = 'environment';
   if (!torch || !cpuPlugin) {
     const python = findPython();
     if ((!torch && python.torch) || (!cpuPlugin && python.cpuPlugin)) from = 'python';
@@ -124,8 +138,8 @@ export const locate = (): Located => {
   if (!torch || !cpuPlugin) {
     throw new JorchError(
       'RUNTIME_MISSING',
-      `${missing.join(' and ')} not found (looked at JORCH_TORCH_DIR, JORCH_PJRT_PLUGIN, ${cache} and Python's packages); get it with: npx jorch install`,
+      `${missing.join(' and ')} not found (looked at JORCH_TORCH_DIR, JORCH_PJRT_PLUGIN, ${packageSpec('libtorch')}, ${packageSpec('xla-cpu')}, ${cache} and Python's packages); ${HOW_TO_GET} npx jorch install`,
     );
   }
-  return { torch, cpuPlugin, preload: preloads(cache), from };
+  return { torch, cpuPlugin, preload: preloads(torch === packagedTorch ? torchPackage! : cache), from };
 };
