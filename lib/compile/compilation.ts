@@ -3,6 +3,7 @@ import { collectReports, type Report } from '../debug/collect.js';
 import { dump } from '../inspect/dump.js';
 import { events } from '../inspect/events.js';
 import { type LoweredProgram, loweredProgram, withLines } from '../inspect/lowered.js';
+import { spans } from '../inspect/spans.js';
 import type { CompiledHandle, Trace } from '../native.js';
 import { isModule } from '../nn/fields.js';
 import { readModule } from '../nn/slots.js';
@@ -121,8 +122,10 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       for (let i = 0; i < list.length; i++) {
         const variant = list[i]!;
         if (!variant.fits()) continue;
+        const started = spans.open ? performance.now() : 0;
         const hit = handle.call(variant.id, leaves);
         if (hit === undefined) continue;
+        if (started) spans.add(this.name, 'execute', started);
         this.stats.hits++;
         if (events.hit.heard) events.hit.publish({ name: this.name });
         return this.finish(hit);
@@ -131,7 +134,9 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     // Inside another trace, and inside torch.func's transforms, a compiled function is its body.
     if (native().isTracing() || native().currentLevel() !== null) return this.f(...(args as never[]));
     const { variant } = this.compile(args);
+    const started = performance.now();
     const result = handle.call(variant.id, leaves);
+    spans.add(this.name, 'execute', started);
     if (result === undefined)
       throw new JorchError(
         'COMPILE_FAILED',
@@ -249,6 +254,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     this.stats.compileMs += ms;
     if (fromCache) this.stats.cacheLoads++;
     events.cache.publish({ hit: fromCache, ms });
+    spans.add(this.name, 'compile', performance.now() - ms, { cached: fromCache });
   }
 
   /** Which leaves may be overwritten; captured tensors are leaf -1. */
@@ -281,6 +287,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       second: backwardOf(again),
     });
     this.stats.lowerMs += performance.now() - started;
+    spans.add(this.name, 'lower', started, { operators: planned.graph.nodes.length });
     return planned;
   }
 
@@ -328,6 +335,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       ),
     );
     this.stats.traceMs += performance.now() - started;
+    spans.add(this.name, 'trace', started);
     // Handles of captured tensors that the trace made: the program outlives the scope that is open. Not those of the caller.
     keep(
       trace.captures.filter((c, k) => (c.leaf < 0 || c.closedOver) && !trace.sameAs.includes(k)).map((c) => c.tensor),

@@ -12,6 +12,7 @@ import { failedCheck, printed } from './watch.js';
 
 export { type Comparison, compare, type Difference } from './compare.js';
 export type { NanReport } from './nan.js';
+export { profile } from './profile.js';
 
 const report = (kind: 'print' | 'check', tensor: Tensor, text: (line: string) => string): void => {
   const [value, position, line] = native().tracedValue(tensor);
