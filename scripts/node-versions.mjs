@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+/**
+ * @file Runs a slice of the tests with the addon as it is built on every Node that jorch claims: 20, 22, 24 and 26, which test/pack brings.
+ * The slice: loading, values, autograd, compiling, the memory of synchronous loops (finalizers are experimental Node-API), exits, workers.
+ */
+import { spawnSync } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const SLICE = [
+  'torch/data',
+  'torch/autograd',
+  'torch/memory',
+  'compile/pytrees',
+  'compile/async',
+  'compile/persistent',
+  'lifetime/exit',
+  'lifetime/memory',
+].map((name) => join(root, 'dist', 'test', `${name}.test.js`));
+const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
+for (const major of [20, 22, 24, 26]) {
+  const node = join(root, 'test', 'pack', 'node_modules', `node${major}`, 'bin', 'node');
+  const { status, signal, stdout, error } = spawnSync(
+    node,
+    [mocha, '--no-config', '--timeout', '300000', '--reporter', 'dot', ...SLICE],
+    {
+      cwd: root,
+      encoding: 'utf8',
+    },
+  );
+  const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout?.trim() ?? `Node ${major}`;
+  console.log(`${version}: ${/\d+ passing.*/.exec(stdout ?? '')?.[0] ?? 'did not finish'}`);
+  if (error || status !== 0) {
+    console.log(error ?? `${stdout}\nexit code ${status}, signal ${signal}`);
+    process.exitCode = 1;
+  }
+}
