@@ -1,4 +1,4 @@
-/** The site: pages of ../docs, in the order a newcomer reads them, and the reference that typedoc writes into ../docs/reference. */
+/** The site: the pages of ../docs, in the order a newcomer reads them, and typedoc's reference; stage.mjs puts both where vitepress finds Vue. */
 import { defineConfig } from 'vitepress';
 
 const page = (text: string, link: string) => ({ text, link });
@@ -6,7 +6,7 @@ const page = (text: string, link: string) => ({ text, link });
 export default defineConfig({
   title: 'jorch',
   description: 'torch for Node.js, with JAX’s speed',
-  srcDir: '../docs',
+  srcDir: 'stage/docs',
   outDir: '../build/site',
   cacheDir: '../build/site-cache',
   cleanUrls: true,

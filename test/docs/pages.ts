@@ -1,7 +1,7 @@
 /**
  * @file The code blocks of the pages as programs. The `ts` blocks of a page follow one another as one module; a block that begins with an
- * import begins a new one, run after it in the same folder. Comments say what a line shows: `expr; // → text` (as console.log prints it), and
- * `expr; // ✗ CODE: words` for what throws a JorchError.
+ * import begins a new one, run after it in the same folder. Comments say what a line shows, behind it or below it: `expr; // → text` (as
+ * console.log prints it), and `expr; // ✗ CODE: words` for what throws a JorchError.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,12 +39,14 @@ const blocksOf = (markdown: string): Block[] => {
 
 const SHOWS = /^(?:const (\w+|[[{][^=]+[\]}])(?:: [\w.]+)? = )?(.+?);\s*\/\/ (→|✗) (.+)$/;
 
-/** Comments that say what a line shows become checks of it. */
-const checked = (text: string, at: string, first: number): string =>
-  text
-    .split('\n')
+/** Comments that say what a line shows become checks of it; a comment below a line is taken up to it. */
+const checked = (text: string, at: string, first: number): string => {
+  const lines = text.split('\n');
+  const isBelow = (i: number): boolean => /^\s*\/\/ [→✗]/.test(lines[i] ?? '');
+  return lines
     .map((line, i) => {
-      const found = SHOWS.exec(line);
+      if (isBelow(i)) return '';
+      const found = SHOWS.exec(isBelow(i + 1) ? `${line} ${lines[i + 1]!.trim()}` : line);
       if (!found) return line;
       const [, name, expression, sign, expected] = found;
       const rest = `${JSON.stringify(expected)}, ${JSON.stringify(`${at}:${first + i + 1}`)}`;
@@ -54,6 +56,7 @@ const checked = (text: string, at: string, first: number): string =>
         : `const ${name} = ${expression}; __shows(${name}, ${rest});`;
     })
     .join('\n');
+};
 
 /** As seen from build/docs/FOLDER/PAGE. */
 const PRELUDE = "import { refuses as __refuses, shows as __shows } from '../../../../dist/test/docs/checks.js';\n";
