@@ -76,6 +76,27 @@ export class ConcatDataset<T> implements Dataset<T> {
   }
 }
 
+type Stacked<D> = { [K in keyof D]: D[K] extends Dataset<infer T> ? T : never };
+/** Datasets of one length side by side: a sample is an array of theirs, or an object for an object of datasets. @see https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.StackDataset */
+export class StackDataset<const D extends readonly Dataset<unknown>[] | Readonly<Record<string, Dataset<unknown>>>>
+  implements Dataset<Stacked<D>>
+{
+  readonly length: number;
+  constructor(readonly datasets: D) {
+    const lengths = Object.values(datasets).map((d: Dataset<unknown>) => d.length);
+    if (lengths.length === 0 || lengths.some((n) => n !== lengths[0]))
+      throw new JorchError('BAD_ARGUMENT', `StackDataset: size mismatch between datasets: ${lengths.join(', ')}`);
+    this.length = lengths[0]!;
+  }
+  at(index: number): Stacked<D> {
+    const i = range('StackDataset', index, this.length);
+    if (Array.isArray(this.datasets)) return this.datasets.map((d: Dataset<unknown>) => d.at(i)) as never;
+    return Object.fromEntries(
+      Object.entries(this.datasets).map(([k, d]) => [k, (d as Dataset<unknown>).at(i)]),
+    ) as never;
+  }
+}
+
 /** Disjoint random subsets of the given lengths, or fractions that sum to 1. @see https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.random_split */
 export const random_split = <T>(
   dataset: Dataset<T>,

@@ -41,6 +41,20 @@ export class RandomSampler implements Sampler {
   }
 }
 
+/** The given numbers, each once, in random order. */
+export class SubsetRandomSampler implements Sampler {
+  constructor(
+    private readonly indices: readonly number[],
+    private readonly options: { generator?: Generator | undefined } = {},
+  ) {}
+  get length(): number {
+    return this.indices.length;
+  }
+  *[Symbol.iterator](): globalThis.Generator<number> {
+    for (const i of permutation(this.indices.length, this.options.generator)) yield this.indices[i]!;
+  }
+}
+
 /** Draws with the given weights. */
 export class WeightedRandomSampler implements Sampler {
   constructor(

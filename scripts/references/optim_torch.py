@@ -37,6 +37,8 @@ CASES = [
     ("NAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True}),
     ("RAdam", {"lr": 0.05}),
     ("RAdam", {"lr": 0.05, "weight_decay": 0.1, "betas": [0.8, 0.9]}),
+    ("Adafactor", {"lr": 0.05}),
+    ("Adafactor", {"lr": 0.5, "weight_decay": 0.1, "d": 2.0, "beta2_decay": -0.5}),
     ("ASGD", {"lr": 0.05}),
     ("ASGD", {"lr": 0.05, "t0": 5, "lambd": 0.01, "weight_decay": 0.1}),
     ("Rprop", {"lr": 0.05}),

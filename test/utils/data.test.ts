@@ -130,3 +130,29 @@ describe('utils.data', () => {
     fails('BAD_ARGUMENT', /for await/, () => [...new DataLoader(data, { num_workers: 1 })]);
   });
 });
+
+describe('utils.data: stacked datasets and random subsets', () => {
+  const { DataLoader, StackDataset, SubsetRandomSampler, TensorDataset } = torch.utils.data;
+  it('StackDataset gives samples of several datasets together, by place or by name', () => {
+    const a = new TensorDataset(torch.arange(4));
+    const b = { length: 4, at: (i: number) => i * 10 };
+    assert.deepEqual(
+      torch.tree.map((t) => t.item(), new StackDataset([a, b]).at(2)),
+      [[2], 20],
+    );
+    const [batch] = [...new DataLoader(new StackDataset({ a, b }), { batch_size: 4 })];
+    assert.deepEqual((batch as unknown as { b: torch.Tensor }).b.tolist(), [0, 10, 20, 30]);
+    assert.throws(() => new StackDataset([a, { length: 3, at: () => 0 }]), /size mismatch/);
+  });
+  it('SubsetRandomSampler gives its numbers once each', () => {
+    torch.manual_seed(0);
+    const sampler = new SubsetRandomSampler([5, 7, 11, 13, 17]);
+    const [one, two] = [[...sampler], [...sampler]];
+    assert.deepEqual(
+      [...one].sort((x, y) => x - y),
+      [5, 7, 11, 13, 17],
+    );
+    assert.notDeepEqual(one, two);
+    assert.equal(sampler.length, 5);
+  });
+});
