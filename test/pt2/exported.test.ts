@@ -11,6 +11,7 @@ import { SourceFile } from '../../lib/io/file.js';
 import { readEntry, readZip, zipChunks } from '../../lib/io/zip.js';
 import { close } from '../support/close.js';
 import { fails } from '../support/fails.js';
+import { runMutations } from './mutations.js';
 
 const stored = (name: string): string => join(__dirname, '../../../test/data/files', name);
 type Program = torch.export.ExportedProgram;
@@ -386,6 +387,10 @@ describe('export.load', () => {
         deflated(entries.map((e) => (e.name.endsWith('model.json') ? { ...e, data: Buffer.alloc(40 << 20, ' ') } : e))),
       );
       refused(/jorch reads at most 33554432/, bomb);
+    });
+
+    it('damaged at random, they load, or end in a JorchError', () => {
+      assert.ok(runMutations(80, 7) > 10, 'some damage does no harm');
     });
 
     it('other files say what they are', () => {
