@@ -23,6 +23,7 @@ export * from './optimize/index.js';
 export * as export from './pt2/index.js';
 export { type ErrorCode, isJorchError, JorchError } from './runtime/errors.js';
 export { type Runtime, runtime } from './runtime/info.js';
+export * from './shard/index.js';
 export { frombuffer, type NestedData, type NestedList, type TensorOptions, tensor } from './torch/data.js';
 export { type Device, device } from './torch/device.js';
 export * from './torch/dtype-names.js';

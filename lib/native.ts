@@ -114,6 +114,12 @@ export interface ProgramSpec {
   readonly outputs: readonly TensorSpec[];
   /** Parameters behind the others: a random key each, drawn from these generators (null: the default one) at every run. */
   readonly keys: readonly (GeneratorHandle | null)[];
+  /** How parameters and results of a program over several devices are spread, as numbers. */
+  readonly placements?: {
+    readonly devices: number;
+    readonly inputs: readonly number[];
+    readonly outputs: readonly number[];
+  };
   /** Results that are computed in the memory of a parameter. */
   readonly donated?: readonly { readonly input: number; readonly output: number }[];
 }
@@ -162,9 +168,23 @@ export interface EntrySpec extends ProgramSpec {
   /** 0: one tensor, 1: an array of tensors, 2: [id, ...tensors], to be unflattened. */
   readonly shape: 0 | 1 | 2;
   readonly backward?: BackwardSpec;
+  /** Tensors that decided themselves how the program takes them. */
+  readonly placed?: readonly (Place & { readonly placement: number })[];
   readonly reports?: ReportsSpec;
   /** What it was traced for. */
   readonly described: Circumstances;
+}
+
+/** The devices that a program is compiled for and runs on: a plugin's path for one device. */
+export type Target = string | MeshTarget;
+export interface MeshTarget {
+  readonly plugin: string;
+  /** Devices that the client has; virtual ones are made. */
+  readonly count: number;
+  /** Positions among them, in the order of the mesh. */
+  readonly devices: readonly number[];
+  /** Per result: whether XLA may choose how it is spread. */
+  readonly free: readonly boolean[];
 }
 
 declare const opaque: unique symbol;
@@ -376,26 +396,48 @@ export interface Native {
   substitute<T>(from: readonly Tensor[], to: readonly Tensor[], fn: () => T): T;
 
   compileProgram(
-    plugin: string,
+    target: Target,
     stablehlo: string,
     options: Readonly<Record<string, boolean | number | string>>,
   ): Executable;
   /** An executable of what `serializeProgram` gave. The bytes must be whole: damaged ones may end the process. */
-  loadProgram(plugin: string, bytes: Buffer): Executable;
+  loadProgram(target: Target, bytes: Buffer): Executable;
   compileProgramAsync(
-    plugin: string,
+    target: Target,
     stablehlo: string,
     options: Readonly<Record<string, boolean | number | string>>,
     keep: boolean,
   ): Promise<{ executable: Executable; bytes?: Buffer }>;
-  loadProgramAsync(plugin: string, bytes: Buffer): Promise<Executable>;
+  loadProgramAsync(target: Target, bytes: Buffer): Promise<Executable>;
   serializeProgram(executable: Executable): Buffer;
   /** What executables depend on besides text and options: platform, device, threads, CPU. */
-  compilerIdentity(plugin: string): string;
+  compilerIdentity(target: Target): string;
   /** What XLA would be told beside the program. */
-  compileOptions(plugin: string, options: Readonly<Record<string, boolean | number | string>>): Buffer;
+  compileOptions(target: Target, options: Readonly<Record<string, boolean | number | string>>): Buffer;
   /** Begins to load the plugin on another thread. */
   prepareCompiler(plugin: string): void;
+  /** How many devices a plugin has here, made for `count` where they are virtual. */
+  meshDevices(plugin: string, count: number): number;
+  /** The number of a placement: into how many tiles each dimension is cut, and which of them each device holds. */
+  placement(
+    plugin: string,
+    count: number,
+    devices: readonly number[],
+    tiles: readonly number[],
+    tileOf: readonly number[],
+    mesh: string,
+  ): number;
+  placementInfo(placement: number): {
+    readonly tiles: readonly number[];
+    readonly tileOf: readonly number[];
+    readonly mesh: string;
+  };
+  /** 0 for an ordinary tensor. */
+  placementOf(tensor: Tensor): number;
+  /** A new tensor, detached. */
+  putOnDevices(tensor: Tensor, placement: number): Tensor;
+  /** In place. */
+  moveToDevices(tensor: Tensor, placement: number): void;
   optimizedProgram(executable: Executable): {
     format: string;
     bytes: Buffer;

@@ -11,6 +11,7 @@
 #include "jit/script_js.h"
 #include "program/compiled.h"
 #include "program/executable_js.h"
+#include "shard/shard_js.h"
 #include "tensor/data.h"
 #include "tensor/tensor.h"
 #include "dispatch/tracing.h"
@@ -177,6 +178,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   initTrace(env, exports);
   initCompiled(env, exports);
   initExecutable(env, exports);
+  shard::init(env, exports);
   transforms::init(env, exports);
   transforms::initCallbackNode(env, exports);
   closure::init(env, exports);

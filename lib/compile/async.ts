@@ -4,12 +4,13 @@
  */
 
 import { withLines } from '../inspect/lowered.js';
+import type { Lowered } from '../lowering/index.js';
 import type { CompiledHandle, Executable, FinishedRun, Snapshot } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
-import { located, native } from '../runtime/load.js';
+import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Built, Plan } from './build.js';
-import { executables, type XlaOptions } from './executables.js';
+import { executablesFor, type XlaOptions } from './executables.js';
 import type { Variant, Variants } from './live.js';
 
 /** Arguments as leaves, and the programs for their structure. */
@@ -50,21 +51,22 @@ export interface AsyncOptions {
 }
 
 const executableFor = async (
-  text: string,
+  program: Lowered,
   options: XlaOptions,
 ): Promise<{ executable: Executable; loaded: boolean }> => {
-  const store = executables();
+  const { text } = program;
+  const store = executablesFor(program);
   const key = store.key(text, options);
-  const plugin = located().cpuPlugin;
+  const { target } = store;
   const bytes = key && store.cache.read(key);
   if (bytes) {
     try {
-      return { executable: await native().loadProgramAsync(plugin, bytes), loaded: true };
+      return { executable: await native().loadProgramAsync(target, bytes), loaded: true };
     } catch {
       store.cache.reject(key);
     }
   }
-  const made = await native().compileProgramAsync(plugin, text, options, key !== undefined);
+  const made = await native().compileProgramAsync(target, text, options, key !== undefined);
   if (key && made.bytes) store.cache.write(key, made.bytes);
   return { executable: made.executable, loaded: false };
 };
@@ -269,16 +271,16 @@ export class AsyncCalls {
 
   private async compile({ plan, install, failed }: Prepared, waiting: readonly (() => void)[]): Promise<void> {
     const started = performance.now();
+    const load = async (program: Lowered): Promise<Awaited<ReturnType<typeof executableFor>>> => {
+      try {
+        return await executableFor(program, this.xla);
+      } catch (error) {
+        throw withLines(plan.graph, program.text, error);
+      }
+    };
     try {
-      const made = await Promise.all(
-        plan.programs.map(async ({ text }) => {
-          try {
-            return await executableFor(text, this.xla);
-          } catch (error) {
-            throw withLines(plan.graph, text, error);
-          }
-        }),
-      );
+      const made = await Promise.all(plan.programs.map(load));
+      if (plan.backwardAfter) made.push(await load(plan.backwardAfter(made[0]!.executable)));
       this.target.loaded(
         performance.now() - started,
         made.every(({ loaded }) => loaded),

@@ -5,6 +5,7 @@ import {
   type Check,
   checkOperands,
   type Lowered,
+  type LoweredPartition,
   LoweringError,
   liveInputs,
   liveNodes,
@@ -24,6 +25,8 @@ import type {
   Trace,
 } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
+import { type Partition, placementsOf, shardingsOf, spreadOf } from '../shard/plan.js';
+import type { Sharding } from '../shard/sharding.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Graph, Node, Value } from './graph.js';
 import { isIdentity, physicalOrder } from './layout.js';
@@ -37,6 +40,8 @@ export interface BuildOptions {
   readonly checks?: DataChecks;
   /** Whether a changed argument leaf (-1: a captured tensor) may be overwritten while the program runs. */
   readonly donate?: ((leaf: number) => boolean) | undefined;
+  /** The program is for several devices. */
+  readonly partition?: Partition | undefined;
   /** What the function said while it was recorded. */
   readonly reports?: readonly Report[];
   /** How to go backward twice. */
@@ -57,6 +62,8 @@ export interface Plan {
   readonly graph: Graph;
   /** The program, and its backward if there is one. */
   readonly programs: readonly Lowered[];
+  /** The backward where it depends on how XLA has spread what the program saves for it. */
+  readonly backwardAfter?: (program: Executable) => Lowered;
   /** Of the first program. */
   readonly types: Omit<ProgramSpec, 'executable'> & { readonly parameters: readonly Place[] };
   readonly captured: readonly Tensor[];
@@ -116,11 +123,12 @@ const lowerPart = (
   inputs: readonly Value[],
   results: readonly Value[],
   { fallback, optimize }: BuildOptions,
+  partition?: LoweredPartition,
   checks: readonly Check[] = [],
   donated: readonly Donation[] = [],
 ): Part => {
   try {
-    const lowered = lower(graph, { inputs, results, fallback, optimize, checks, donated });
+    const lowered = lower(graph, { inputs, results, fallback, optimize, checks, donated, partition });
     const keys = lowered.keys.map((k) => (k === undefined ? null : graph.generators![k]!));
     const parameters = [...inputs.map(specOf), ...keys.map(() => KEY)];
     const flags: TensorSpec[] = checks.length === 0 ? [] : [{ shape: [checks.length], strides: [], dtype: 'bool' }];
@@ -258,13 +266,15 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   ]);
   // A failed check must leave everything as it was.
   const inPlace = watch.checks.length > 0 ? [] : donated;
-  const forward = lowerPart(graph, inputs.values, results.values, options, watch.checks, inPlace);
-  const reports = reportsOf(graph, watch, forward.lowered, inputs, results);
   const byInput = new Map(
     captures.flatMap(({ input }, k) => (input < 0 ? [] : [[graph.inputs[input]!.id, places[k]!] as const])),
   );
-
   const parameters = inputs.values.map((v) => byInput.get(v.id)!);
+  const spread =
+    options.partition &&
+    spreadOf(options.partition, captured, parameters, inputs.values, planned, effects, results.values);
+  const forward = lowerPart(graph, inputs.values, results.values, options, spread?.program, watch.checks, inPlace);
+  const reports = reportsOf(graph, watch, forward.lowered, inputs, results);
   const grads = [
     ...captures.flatMap((c, k) => (c.gradSeen || c.gradCleared || c.grad >= 0 ? [places[k]!] : [])),
     ...[...parameters, ...planned, ...effects].flatMap((p) => ('isArg' in p && p.ofGrad ? [p] : [])),
@@ -276,18 +286,36 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
     nodes: behind(graph, gradients, ownNodes),
     results: gradients,
   });
-  const back = backward && lowerPart(graph, backParameters.values, outputs.values, options, backWatch.checks);
-  const backReports = back && reportsOf(graph, backWatch, back.lowered, backParameters, outputs);
-  const backSpec = (executable: Executable): BackwardSpec => ({
+  const gradientInputs = backward?.captures.map((k) => inputs.indexOf(graph.inputs[captures[k]!.input]!)) ?? [];
+  const lowerBack = (partition?: LoweredPartition): Part =>
+    lowerPart(graph, backParameters.values, outputs.values, options, partition, backWatch.checks);
+  let back = backward && !spread ? lowerBack() : undefined;
+  const spreadBack = (program: Executable): Lowered => {
+    // As the program gives what is saved and takes what is read again; a gradient comes and goes as what it belongs to.
+    const saved = shardingsOf(program, spread!.program, results.values);
+    const ofResult = new Map(backward!.results.map((id, k) => [cotangents[k]!.id, saved[results.indexOf(value(id))]!]));
+    const ofGradient = new Map(backward!.gradients.map((id, k) => [id, spread!.program.inputs[gradientInputs[k]!]!]));
+    const at = (v: Value): Sharding =>
+      ofResult.get(v.id) ??
+      (inputs.indexOf(v) >= 0 ? spread!.program.inputs[inputs.indexOf(v)]! : saved[results.indexOf(v)]!);
+    back = lowerBack({
+      mesh: spread!.program.mesh,
+      inputs: backParameters.values.map(at),
+      results: outputs.values.map((v) => ofGradient.get(v.id)),
+    });
+    return back.lowered;
+  };
+  const backSpec = (executable: Executable, backReports?: ReportsSpec): BackwardSpec => ({
     executable,
     ...back!.types,
+    ...placementsOf(executable, back!),
     arguments: [
       ...crossing.residuals.map((v) => ({ kind: 'residual' as const, index: results.indexOf(v) })),
       ...crossing.inputs.map((v) => ({ kind: 'input' as const, index: inputs.indexOf(v) })),
       ...cotangents.map((_, index) => ({ kind: 'cotangent' as const, index })),
     ],
     results: backward!.results.map((id) => results.indexOf(value(id))),
-    gradientInputs: backward!.captures.map((k) => inputs.indexOf(graph.inputs[captures[k]!.input]!)),
+    gradientInputs,
     gradients: backward!.gradients.map((id) => (id < 0 ? -1 : outputs.indexOf(value(id)))),
     second: options.second?.({ trace, inputs: inputs.values, parameters, keys: forward.types.keys.length }) ?? {
       refused: 'this program has no function behind it',
@@ -297,6 +325,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
   return {
     graph,
     programs: [forward.lowered, ...(back ? [back.lowered] : [])],
+    ...(backward && spread ? { backwardAfter: spreadBack } : {}),
     types: { ...forward.types, parameters },
     captured,
     results: planned,
@@ -310,6 +339,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
       spec: {
         executable: executable!,
         ...forward.types,
+        ...placementsOf(executable!, forward),
         captures: captured,
         parameters,
         results: planned,
@@ -318,8 +348,11 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
         flags,
         ends,
         grads,
+        ...(spread ? { placed: spread.placed } : {}),
         ...(reports ? { reports } : {}),
-        ...(back ? { backward: backSpec(backExecutable!) } : {}),
+        ...(back
+          ? { backward: backSpec(backExecutable!, reportsOf(graph, backWatch, back.lowered, backParameters, outputs)) }
+          : {}),
       },
     }),
   };

@@ -4,11 +4,15 @@ import { dump } from '../inspect/dump.js';
 import { events } from '../inspect/events.js';
 import { type LoweredProgram, loweredProgram, withLines } from '../inspect/lowered.js';
 import { spans } from '../inspect/spans.js';
+import type { Lowered } from '../lowering/index.js';
 import type { CompiledHandle, Trace } from '../native.js';
 import { isModule } from '../nn/fields.js';
 import { readModule } from '../nn/slots.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
+import { withMesh } from '../shard/mesh.js';
+import { Partitioner } from '../shard/partitioner.js';
+import type { Partition } from '../shard/plan.js';
 import { keep } from '../torch/memory.js';
 import type { Tensor } from '../torch/tensor.js';
 import { type Flat, flatten, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
@@ -16,7 +20,7 @@ import { AsyncCalls, type Prepared, type Taken } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import type { CompileOptions, CompileStats, Explanation } from './compile.js';
 import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
-import { executables } from './executables.js';
+import { executablesFor } from './executables.js';
 import { ownMemory, type Traced } from './export.js';
 import { type Reads, recordReads, Structures, type Variant, type Variants } from './live.js';
 import { capturedOf, explainMiss, leafSignatures, type Signature, signatureOf } from './reasons.js';
@@ -48,6 +52,10 @@ interface Recorded {
 
 const staticValues = (s: Structure): unknown[] =>
   s.kind === 'static' ? [s.value] : s.kind === 'tensor' ? [] : s.items.flatMap(staticValues);
+
+/** Of the results, in order. */
+const shapesOf = ({ graph, outputs, resultCount }: Trace): (readonly number[])[] =>
+  outputs.slice(0, resultCount).map((id) => graph.values[id]!.shape);
 
 /** For functions of ours that stand for a part of a user's function: their programs change nothing, and what they record is looked at. */
 export interface Internal {
@@ -103,15 +111,21 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   readonly name: string;
   private readonly statics: ReadonlySet<number>;
   private readonly dynamic: ReturnType<typeof dynamicPaths> | undefined;
+  private readonly partitioner: Partitioner | undefined;
+  /** The function, on its mesh if it has one. */
+  private readonly f: (...args: never[]) => unknown;
 
   constructor(
-    private readonly f: F,
+    f: F,
     private readonly options: CompileOptions,
     private readonly internal?: Internal,
   ) {
     this.name = options.name ?? (f.name || 'compiled function');
     this.statics = new Set(options.static ?? []);
     this.dynamic = options.dynamic && dynamicPaths(options.dynamic, f);
+    const partitioner = Partitioner.for(this.name, options);
+    this.partitioner = partitioner;
+    this.f = partitioner ? (...args) => withMesh(partitioner.mesh, () => f(...args)) : f;
   }
 
   call(args: unknown[]): unknown {
@@ -208,7 +222,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       );
     const { structure, leaves } = this.flatten(args);
     const modes = this.programs().modes();
-    const signature = signatureOf(structure, leaves, modes);
+    const signature = this.signature(structure, leaves, modes);
     const reason = explainMiss(
       [...this.entries.values()].map((e) => e.signature),
       signature,
@@ -216,7 +230,8 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     events.miss.publish({ name: this.name, reason });
     this.complain(reason);
     const { trace, results, reports, reads } = this.trace(structure, leaves);
-    const planned = this.lowerTrace(trace, reports, structure, leaves);
+    const partition = this.partitioner?.bind(structure, leaves, results, shapesOf(trace));
+    const planned = this.lowerTrace(trace, reports, structure, leaves, partition);
     const dumpRest = dump(this.name, planned);
     const described = this.programs().describe(leaves, planned.captured);
     const variant = this.structures.take(structureKey(structure), reads);
@@ -235,6 +250,15 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       return entry;
     };
     return { plan: planned, variant, install, failed: () => this.structures.release(variant) };
+  }
+
+  private signature(structure: Structure, leaves: readonly Tensor[], modes: number): Signature {
+    const signature = signatureOf(structure, leaves, modes);
+    const { partitioner } = this;
+    if (!partitioner) return signature;
+    const fixed = partitioner.inputs(structure, leaves);
+    const sharding = (i: number): string => String((fixed[i] ?? partitioner.ownOf(leaves[i]!)).spec);
+    return { ...signature, leaves: signature.leaves.map((leaf, i) => ({ ...leaf, sharding: sharding(i) })) };
   }
 
   /** Drops the least recently used programs; returns how many. */
@@ -265,16 +289,26 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     return (leaf) => leaf >= 0 && donate.includes(owners[leaf]!);
   }
 
-  private lowerTrace(trace: Trace, reports: readonly Report[], structure: Structure, leaves: readonly Tensor[]): Plan {
+  private lowerTrace(
+    trace: Trace,
+    reports: readonly Report[],
+    structure: Structure,
+    leaves: readonly Tensor[],
+    partition?: Partition,
+  ): Plan {
     const started = performance.now();
-    const { fallback = 'aten', optimize = 'auto', checks = false } = this.options;
+    const { checks = false } = this.options;
+    // Libtorch's kernels run on one device.
+    const fallback = partition ? 'error' : (this.options.fallback ?? 'aten');
+    const optimize = partition ? 'xla' : (this.options.optimize ?? 'auto');
+    const over = partition ? { mesh: partition.mesh } : {};
     const again: Backward = {
       name: this.name,
       f: this.f,
       structure,
       leaves: leafSignatures(leaves).map((leaf, i) => ({ ...leaf, first: leaves.indexOf(leaves[i]!) })),
       compile: (f, name, internal) => {
-        const compilation = new Compilation(f, { name, fallback, optimize }, internal);
+        const compilation = new Compilation(f, { name, fallback, optimize, ...over }, internal);
         return (...args) => compilation.call(args) as (Tensor | null)[];
       },
     };
@@ -284,6 +318,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       checks,
       donate: this.donations(structure),
       reports,
+      partition,
       second: backwardOf(again),
     });
     this.stats.lowerMs += performance.now() - started;
@@ -294,13 +329,15 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   /** Compiles what was planned, or loads it from the persistent cache. */
   private make(planned: Plan): Built {
     const started = performance.now();
-    const obtained = planned.programs.map(({ text }) => {
+    const obtain = (program: Lowered) => {
       try {
-        return executables().obtain(text, XLA_OPTIONS);
+        return executablesFor(program).obtain(program.text, XLA_OPTIONS);
       } catch (error) {
-        throw withLines(planned.graph, text, error);
+        throw withLines(planned.graph, program.text, error);
       }
-    });
+    };
+    const obtained = planned.programs.map(obtain);
+    if (planned.backwardAfter) obtained.push(obtain(planned.backwardAfter(obtained[0]!.executable)));
     this.countLoad(
       performance.now() - started,
       obtained.every(({ loaded }) => loaded),
@@ -372,6 +409,11 @@ export class Compilation<F extends (...args: never[]) => unknown> {
 
   /** Traced for a program of its own, which returns contiguous values. */
   traced(args: unknown[]): Traced {
+    if (this.partitioner)
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `${this.name}: a function compiled for a mesh cannot be exported, nor compiled for another machine; compile it without { mesh } for that`,
+      );
     const { structure, leaves } = this.flatten(args);
     const { trace, results } = this.trace(structure, leaves, ownMemory);
     return { name: this.name, trace, args: structure, results };

@@ -10,12 +10,14 @@ import type { Module } from '../nn/module.js';
 import { readModule } from '../nn/slots.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, onLoad } from '../runtime/load.js';
+import { Mesh } from '../shard/mesh.js';
+import type { PartitionOptions } from '../shard/partitioner.js';
 import type { AsyncOptions } from './async.js';
 import { Compilation } from './compilation.js';
 import { exportProgram, type Traced } from './export.js';
 import { materialize, type WithSpecs } from './spec.js';
 
-export interface CompileOptions {
+export interface CompileOptions extends PartitionOptions {
   /** For messages; default: the function's name. */
   name?: string;
   /** Arguments (by position) that are compared by identity and never taken apart: functions, configurations. */
@@ -126,6 +128,9 @@ const OPTIONS: Readonly<Record<keyof CompileOptions, readonly [(value: unknown) 
   fallback: [(v) => v === 'aten' || v === 'error', "'aten' or 'error'"],
   optimize: [(v) => v === 'auto' || v === 'xla' || v === 'aten', "'auto', 'xla' or 'aten'"],
   checks: [(v) => typeof v === 'boolean' || v === 'nan', "true, false or 'nan'"],
+  mesh: [(v) => v instanceof Mesh, "made with mesh([8], ['data'])"],
+  in_shardings: [Array.isArray, "one entry an argument: [P('data'), null]"],
+  out_shardings: [() => true, ''],
   maxCompiles: [
     (v) => {
       if (typeof v !== 'object' || v === null) return false;

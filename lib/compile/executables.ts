@@ -1,20 +1,22 @@
 /** @file Executables for program texts: from the persistent cache if they are there, else from XLA. */
 import { createHash } from 'node:crypto';
-import type { Executable } from '../native.js';
+import type { Lowered } from '../lowering/index.js';
+import type { Executable, Target } from '../native.js';
 import { located, native } from '../runtime/load.js';
+import { targetOf } from '../shard/mesh.js';
 import { type PersistentCache, persistentCache } from './persistent.js';
 import { pluginDigest } from './plugin-digest.js';
 
 /** XLA's own options, by name. */
 export type XlaOptions = Readonly<Record<string, boolean | number | string>>;
 
-/** The compiler behind either addon. */
-export interface Compiler<E> {
-  compileProgram(plugin: string, stablehlo: string, options: XlaOptions): E;
-  loadProgram(plugin: string, bytes: Buffer): E;
+/** The compiler behind either addon; `T`: what it compiles for. */
+export interface Compiler<E, T = string> {
+  compileProgram(target: T, stablehlo: string, options: XlaOptions): E;
+  loadProgram(target: T, bytes: Buffer): E;
   serializeProgram(executable: E): Buffer;
-  compilerIdentity(plugin: string): string;
-  compileOptions(plugin: string, options: XlaOptions): Buffer;
+  compilerIdentity(target: T): string;
+  compileOptions(target: T, options: XlaOptions): Buffer;
 }
 
 /** Bumped when programs of the same text would be compiled or called in another way. */
@@ -30,27 +32,32 @@ export const isPortable = (stablehlo: string): boolean => {
   return true;
 };
 
-/** Finds, compiles and keeps executables of one plugin. */
-export class Executables<E> {
+/** Finds, compiles and keeps executables for one target: a plugin's device, or a mesh of them. */
+export class Executables<E, T extends Target = string> {
   private identity: string | undefined;
 
   constructor(
-    private readonly compiler: Compiler<E>,
-    private readonly plugin: string,
+    private readonly compiler: Compiler<E, T>,
+    readonly target: T,
     readonly cache: PersistentCache,
   ) {}
+
+  private get plugin(): string {
+    const { target }: { target: Target } = this;
+    return typeof target === 'string' ? target : target.plugin;
+  }
 
   /** The key of a program on disk; undefined when it must not be kept. */
   key(stablehlo: string, options: XlaOptions): Buffer | undefined {
     if (this.cache.folder === undefined || !isPortable(stablehlo)) return undefined;
-    this.identity ??= `${GENERATION}\n${pluginDigest(this.plugin, this.cache)}\n${this.compiler.compilerIdentity(this.plugin)}`;
+    this.identity ??= `${GENERATION}\n${pluginDigest(this.plugin, this.cache)}\n${this.compiler.compilerIdentity(this.target)}`;
     const hash = createHash('sha256');
     const part = (bytes: string | Buffer): void => {
       // Lengths first: no two lists of parts give the same bytes.
       hash.update(`${Buffer.byteLength(bytes)}:`).update(bytes);
     };
     part(this.identity);
-    part(this.compiler.compileOptions(this.plugin, options));
+    part(this.compiler.compileOptions(this.target, options));
     part(stablehlo);
     return hash.digest();
   }
@@ -60,7 +67,7 @@ export class Executables<E> {
     const bytes = key && this.cache.read(key);
     if (!bytes) return undefined;
     try {
-      return this.compiler.loadProgram(this.plugin, bytes);
+      return this.compiler.loadProgram(this.target, bytes);
     } catch {
       this.cache.reject(key);
       return undefined;
@@ -76,16 +83,23 @@ export class Executables<E> {
     const key = this.key(stablehlo, options);
     const known = this.load(key);
     if (known !== undefined) return { executable: known, loaded: true };
-    const executable = this.compiler.compileProgram(this.plugin, stablehlo, options);
+    const executable = this.compiler.compileProgram(this.target, stablehlo, options);
     this.keep(key, executable);
     return { executable, loaded: false };
   }
 }
 
-let shared: Executables<Executable> | undefined;
+let shared: Executables<Executable, Target> | undefined;
 
 /** Those of the addon with libtorch. @throws JorchError RUNTIME_MISSING */
-export const executables = (): Executables<Executable> => {
-  shared ??= new Executables(native(), located().cpuPlugin, persistentCache());
+export const executables = (): Executables<Executable, Target> => {
+  shared ??= new Executables<Executable, Target>(native(), located().cpuPlugin, persistentCache());
   return shared;
+};
+
+/** Those that a program belongs to: of the devices of its mesh if it has one. */
+export const executablesFor = ({ partition }: Lowered): Executables<Executable, Target> => {
+  if (partition === undefined) return executables();
+  const free = partition.results.map((sharding) => sharding === undefined);
+  return new Executables<Executable, Target>(native(), targetOf(partition.mesh, free), persistentCache());
 };

@@ -1,5 +1,6 @@
 /** @file The recorded program, as the C++ recorder (native/trace) hands it over once per compilation. */
 import type { GeneratorHandle } from '../native.js';
+import type { Sharding } from '../shard/sharding.js';
 import type { DType } from '../torch/dtype.js';
 
 /** One tensor of a recorded program. Logically row-major; strides are what eager libtorch would have. */
@@ -67,7 +68,9 @@ export type Control =
   /** Operands: the predicate, then what the branches take. */
   | { readonly kind: 'cond'; readonly branches: readonly [Subgraph, Subgraph] }
   /** The operands, once all of them are there: XLA moves nothing across. */
-  | { readonly kind: 'barrier' };
+  | { readonly kind: 'barrier' }
+  /** The one operand, spread over the devices of a mesh in this way. */
+  | { readonly kind: 'sharding'; readonly sharding: Sharding };
 
 /** Elements of a baked constant, row-major. */
 export type ConstantData = readonly (number | bigint | boolean | { readonly re: number; readonly im: number })[];

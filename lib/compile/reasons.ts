@@ -21,6 +21,8 @@ export interface LeafSignature {
   readonly strides: readonly number[];
   readonly dtype: DType;
   readonly requires_grad: boolean;
+  /** For a function that is compiled for a mesh. */
+  readonly sharding?: string;
 }
 
 /** A captured tensor as it was. */
@@ -84,6 +86,7 @@ const leafDifference = (path: string, a: LeafSignature, b: LeafSignature): strin
     return `${path}: strides changed from [${a.strides.join(', ')}] to [${b.strides.join(', ')}] (contiguous() makes them the same)`;
   if (a.requires_grad !== b.requires_grad)
     return `${path}: requires_grad changed from ${a.requires_grad} to ${b.requires_grad}`;
+  if (a.sharding !== b.sharding) return `${path}: its sharding changed from ${a.sharding} to ${b.sharding}`;
   return undefined;
 };
 

@@ -132,6 +132,7 @@ export const bodiesOf = (control: Control): readonly Subgraph[] => {
     case 'cond':
       return control.branches;
     case 'barrier':
+    case 'sharding':
       return [];
   }
 };

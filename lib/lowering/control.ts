@@ -186,5 +186,10 @@ export const lowerControl = (
       return lowerCond(lowering, control, operands, outs, checked);
     case 'barrier':
       return { results: lowering.b.barrier(operands) };
+    case 'sharding':
+      // For one device there is nothing to say.
+      return {
+        results: lowering.mesh === undefined ? operands : [lowering.b.spread(operands[0]!, control.sharding.text)],
+      };
   }
 };

@@ -42,6 +42,7 @@ export {
   checkOperands,
   isRandom,
   type Lowered,
+  type LoweredPartition,
   LoweringError,
   type LowerOptions,
   liveInputs,

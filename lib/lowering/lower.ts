@@ -1,6 +1,8 @@
 /** @file Turns a recorded graph into one StableHLO module: dead nodes dropped, each live one lowered by its rule or kept as an ATen call. */
 import type { Arg, Graph, Node, Subgraph, Value } from '../compile/graph.js';
 import { isIdentity, physicalOrder } from '../compile/layout.js';
+import type { Mesh } from '../shard/mesh.js';
+import type { Sharding } from '../shard/sharding.js';
 import { Builder } from '../stablehlo/builder.js';
 import { BuilderError, type Op, sameShape, type TensorType, typeText } from '../stablehlo/types.js';
 import { encodeCall, isValue } from './aten-call.js';
@@ -28,8 +30,16 @@ export interface LowerOptions {
   readonly optimize?: Optimize;
   /** What the program runs on: decides how elementary functions are written. Default `cpu`. */
   readonly target?: Target;
+  /** The program is for the devices of a mesh, and XLA's partitioner spreads it over them. */
+  readonly partition?: LoweredPartition | undefined;
   /** Computes one flag each, returned behind the results as one bool vector: nodes that would raise, conditions that do not hold. */
   readonly checks?: readonly Check[];
+}
+/** How parameters and results are spread; a result of which nothing is said as XLA decides. */
+export interface LoweredPartition {
+  readonly mesh: Mesh;
+  readonly inputs: readonly Sharding[];
+  readonly results: readonly (Sharding | undefined)[];
 }
 /** A call that raises from data, a condition of the user's, or a value that must not hold NaN. */
 export type Check = { readonly node: Node } | { readonly condition: Value } | { readonly notNan: Value };
@@ -49,6 +59,7 @@ export interface Lowered {
   readonly lowered: readonly string[];
   /** Generators (places in the graph's list, undefined: the default one) whose random keys are parameters behind `inputs`. */
   readonly keys: readonly (number | undefined)[];
+  readonly partition?: LoweredPartition | undefined;
 }
 
 /** A rule that is missing or wrong. The message names the operator and where it was called. */
@@ -125,6 +136,7 @@ export class Lowering {
   readonly lowered: Set<string>;
   /** Random keys by generator. */
   readonly keys = new Map<number | undefined, Op>();
+  readonly mesh: Mesh | undefined;
   private readonly ops = new Map<number, Op>();
   private readonly watched = new Set<Node>();
   /** Whether a check in a body of them has failed. */
@@ -137,7 +149,9 @@ export class Lowering {
     private readonly target: Target,
     outer?: Lowering,
     private readonly key?: () => Op,
+    mesh?: Mesh,
   ) {
+    this.mesh = outer?.mesh ?? mesh;
     this.b = outer?.b ?? (target === 'cpu' ? new CpuBuilder() : new Builder());
     this.calls = outer?.calls ?? [];
     this.callNodes = []; // those of a region have operands that only the region knows
@@ -235,7 +249,9 @@ export class Lowering {
       return;
     }
     if (this.fallback === 'error')
-      throw new LoweringError(`lower: ${node.op} needs an ATen call: ${reason}${where(node)}.`);
+      throw new LoweringError(
+        `lower: ${node.op} needs an ATen call: ${reason}${where(node)}${this.mesh === undefined ? '' : `; a program for several devices cannot call libtorch, so move the operator out of the function compiled for ${this.mesh}`}.`,
+      );
     this.byCall(node);
     this.callNodes.push(node);
     this.calls.push({ op: node.op, reason, ...(node.line === undefined ? {} : { line: node.line }) });
@@ -321,6 +337,17 @@ export class Lowering {
   }
 }
 
+const attributes = (list: readonly string[]): string => (list.length === 0 ? '' : ` {${list.join(', ')}}`);
+
+/** Shardy's attribute of a parameter or result; whole on every device where nothing is said. */
+const spread = (partition: LoweredPartition | undefined, sharding: Sharding | undefined, { shape }: Op): string[] =>
+  partition === undefined
+    ? []
+    : [`sdy.sharding = #sdy.sharding<@mesh, ${sharding?.text ?? `[${shape.map(() => '{}').join(', ')}]`}>`];
+
+const meshLine = ({ shape, mesh_dim_names }: Mesh): string =>
+  `sdy.mesh @mesh = <[${shape.map((n, i) => `"${mesh_dim_names[i]}"=${n}`).join(', ')}]>`;
+
 /**
  * Lowers `graph` to the text of a module `@jorch`.
  * @throws LoweringError when a rule's result does not fit libtorch's, or a node has none and `fallback` is `'error'`.
@@ -332,12 +359,13 @@ export function lower(
     inputs = graph.inputs,
     fallback,
     optimize = 'xla',
-    target = 'cpu',
     checks = [],
     donated = [],
+    partition,
+    target = partition?.mesh.device_type === 'cuda' ? 'gpu' : 'cpu',
   }: LowerOptions,
 ): Lowered {
-  const lowering = new Lowering(fallback, optimize, target);
+  const lowering = new Lowering(fallback, optimize, target, undefined, undefined, partition?.mesh);
   const params = inputs.map((v, i) => {
     const op = parameter(`%arg${i}`, v);
     lowering.bind(v, op);
@@ -347,6 +375,7 @@ export function lower(
   lowering.graph(graph, [...results, ...checkOperands(checks)], inputs);
   // In memory order, so that the caller's tensors get eager's strides without a copy.
   const returned = results.map((v) => {
+    if (partition !== undefined) return lowering.op(v); // sharded memory is row-major
     const order = physicalOrder(v.shape, v.strides);
     return order === undefined || isIdentity(order) ? lowering.op(v) : lowering.b.transpose(lowering.op(v), order);
   });
@@ -362,13 +391,20 @@ export function lower(
   const types = returned.map((o) => o.type).join(', ');
   const end = returned.length === 0 ? 'return' : `return ${returned.map((o) => o.name).join(', ')} : ${types}`;
   const taken = new Map(donated.map(({ input, output }) => [input, output]));
-  const declared = [...params, ...lowering.keys.values()].map((p, i) => {
-    const donation = taken.has(i) ? ` {tf.aliasing_output = ${taken.get(i)} : i32}` : '';
-    return `${p.name}: ${p.type}${donation}`;
+  const keys = [...lowering.keys.values()];
+  const declared = [...params, ...keys].map((p, i) => {
+    const donation = taken.has(i) ? [`tf.aliasing_output = ${taken.get(i)} : i32`] : [];
+    return `${p.name}: ${p.type}${attributes([...donation, ...spread(partition, partition?.inputs[i], p)])}`;
+  });
+  // The flags of checks are the caller's, whole.
+  const outs = returned.map((o, i) => {
+    const free = partition !== undefined && i < results.length && partition.results[i] === undefined;
+    return free ? o.type : `${o.type}${attributes(spread(partition, partition?.results[i], o))}`;
   });
   const text = [
     'module @jorch {',
-    `func.func public @main(${declared.join(', ')}) -> (${types}) {`,
+    ...(partition === undefined ? [] : [meshLine(partition.mesh)]),
+    `func.func public @main(${declared.join(', ')}) -> (${partition === undefined ? types : outs.join(', ')}) {`,
     ...lowering.b.lines(),
     end,
     '}',
@@ -376,5 +412,6 @@ export function lower(
     '',
   ].join('\n');
   const { calls, callNodes } = lowering;
-  return { text, calls, callNodes, lowered: [...lowering.lowered].sort(), keys: [...lowering.keys.keys()] };
+  const lowered = [...lowering.lowered].sort();
+  return { text, calls, callNodes, lowered, keys: [...lowering.keys.keys()], ...(partition ? { partition } : {}) };
 }

@@ -51,6 +51,10 @@ export class Builder extends Structured {
     const types = xs.map((x) => x.type);
     return this.emitMany(`stablehlo.optimization_barrier ${names(xs)} : ${types.join(', ')}`, xs, true);
   }
+  /** The operand, spread over the module's mesh as Shardy's `sharding` says. */
+  spread(x: Op, sharding: string): Op {
+    return this.emit(`sdy.sharding_constraint ${x.name} <@mesh, ${sharding}> : ${x.type}`, x.shape, x.dtype, x.type);
+  }
   /** Over the last dimensions; `length` are the real-side sizes. */
   fft(x: Op, kind: 'FFT' | 'IFFT' | 'RFFT' | 'IRFFT', length: readonly number[], result: TensorType): Op {
     const type = typeText(result.shape, result.dtype);

@@ -4,6 +4,8 @@ import { backward } from '../autograd.js';
 import type { Native, TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native, onLoad } from '../runtime/load.js';
+import type { Mesh } from '../shard/mesh.js';
+import { type Sharding, shardingOf } from '../shard/sharding.js';
 import { type NestedList, tolist, toTypedArray } from './data.js';
 import { type Device, device } from './device.js';
 import { type DType, ITEM_BYTES, isComplex, isFloating } from './dtype.js';
@@ -86,6 +88,12 @@ export interface TensorCore {
     memory_format?: MemoryFormat | undefined;
   }): Tensor;
   cpu(): Tensor;
+  /** A tensor that is spread over a mesh as an ordinary one, put together in host memory; any other tensor itself. Differentiable. */
+  full_tensor(): Tensor;
+  /** How the tensor is spread over a mesh; null for an ordinary tensor. */
+  readonly sharding: Sharding | null;
+  /** The mesh that it is spread over. */
+  readonly device_mesh: Mesh | null;
   cuda(index?: number): Tensor;
 
   /** Frees the memory now instead of at garbage collection. Using the tensor afterwards is an error. */
@@ -151,7 +159,10 @@ const METHODS_HERE: Members = {
     return setAt(this, Array.isArray(indices) ? (indices as Index[]) : [indices as Index], value);
   },
   cpu() {
-    return this.to('cpu');
+    return this.full_tensor().to('cpu');
+  },
+  full_tensor() {
+    return native().placementOf(this) === 0 ? this : this.clone();
   },
   cuda(index = 0) {
     return this.to(`cuda:${index}`);
@@ -216,6 +227,12 @@ const GETTERS: Record<string, (this: Tensor) => unknown> = {
   },
   layout() {
     return 'strided';
+  },
+  sharding() {
+    return shardingOf(this);
+  },
+  device_mesh() {
+    return shardingOf(this)?.mesh ?? null;
   },
 };
 

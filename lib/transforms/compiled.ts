@@ -6,5 +6,7 @@ import type { AnyFunction } from './arguments.js';
 export const throughCompile = (f: AnyFunction, make: (f: AnyFunction) => AnyFunction): AnyFunction => {
   const known = bodyOf(f);
   if (known === undefined) return make(f);
-  return compile(make(known.body as AnyFunction), known.options) as AnyFunction;
+  // Arguments and results are others now.
+  const { in_shardings: _, out_shardings: __, ...options } = known.options;
+  return compile(make(known.body as AnyFunction), options) as AnyFunction;
 };

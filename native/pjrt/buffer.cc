@@ -33,8 +33,8 @@ void Buffer::reset() noexcept {
   if (PJRT_Error* error = api_->PJRT_Buffer_Destroy(&args)) drop(api_, error);
 }
 
-Buffer Buffer::fromHost(const Client& client, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank,
-                        PJRT_HostBufferSemantics semantics) {
+Buffer Buffer::fromHost(const Client& client, PJRT_Device* device, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank,
+                        const int64_t* byteStrides, PJRT_HostBufferSemantics semantics) {
   checkElementCount("Buffer::fromHost", dims, rank);
   const PJRT_Api* api = client.api();
   auto args = make<PJRT_Client_BufferFromHostBuffer_Args>();
@@ -43,8 +43,10 @@ Buffer Buffer::fromHost(const Client& client, const void* data, PJRT_Buffer_Type
   args.type = type;
   args.dims = dims;
   args.num_dims = rank;
+  args.byte_strides = byteStrides;
+  args.num_byte_strides = byteStrides ? rank : 0;
   args.host_buffer_semantics = semantics;
-  args.device = client.device();
+  args.device = device;
   call(api, args);
   Buffer buffer(api, args.buffer);
   if (args.done_with_host_buffer != nullptr) {

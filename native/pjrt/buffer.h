@@ -6,10 +6,9 @@
 #include <utility>
 
 #include "api.h"
+#include "client.h"
 
 namespace jorch::pjrt {
-
-class Client;
 
 class Event {
  public:
@@ -50,7 +49,12 @@ class Buffer {
    * Throws TooLarge from 2^38 elements.
    */
   static Buffer fromHost(const Client& client, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank,
-                         PJRT_HostBufferSemantics semantics);
+                         PJRT_HostBufferSemantics semantics) {
+    return fromHost(client, client.device(), data, type, dims, rank, nullptr, semantics);
+  }
+  /** The same on another device of the client, of data with these strides in bytes (nullptr: row-major). */
+  static Buffer fromHost(const Client& client, PJRT_Device* device, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank,
+                         const int64_t* byteStrides, PJRT_HostBufferSemantics semantics);
 
   /**
    * The memory at `data` itself, on the client's device: nothing is copied or owned, and it must outlive every execution that is

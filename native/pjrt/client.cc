@@ -53,6 +53,13 @@ NamedOptions withDefaults(const Plugin& plugin, NamedOptions options) {
   return options;
 }
 
+PJRT_DeviceDescription* descriptionOf(const PJRT_Api* api, PJRT_Device* device) {
+  auto args = make<PJRT_Device_GetDescription_Args>();
+  args.device = device;
+  call(api, args);
+  return args.device_description;
+}
+
 }  // namespace
 
 Client& Client::get(Plugin& plugin, NamedOptions options, int threads) {
@@ -97,34 +104,36 @@ Client::Client(Plugin& plugin, const NamedOptions& options, int threads) : plugi
   call(api(), devices);
   if (devices.num_addressable_devices == 0)
     throw PjrtError(PJRT_Error_Code_NOT_FOUND, "PJRT_Client_AddressableDevices", platform_ + " has no device on this machine");
-  device_ = devices.addressable_devices[0];
-
-  auto description = make<PJRT_Device_GetDescription_Args>();
-  description.device = device_;
-  call(api(), description);
+  devices_.assign(devices.addressable_devices, devices.addressable_devices + devices.num_addressable_devices);
+  for (PJRT_Device* device : devices_) {
+    auto id = make<PJRT_DeviceDescription_Id_Args>();
+    id.device_description = descriptionOf(api(), device);
+    call(api(), id);
+    deviceIds_.push_back(id.id);
+  }
   auto kind = make<PJRT_DeviceDescription_Kind_Args>();
-  kind.device_description = description.device_description;
+  kind.device_description = descriptionOf(api(), device());
   call(api(), kind);
   deviceKind_.assign(kind.device_kind, kind.device_kind_size);
 }
 
-std::string Client::compileOptions(const OptionOverrides& overrides) const {
+std::string Client::compileOptions(const OptionOverrides& overrides, const Partitioning& partitioning) const {
   OptionOverrides merged = overrides;
   merged.insert(flags_.begin(), flags_.end());
   if (isCpu()) merged.merge(cpuDefaults());
-  return encodeCompileOptions(merged);
+  return encodeCompileOptions(merged, partitioning);
 }
 
 std::string Client::identity() const {
   // XLA splits loops by the number of threads it has.
   const char* limit = getenv("PJRT_NPROC");
   return platform_ + "\n" + platformVersion_ + "\n" + deviceKind_ + "\n" + std::to_string(plugin_.apiMinor()) + "\n" +
-         (limit ? limit : std::to_string(std::thread::hardware_concurrency()));
+         (devices_.size() == 1 ? "" : std::to_string(devices_.size()) + " devices\n") + (limit ? limit : std::to_string(std::thread::hardware_concurrency()));
 }
 
-std::shared_ptr<Executable> Client::compile(const std::string& stablehlo, const OptionOverrides& overrides) {
+std::shared_ptr<Executable> Client::compile(const std::string& stablehlo, const OptionOverrides& overrides, const Partitioning& partitioning) {
   checkProgramSizes(stablehlo);
-  const std::string options = compileOptions(overrides);
+  const std::string options = compileOptions(overrides, partitioning);
   const PJRT_Program program = mlirProgram(stablehlo);
   auto args = make<PJRT_Client_Compile_Args>();
   args.client = client_;

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "api.h"
 #include "options.h"
@@ -30,10 +32,10 @@ class Client {
    * Compiles StableHLO text. `overrides` win over XLA_FLAGS, which win over jorch's defaults (cpuDefaults). Throws TooLarge before XLA sees a value of 2^38 elements,
    * PjrtError otherwise. Thread-safe; takes 10–200 ms and more.
    */
-  std::shared_ptr<Executable> compile(const std::string& stablehlo, const OptionOverrides& overrides = {});
+  std::shared_ptr<Executable> compile(const std::string& stablehlo, const OptionOverrides& overrides = {}, const Partitioning& partitioning = {});
 
   /** What `compile` tells XLA: a serialized CompileOptionsProto. Part of what an executable depends on. */
-  std::string compileOptions(const OptionOverrides& overrides = {}) const;
+  std::string compileOptions(const OptionOverrides& overrides = {}, const Partitioning& partitioning = {}) const;
   /** Plugin, platform, device and threads, as text: executables of another identity must not be loaded. */
   std::string identity() const;
 
@@ -46,8 +48,14 @@ class Client {
   Plugin& plugin() const noexcept { return plugin_; }
   const PJRT_Api* api() const noexcept { return plugin_.api(); }
   PJRT_Client* get() const noexcept { return client_; }
-  /** The device that everything runs on: the first. */
-  PJRT_Device* device() const noexcept { return device_; }
+  /** The device that everything but partitioned programs runs on: the first. */
+  PJRT_Device* device() const noexcept { return devices_[0]; }
+  /** All that this process can use. */
+  const std::vector<PJRT_Device*>& devices() const noexcept { return devices_; }
+  /** Their global ids, in the same order. */
+  const std::vector<int64_t>& deviceIds() const noexcept { return deviceIds_; }
+  /** Held while a program runs on several devices. */
+  std::mutex& collectives() noexcept { return collectives_; }
   bool isCpu() const noexcept { return platform_ == "cpu"; }
   const std::string& platform() const noexcept { return platform_; }
   const std::string& platformVersion() const noexcept { return platformVersion_; }
@@ -58,7 +66,9 @@ class Client {
 
   Plugin& plugin_;
   PJRT_Client* client_ = nullptr;
-  PJRT_Device* device_ = nullptr;
+  std::vector<PJRT_Device*> devices_;
+  std::vector<int64_t> deviceIds_;
+  std::mutex collectives_;
   std::string platform_, platformVersion_, deviceKind_;
   OptionOverrides flags_;
 };

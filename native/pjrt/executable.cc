@@ -1,6 +1,9 @@
 /** @file Running a compiled program. */
 #include "executable.h"
 
+#include <exception>
+#include <mutex>
+
 namespace jorch::pjrt {
 
 Executable::Executable(Client& client, PJRT_LoadedExecutable* loaded) : client_(client), loaded_(loaded) {
@@ -24,30 +27,42 @@ void Executable::destroy() noexcept {
   if (PJRT_Error* error = api->PJRT_LoadedExecutable_Destroy(&args)) drop(api, error);
 }
 
-void Executable::execute(PJRT_Buffer* const* args, size_t argCount, PJRT_Buffer** outs) const {
+void Executable::executeOn(size_t devices, PJRT_Buffer* const* const* args, size_t argCount, PJRT_Buffer** const* outs, const std::vector<int64_t>& kept) const {
   const PJRT_Api* api = client_.api();
   PJRT_ExecuteOptions options{};
   options.struct_size = PJRT_ExecuteOptions_STRUCT_SIZE;
-  PJRT_Buffer* const* const argumentLists[1] = {args};
-  PJRT_Buffer** const outputLists[1] = {outs};
-  PJRT_Event* events[1] = {nullptr};
+  options.non_donatable_input_indices = kept.data();
+  options.num_non_donatable_input_indices = kept.size();
+  PJRT_Event* one = nullptr;
+  std::vector<PJRT_Event*> many(devices > 1 ? devices : 0);
+  PJRT_Event** events = devices > 1 ? many.data() : &one;
 
   auto run = make<PJRT_LoadedExecutable_Execute_Args>();
   run.executable = loaded_;
   run.options = &options;
-  run.argument_lists = argumentLists;
-  run.num_devices = 1;
+  run.argument_lists = args;
+  run.num_devices = devices;
   run.num_args = argCount;
-  run.output_lists = outputLists;
+  run.output_lists = outs;
   run.device_complete_events = events;
+
+  // Devices wait for one another in collectives: two programs, each with some of the threads, would wait for ever.
+  std::unique_lock<std::mutex> alone(client_.collectives(), std::defer_lock);
+  if (devices > 1) alone.lock();
   call(api, run);
 
-  try {
-    Event(api, events[0]).await();
-  } catch (...) {
-    for (size_t i = 0; i < outputCount_; i++) Buffer(api, outs[i]).reset();
-    throw;
+  std::exception_ptr failed;
+  for (size_t d = 0; d < devices; d++) {
+    try {
+      Event(api, events[d]).await();
+    } catch (...) {
+      if (!failed) failed = std::current_exception();
+    }
   }
+  if (!failed) return;
+  for (size_t d = 0; d < devices; d++)
+    for (size_t i = 0; i < outputCount_; i++) Buffer(api, outs[d][i]).reset();
+  std::rethrow_exception(failed);
 }
 
 }  // namespace jorch::pjrt

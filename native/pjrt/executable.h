@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <vector>
 
 #include "api.h"
 #include "buffer.h"
@@ -24,7 +25,12 @@ class Executable {
    * Runs the program and waits until it is done. `args` are borrowed; `outs` must have room for outputCount() buffers, which the
    * caller owns afterwards. Throws PjrtError, and then `outs` holds nothing.
    */
-  void execute(PJRT_Buffer* const* args, size_t argCount, PJRT_Buffer** outs) const;
+  void execute(PJRT_Buffer* const* args, size_t argCount, PJRT_Buffer** outs) const { executeOn(1, &args, argCount, &outs); }
+  /**
+   * The same for a program over `devices` devices: lists of arguments and results for each, in the order of its mesh. The arguments in
+   * `kept` are not given away, whatever the program says. Executions of one client over several devices run one after the other.
+   */
+  void executeOn(size_t devices, PJRT_Buffer* const* const* args, size_t argCount, PJRT_Buffer** const* outs, const std::vector<int64_t>& kept = {}) const;
 
   size_t outputCount() const noexcept { return outputCount_; }
   Client& client() const noexcept { return client_; }

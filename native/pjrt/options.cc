@@ -9,13 +9,21 @@
 namespace jorch::pjrt {
 namespace {
 
-// Five messages do not justify linking protobuf, whose symbols clash with libtorch's. Field numbers:
+// A few messages do not justify linking protobuf, whose symbols clash with libtorch's. Field numbers:
 // xla/pjrt/proto/compile_options.proto of openxla/xla (proto field numbers never change).
 enum : int {
   kCompileOptions_executable_build_options = 3,
   kCompileOptions_env_option_overrides = 7,  // map<string, OptionOverrideProto>: a repeated message {1: key, 2: value}
   kBuildOptions_num_replicas = 4,
   kBuildOptions_num_partitions = 5,
+  kBuildOptions_use_spmd_partitioning = 6,
+  kBuildOptions_device_assignment = 9,
+  kBuildOptions_allow_spmd_sharding_propagation_to_output = 12,
+  kBuildOptions_use_shardy_partitioner = 19,
+  kDeviceAssignment_replica_count = 1,  // xla/xla_data.proto
+  kDeviceAssignment_computation_count = 2,
+  kDeviceAssignment_computation_devices = 3,
+  kComputationDevice_replica_device_ids = 1,
   kMapEntry_key = 1,
   kMapEntry_value = 2,
   kOverride_string = 1,
@@ -62,10 +70,28 @@ std::string encodeOverride(const OptionValue& value) {
 
 }  // namespace
 
-std::string encodeCompileOptions(const OptionOverrides& overrides) {
+std::string encodeCompileOptions(const OptionOverrides& overrides, const Partitioning& partitioning) {
+  const auto& devices = partitioning.devices;
   std::string build;
   integer(build, kBuildOptions_num_replicas, 1);
-  integer(build, kBuildOptions_num_partitions, 1);
+  integer(build, kBuildOptions_num_partitions, devices.empty() ? 1 : devices.size());
+  if (!devices.empty()) {
+    std::string assignment;
+    integer(assignment, kDeviceAssignment_replica_count, 1);
+    integer(assignment, kDeviceAssignment_computation_count, devices.size());
+    for (int64_t id : devices) {
+      std::string ids, device;
+      varint(ids, static_cast<uint64_t>(id));
+      bytes(device, kComputationDevice_replica_device_ids, ids);
+      bytes(assignment, kDeviceAssignment_computation_devices, device);
+    }
+    integer(build, kBuildOptions_use_spmd_partitioning, 1);
+    bytes(build, kBuildOptions_device_assignment, assignment);
+    integer(build, kBuildOptions_use_shardy_partitioner, 1);
+    // XLA takes a single value for all of them, and none for "nowhere".
+    if (!partitioning.freeResults.empty())
+      bytes(build, kBuildOptions_allow_spmd_sharding_propagation_to_output, std::string(partitioning.freeResults.begin(), partitioning.freeResults.end()));
+  }
   std::string out;
   bytes(out, kCompileOptions_executable_build_options, build);
   for (const auto& [name, value] : overrides) {

@@ -17,8 +17,16 @@ namespace jorch::pjrt {
 using OptionValue = std::variant<std::string, bool, int64_t, double>;
 using OptionOverrides = std::map<std::string, OptionValue>;
 
-/** One replica, one partition, and `overrides` applied to XLA's debug options for this compilation only. */
-std::string encodeCompileOptions(const OptionOverrides& overrides);
+/** How one program is spread over several devices. */
+struct Partitioning {
+  /** Global ids, in the order in which the program's mesh counts its devices. Empty: one device, nothing is partitioned. */
+  std::vector<int64_t> devices;
+  /** Per result: whether XLA may choose how it is sharded; it is as the program says, or whole on every device, else. */
+  std::vector<bool> freeResults;
+};
+
+/** One replica, one partition for each device, and `overrides` applied to XLA's debug options for this compilation only. */
+std::string encodeCompileOptions(const OptionOverrides& overrides, const Partitioning& partitioning = {});
 
 /**
  * The options that XLA_FLAGS holds (`--xla_a=1 --xla_b`), as overrides; a flag without a value is `true`.

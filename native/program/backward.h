@@ -50,7 +50,7 @@ class SecondOrder {
 
 // Made once per compiled program; nodes share it, so that they outlive the program's eviction.
 struct BackwardPlan {
-  std::unique_ptr<Program> program;
+  std::unique_ptr<Callable> program;
   std::vector<BackwardArgument> arguments;
   std::vector<at::Generator> keys;  // as in the forward program: parameters behind the arguments
   std::vector<uint32_t> results;   // forward outputs that get a grad_fn, in the order of the cotangents

@@ -4,6 +4,8 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/CPUAllocator.h>
 
+#include "shard/sharded.h"
+
 namespace jorch::program {
 
 namespace {
@@ -22,6 +24,7 @@ bool coversItsStorage(const at::Tensor& tensor) {
 }  // namespace
 
 void assign(const at::Tensor& target, const at::Tensor& fresh) {
+  if (shard::assign(target, fresh)) return;
   at::AutoDispatchBelowADInplaceOrView belowAutograd;
   if (target.const_data_ptr() == fresh.const_data_ptr()) {
     if (!target.is_inference()) target.unsafeGetTensorImpl()->bump_version();

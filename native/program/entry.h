@@ -90,7 +90,7 @@ struct Entry {
   std::vector<uint32_t> sameTensor, sameMemory;
   std::vector<int64_t> positions;  // for a program that takes whole storages
   Shape shape;
-  std::unique_ptr<Program> program;
+  std::unique_ptr<Callable> program;
   std::shared_ptr<BackwardPlan> backward;  // for calls that autograd records
   std::shared_ptr<const Reports> reports;  // of debug.print, debug.check and { checks: true }
 

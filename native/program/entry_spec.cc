@@ -2,6 +2,7 @@
 
 #include "dispatch/generator.h"
 #include "program/executable_js.h"
+#include "shard/shard_js.h"
 #include "tensor/tensor.h"
 
 namespace jorch::program {
@@ -29,8 +30,9 @@ void forEach(const Napi::Value& value, Each each) {
 
 c10::ScalarType dtypeOf(const Napi::Object& object) { return dtypeFrom(object.Get("dtype").As<Napi::String>()); }
 
-// { executable, inputs, outputs, donated? }
-std::unique_ptr<Program> programFrom(napi_env env, const Napi::Object& spec) {
+// { executable, inputs, outputs, placements?, donated? }
+std::unique_ptr<Callable> programFrom(napi_env env, const Napi::Object& spec) {
+  if (spec.Get("placements").IsObject()) return shard::programFrom(env, spec);
   std::vector<InputSpec> inputs;
   std::vector<OutputSpec> outputs;
   forEach(spec.Get("inputs"), [&](const Napi::Object& o) { inputs.push_back({longs(o.Get("shape")), dtypeOf(o)}); });
@@ -118,6 +120,7 @@ std::shared_ptr<Entry> entryFrom(Addon& addon, napi_env env, uint32_t structure,
   forEach(spec.Get("ends"), [&](const Napi::Object& o) { entry.ends.push_back({index(o, "output"), o.Get("why").As<Napi::String>()}); });
   const auto signatureAt = [&](const Place& place) -> Signature& { return (place.isArg ? entry.args : entry.captureSignatures)[place.index]; };
   forEach(spec.Get("grads"), [&](const Napi::Object& o) { signatureAt(placeFrom(o)).gradMatters = true; });
+  if (spec.Get("placed").IsArray()) forEach(spec.Get("placed"), [&](const Napi::Object& o) { signatureAt(placeFrom(o)).placement = index(o, "placement"); });
   for (const EffectPlan& effect : entry.effects) signatureAt(effect.target).leafMatters = true;
   for (const FlagPlan& flag : entry.flags) signatureAt(flag.target).leafMatters = true;
   if (spec.Get("backward").IsObject()) entry.backward = backwardFrom(addon, env, spec.Get("backward").As<Napi::Object>());

@@ -6,6 +6,7 @@
 #include "pjrt/cpu_features.h"
 #include "program/jobs.h"
 #include "program/program.h"
+#include "shard/shard_js.h"
 #include "tensor/tensor.h"
 
 namespace jorch {
@@ -19,18 +20,19 @@ Napi::Value entry(const Napi::CallbackInfo& info, const char* where, const char*
   return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value { return translated(code, body); }));
 }
 
-// compileProgram(plugin, stablehlo, overrides) → an executable
+// compileProgram(target, stablehlo, overrides) → an executable
 Napi::Value CompileProgram(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    return wrapExecutable(info.Env(), program::cpuClient(info[0].As<Napi::String>()).compile(info[1].As<Napi::String>(), overridesFrom(info[2])));
+    const shard::Target target = shard::targetFrom(info[0]);
+    return wrapExecutable(info.Env(), target.client->compile(info[1].As<Napi::String>(), overridesFrom(info[2]), target.partitioning));
   });
 }
 
-// loadProgram(plugin, bytes) → an executable. The bytes must be whole: damaged ones may end the process.
+// loadProgram(target, bytes) → an executable. The bytes must be whole: damaged ones may end the process.
 Napi::Value LoadProgram(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
     const auto bytes = info[1].As<Napi::Buffer<char>>();
-    return wrapExecutable(info.Env(), program::cpuClient(info[0].As<Napi::String>()).deserialize(std::string(bytes.Data(), bytes.Length())));
+    return wrapExecutable(info.Env(), shard::targetFrom(info[0]).client->deserialize(std::string(bytes.Data(), bytes.Length())));
   });
 }
 
@@ -42,18 +44,18 @@ Napi::Value SerializeProgram(const Napi::CallbackInfo& info) {
   });
 }
 
-// compilerIdentity(plugin) → what compiled programs depend on besides their text and options
+// compilerIdentity(target) → what compiled programs depend on besides their text and options
 Napi::Value CompilerIdentity(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    auto& client = program::cpuClient(info[0].As<Napi::String>());
-    return text(info.Env(), client.identity() + "\n" + pjrt::cpuFeatures());
+    return text(info.Env(), shard::targetFrom(info[0]).client->identity() + "\n" + pjrt::cpuFeatures());
   });
 }
 
-// compileOptions(plugin, overrides) → Buffer: what XLA would be told
+// compileOptions(target, overrides) → Buffer: what XLA would be told
 Napi::Value CompileOptions(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    const std::string bytes = program::cpuClient(info[0].As<Napi::String>()).compileOptions(overridesFrom(info[1]));
+    const shard::Target target = shard::targetFrom(info[0]);
+    const std::string bytes = target.client->compileOptions(overridesFrom(info[1]), target.partitioning);
     return Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size());
   });
 }
@@ -79,7 +81,7 @@ void PrepareCompiler(const Napi::CallbackInfo& info) {
 
 // Compiles, and serialises what came out if `keep`.
 struct CompileJob : Job {
-  pjrt::Client* client = nullptr;
+  shard::Target target;
   std::string text;
   pjrt::OptionOverrides overrides;
   bool keep = false;
@@ -87,7 +89,7 @@ struct CompileJob : Job {
   std::string bytes;
 
   void run() override {
-    executable = client->compile(text, overrides);
+    executable = target.client->compile(text, overrides, target.partitioning);
     if (keep) bytes = executable->compiled().serialize();
   }
   napi_value result(napi_env env) override {
@@ -98,11 +100,11 @@ struct CompileJob : Job {
   }
 };
 
-// compileProgramAsync(plugin, stablehlo, overrides, keep) → a promise of { executable, bytes? }
+// compileProgramAsync(target, stablehlo, overrides, keep) → a promise of { executable, bytes? }
 Napi::Value CompileProgramAsync(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
     auto job = std::make_shared<CompileJob>();
-    job->client = &program::cpuClient(info[0].As<Napi::String>());
+    job->target = shard::targetFrom(info[0]);
     job->text = info[1].As<Napi::String>();
     job->overrides = overridesFrom(info[2]);
     job->keep = info[3].ToBoolean();
@@ -119,11 +121,11 @@ struct LoadJob : Job {
   napi_value result(napi_env env) override { return wrapExecutable(env, executable); }
 };
 
-// loadProgramAsync(plugin, bytes) → a promise of an executable
+// loadProgramAsync(target, bytes) → a promise of an executable
 Napi::Value LoadProgramAsync(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
     auto job = std::make_shared<LoadJob>();
-    job->client = &program::cpuClient(info[0].As<Napi::String>());
+    job->client = shard::targetFrom(info[0]).client;
     const auto bytes = info[1].As<Napi::Buffer<char>>();
     job->bytes.assign(bytes.Data(), bytes.Length());
     return submit(Addon::of(info.Env()), info.Env(), Lane::Compile, "compile", std::move(job));

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "aten_call.h"
+#include "shard/sharded.h"
 
 namespace jorch::program {
 namespace {
@@ -56,13 +57,13 @@ const void* emptyData() {
 
 bool zeroCopyAligned(const void* data) { return reinterpret_cast<uintptr_t>(data) % 64 == 0; }
 
-constexpr auto kLazyBits = c10::DispatchKeySet({c10::DispatchKey::Conjugate, c10::DispatchKey::Negative, c10::DispatchKey::ZeroTensor});
+constexpr auto kLazyBits = c10::DispatchKeySet({c10::DispatchKey::Conjugate, c10::DispatchKey::Negative, c10::DispatchKey::ZeroTensor, shard::kShardedKey});
 
 /** The same values as a plain row-major tensor. */
 at::Tensor materialize(const at::Tensor& tensor) {
   at::AutoDispatchBelowADInplaceOrView noGrad;
   if (tensor._is_zerotensor()) return at::zeros(tensor.sizes(), tensor.options());
-  return tensor.resolve_conj().resolve_neg().contiguous();
+  return shard::gathered(tensor).resolve_conj().resolve_neg().contiguous();
 }
 
 [[noreturn]] void refuse(size_t index, const at::Tensor& tensor, const InputSpec& spec) {

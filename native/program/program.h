@@ -46,8 +46,16 @@ PJRT_Buffer_Type elementType(c10::ScalarType dtype);
  */
 bool makeSimple(c10::StorageImpl& storage);
 
+/** What runs behind a compiled call. */
+class Callable {
+ public:
+  virtual ~Callable() = default;
+  /** As Program::run. */
+  virtual void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false) = 0;
+};
+
 /** Safe to run from several threads at once. */
-class Program {
+class Program final : public Callable {
  public:
   /** Throws c10::Error when the specs do not fit the executable: another count of results, strides that are not dense. */
   Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs);
@@ -61,7 +69,7 @@ class Program {
    * PjrtError for everything XLA reports. A failed run leaves `outs` empty.
    * `inPlace`: donated arguments may be overwritten; their results are then the same memory. A failed run leaves anything in them.
    */
-  void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false);
+  void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false) override;
 
   const std::vector<InputSpec>& inputs() const noexcept { return inputs_; }
   const std::vector<OutputSpec>& outputs() const noexcept { return outputs_; }

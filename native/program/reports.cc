@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "shard/sharded.h"
 #include "tensor/tensor.h"
 
 namespace jorch {
@@ -16,7 +17,7 @@ napi_value wrapAll(Addon& addon, napi_env env, c10::ArrayRef<at::Tensor> tensors
 }
 
 bool anySet(const at::Tensor& flags) {
-  const bool* data = flags.const_data_ptr<bool>();
+  const bool* data = shard::gathered(flags).const_data_ptr<bool>();
   return std::any_of(data, data + flags.numel(), [](bool set) { return set; });
 }
 

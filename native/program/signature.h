@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "shard/sharded.h"
+
 namespace jorch::program {
 
 struct Signature {
@@ -18,6 +20,7 @@ struct Signature {
   bool hasGrad;
   bool leafMatters = false;  // the program changes it or its .grad
   bool gradMatters = false;  // the program reads or changes its .grad, or the function asked whether there is one
+  uint32_t placement = 0;    // how a partitioned program takes it, where the tensor itself decided that
 
   static bool gradDefined(const at::Tensor& t) { return t.requires_grad() && t.is_leaf() && t.grad().defined(); }
   static Signature of(const at::Tensor& t) {
@@ -31,6 +34,7 @@ struct Signature {
     if (n * 2 != sizesAndStrides.size() || t.scalar_type() != dtype || t.requires_grad() != requiresGrad) return false;
     if (!std::equal(t.sizes().begin(), t.sizes().end(), sizesAndStrides.begin())) return false;
     if (!std::equal(t.strides().begin(), t.strides().end(), sizesAndStrides.begin() + n)) return false;
+    if (placement != 0 && !shard::fits(t, placement)) return false;
     if (leafMatters && isLeaf != t.is_leaf()) return false;
     return !gradMatters || hasGrad == gradDefined(t);
   }

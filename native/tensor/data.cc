@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dispatch/tracing.h"
+#include "shard/sharded.h"
 #include "tensor/tensor.h"
 #include "transforms/closure.h"
 #include "transforms/levels.h"
@@ -44,7 +45,7 @@ at::Tensor readable(const at::Tensor& met, const char* what) {
   if (!tensor.defined())
     throw JsError("CONCRETIZATION", std::string(what) + ": vmap runs the function once for all examples, so the tensor has no single value here; return it and read it outside, or choose with where(condition, a, b)");
   if (isTraced(tensor)) throw trace::Concretization(trace::Concretization::Kind::Data, what);
-  return tensor;
+  return shard::gathered(tensor);
 }
 
 // fromData(typedArray, dtype, sizes): a copy.

@@ -9,6 +9,7 @@
 
 #include "dispatch/autograd.h"
 #include "dispatch/tracing.h"
+#include "shard/sharded.h"
 #include "trace/tracer.h"
 #include "transforms/closure.h"
 #include "transforms/levels.h"
@@ -159,6 +160,7 @@ void TensorWrap::finalize(node_api_basic_env basicEnv, void* data, void*) {
 const at::Tensor& TensorWrap::get(const char* what) const {
   if (!tensor_.defined())
     throw JsError("DISPOSED", std::string(what) + " was disposed: it was freed by dispose(), `using` or the end of a scope(); keep(t) or return it from the scope to use it later");
+  shard::notice(tensor_);
   return tensor_;
 }
 

@@ -43,6 +43,7 @@ export default defineConfig({
             page('Files', '/files'),
             page('In a service', '/serving'),
             page('NVIDIA GPUs', '/CUDA'),
+            page('Several devices', '/sharding'),
           ],
         },
         {
