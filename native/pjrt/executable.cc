@@ -1,8 +1,8 @@
 /** @file Running a compiled program. */
 #include "executable.h"
 
-#include <exception>
 #include <mutex>
+#include <optional>
 
 namespace jorch::pjrt {
 
@@ -51,18 +51,18 @@ void Executable::executeOn(size_t devices, PJRT_Buffer* const* const* args, size
   if (devices > 1) alone.lock();
   call(api, run);
 
-  std::exception_ptr failed;
+  std::optional<PjrtError> failed;  // no exception_ptr: its symbols are newer than the systems we run on
   for (size_t d = 0; d < devices; d++) {
     try {
       Event(api, events[d]).await();
-    } catch (...) {
-      if (!failed) failed = std::current_exception();
+    } catch (const PjrtError& error) {
+      if (!failed) failed = error;
     }
   }
   if (!failed) return;
   for (size_t d = 0; d < devices; d++)
     for (size_t i = 0; i < outputCount_; i++) Buffer(api, outs[d][i]).reset();
-  std::rethrow_exception(failed);
+  throw *failed;
 }
 
 }  // namespace jorch::pjrt
