@@ -26,8 +26,8 @@ interface Settings {
 }
 interface Service {
   readonly app: FastifyInstance;
-  /** Sentences per batch, on average so far. */
-  batchMean(): number;
+  /** What was done so far. */
+  readonly total: { readonly sentences: number; readonly batches: number };
   close(): Promise<void>;
 }
 
@@ -130,7 +130,7 @@ export async function startService(
   });
   return {
     app,
-    batchMean: () => total.sentences / total.batches,
+    total,
     close: async () => {
       // Takes no new connection, answers what is under way.
       await app.close();
@@ -164,12 +164,18 @@ async function measure(settings: Settings, loaded: ReturnType<typeof loadMiniLM>
     });
   try {
     await load(1);
+    const before = { ...service.total };
+    const began = process.cpuUsage();
     const { requests, latency, non2xx, errors } = await load(seconds);
     if (non2xx > 0 || errors > 0) throw new Error(`${name}: ${non2xx} refused, ${errors} errors`);
     const rate = (requests.total / seconds).toFixed(1).padStart(10);
     // A service that answered nothing has no latency: give it more seconds.
     const latencies = [latency.p50, latency.p99].map((x) => (requests.total > 0 ? x.toFixed(0) : '-').padStart(8));
-    return `${name.padEnd(26)}${rate}${latencies.join('')}${service.batchMean().toFixed(1).padStart(17)}`;
+    const { user, system } = process.cpuUsage(began);
+    const sentences = service.total.sentences - before.sentences;
+    const perBatch = (sentences / (service.total.batches - before.batches)).toFixed(1);
+    const cpu = ((user + system) / 1000 / sentences).toFixed(1);
+    return `${name.padEnd(26)}${rate}${latencies.join('')}${perBatch.padStart(17)}${cpu.padStart(17)}`;
   } finally {
     await service.close();
   }
@@ -190,7 +196,7 @@ async function main(): Promise<void> {
     const rows: string[] = [];
     for (const compiled of [false, true])
       for (const most of [1, 32]) rows.push(await measure({ compiled, most, corpus: [] }, loaded, seconds));
-    const header = `${`${CONNECTIONS} connections, ${seconds} s each`.padEnd(26)}requests/s  p50 ms  p99 ms  sentences/batch`;
+    const header = `${`${CONNECTIONS} connections, ${seconds} s each`.padEnd(26)}requests/s  p50 ms  p99 ms  sentences/batch  CPU ms/sentence`;
     console.log(`\n${header}\n${rows.join('\n')}`);
     return;
   }

@@ -86,12 +86,13 @@ const scheduler = new optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, {
 });
 
 const trainStep = (x: Tensor, y: Tensor): [loss: Tensor, correct: Tensor] => {
-  optimizer.zero_grad();
   const logits = net.forward(x);
   const loss = nn.functional.cross_entropy(logits, y, { label_smoothing: 0.1 });
   loss.backward();
   nn.utils.clip_grad_norm_(net.parameters(), 1);
   optimizer.step();
+  // Last: the gradients never leave the program.
+  optimizer.zero_grad();
   return [loss.detach(), logits.detach().argmax(1).eq(y).sum()];
 };
 const step = eager ? trainStep : torch.compile(trainStep);

@@ -79,6 +79,8 @@ export class WorkerPool {
   private readonly threads: Worker[];
   private readonly waiting = new Map<number, { done: (value: unknown) => void; fail: (error: Error) => void }>();
   private next = 0;
+  /** Why no more batches can come. */
+  private failure: Error | undefined;
 
   constructor(task: WorkerTask, count: number) {
     const workerData: WorkerTask = { path: task.path, name: task.name, data: task.data };
@@ -86,9 +88,12 @@ export class WorkerPool {
       const thread = new Worker(join(__dirname, 'worker.js'), { workerData });
       thread.on('message', (reply: WorkerReply) => this.receive(reply));
       thread.on('error', (error) => this.failAll(error as Error));
-      thread.on('exit', (code) => {
-        if (code !== 0) this.failAll(new JorchError('BAD_ARGUMENT', `DataLoader: a worker ended with code ${code}`));
-      });
+      // A worker never ends by itself: something in it has called process.exit, or ended it.
+      thread.on('exit', (code) =>
+        this.failAll(
+          new JorchError('BAD_ARGUMENT', `DataLoader: a worker ended with code ${code}, its batches are lost`),
+        ),
+      );
       return thread;
     });
   }
@@ -104,11 +109,17 @@ export class WorkerPool {
     }
   }
   private failAll(error: Error): void {
+    this.failure ??= error;
     for (const { fail } of this.waiting.values()) fail(error);
     this.waiting.clear();
   }
 
   private request(indices: readonly number[]): Promise<unknown> {
+    if (this.failure !== undefined) {
+      const failed = Promise.reject(this.failure);
+      failed.catch(() => {});
+      return failed;
+    }
     const id = this.next++;
     const thread = this.threads[id % this.threads.length]!;
     const promise = new Promise<unknown>((done, fail) => void this.waiting.set(id, { done, fail }));

@@ -121,6 +121,13 @@ describe('utils.data', () => {
     assert.equal(seen, 2);
   });
 
+  it('a worker that is ended fails the loop, also for batches asked for later', async () => {
+    const data = datasetModule(squares, { data: { length: 40, end: 5 } });
+    await rejects('BAD_ARGUMENT', /a worker ended with code 0/, async () => {
+      for await (const _ of new DataLoader(data, { num_workers: 2, prefetch_factor: 1 }));
+    });
+  });
+
   it('an error in a worker arrives in words; functions do not cross threads', async () => {
     const data = datasetModule(squares, { data: { length: 5, fail: 3 } });
     await rejects('BAD_ARGUMENT', /sample 3 is unreadable/, async () => {
