@@ -1,9 +1,9 @@
-/** @file Dynamic batching: requests that arrive while a batch runs go together into the next one, padded to a few fixed shapes. */
+/** @file Dynamic batching: requests of about one length that arrive while a batch runs go together into a next one, padded to a few fixed shapes. */
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 
 /** Shapes that are compiled: a request is padded to the next. */
-export const LENGTHS = [16, 32, 64, 256];
+export const LENGTHS = [16, 32, 64, 128, 256];
 export const SIZES = [1, 8, 32];
 const next = (buckets: readonly number[], n: number): number => buckets.find((b) => b >= n) ?? buckets.at(-1)!;
 
@@ -56,14 +56,23 @@ export class Batcher {
     await this.running;
   }
 
+  /** The request that waits longest, and others that are padded to the same length: a long one among short ones would make all of them long. */
+  private take(): { batch: Request[]; length: number } {
+    const length = next(LENGTHS, this.waiting[0]!.ids.length);
+    const batch: Request[] = [];
+    for (let i = 0; i < this.waiting.length && batch.length < this.options.most; )
+      if (next(LENGTHS, this.waiting[i]!.ids.length) === length) batch.push(...this.waiting.splice(i, 1));
+      else i++;
+    return { batch, length };
+  }
+
   private async work(): Promise<void> {
     // What arrives in the same turn of the event loop goes together.
     await new Promise((done) => setImmediate(done));
     while (this.waiting.length > 0) {
-      const batch = this.waiting.splice(0, this.options.most);
+      const { batch, length } = this.take();
       const began = performance.now();
       try {
-        const length = next(LENGTHS, Math.max(...batch.map(({ ids }) => ids.length)));
         const [ids, mask] = pad(
           batch.map((r) => r.ids),
           next(SIZES, batch.length),
