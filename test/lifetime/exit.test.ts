@@ -51,6 +51,12 @@ describe('worker_threads', () => {
     );
   });
 
+  it('workers terminated at random moments, while they load, trace, compile, run or write, take nothing with them', () => {
+    const { status, signal, stdout, stderr } = run('terminate', '4', '7');
+    assert.deepEqual([status, signal], [0, null], stderr);
+    assert.deepEqual(JSON.parse(stdout), [4, 3]);
+  });
+
   for (const [mode, what] of [
     ['terminate', 'it computes'],
     ['flight', 'asynchronous calls and a compilation are under way'],
