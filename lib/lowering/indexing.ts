@@ -138,7 +138,16 @@ rule('aten::index_add', (ctx, { self, dim, index, source, alpha }) => {
   const scaled = b.multiply(b.convert(source, self.dtype), b.constant(alpha, source.shape, self.dtype));
   return intoRows(ctx, self, dim, index, scaled, (o, u) => b.add(o, u));
 });
-rule('aten::index_copy', (ctx, { self, dim, index, source }) => intoRows(ctx, self, dim, index, source, (_, u) => u));
+rule('aten::index_copy', (ctx, { self, dim, index, source }) => {
+  if (numel(index.shape) !== 1 || self.shape.length === 0) return intoRows(ctx, self, dim, index, source, (_, u) => u);
+  // One row: written in its place, where a scatter would be a loop of its own.
+  const { b } = ctx;
+  const at = wrapDim(dim, self.shape.length);
+  const place = b.convert(b.reshape(index, []), 'int64');
+  const starts = self.shape.map((_, d) => (d === at ? place : b.scalar(0, 'int64')));
+  const row = b.reshape(b.convert(source, self.dtype), replaceAt(self.shape, at, 1));
+  return b.dynamicUpdateSlice(self, row, starts);
+});
 for (const name of ['aten::index_fill.int_Scalar', 'aten::index_fill.int_Tensor'] as const) {
   rule(name, (ctx, { self, dim, index, value }) => {
     const { b } = ctx;

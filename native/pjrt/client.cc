@@ -78,9 +78,10 @@ Client& Client::get(Plugin& plugin, NamedOptions options, int threads) {
 }
 
 Client::Client(Plugin& plugin, const NamedOptions& options, int threads) : plugin_(plugin) {
-  HiddenXlaFlags hidden;
+  HiddenXlaFlags hidden(smallLoopFlags(getenv("XLA_FLAGS")).c_str());
   ThreadLimit limit(threads);
   flags_ = parseXlaFlags(hidden.text());
+  flags_.erase("xla_backend_extra_options");  // the plugin has read it
 
   const auto values = namedValues(options);
   auto create = make<PJRT_Client_Create_Args>();
@@ -128,7 +129,8 @@ std::string Client::identity() const {
   // XLA splits loops by the number of threads it has.
   const char* limit = getenv("PJRT_NPROC");
   return platform_ + "\n" + platformVersion_ + "\n" + deviceKind_ + "\n" + std::to_string(plugin_.apiMinor()) + "\n" +
-         (devices_.size() == 1 ? "" : std::to_string(devices_.size()) + " devices\n") + (limit ? limit : std::to_string(std::thread::hardware_concurrency()));
+         (devices_.size() == 1 ? "" : std::to_string(devices_.size()) + " devices\n") + (limit ? limit : std::to_string(std::thread::hardware_concurrency())) +
+         "\n" + smallLoopFlags(getenv("XLA_FLAGS"));
 }
 
 std::shared_ptr<Executable> Client::compile(const std::string& stablehlo, const OptionOverrides& overrides, const Partitioning& partitioning) {

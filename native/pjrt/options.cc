@@ -31,6 +31,10 @@ enum : int {
   kOverride_int64 = 3,
   kOverride_double = 4,
 };
+// A map, which overrides cannot set.
+constexpr char kBackendExtraOptions[] = "xla_backend_extra_options";
+constexpr char kSmallLoops[] = "xla_cpu_small_while_loop_byte_threshold=1000000";
+
 enum WireType : int { kVarint = 0, kFixed64 = 1, kBytes = 2 };
 
 void varint(std::string& out, uint64_t value) {
@@ -103,15 +107,22 @@ std::string encodeCompileOptions(const OptionOverrides& overrides, const Partiti
   return out;
 }
 
-HiddenXlaFlags::HiddenXlaFlags() {
-  if (const char* flags = getenv("XLA_FLAGS")) {
-    flags_ = flags;
-    unsetenv("XLA_FLAGS");
-  }
+HiddenXlaFlags::HiddenXlaFlags(const char* instead) {
+  if (const char* flags = getenv("XLA_FLAGS")) flags_ = flags;
+  if (instead != nullptr) setenv("XLA_FLAGS", instead, 1);
+  else unsetenv("XLA_FLAGS");
 }
 
 HiddenXlaFlags::~HiddenXlaFlags() {
   if (flags_) setenv("XLA_FLAGS", flags_->c_str(), 1);
+  else unsetenv("XLA_FLAGS");
+}
+
+std::string smallLoopFlags(const char* userFlags) {
+  const OptionOverrides given = parseXlaFlags(userFlags);
+  const auto own = given.find(kBackendExtraOptions);
+  const std::string* text = own == given.end() ? nullptr : std::get_if<std::string>(&own->second);
+  return std::string("--") + kBackendExtraOptions + "=" + (text ? *text : std::string(kSmallLoops));
 }
 
 std::vector<PJRT_NamedValue> namedValues(const NamedOptions& options) {

@@ -41,7 +41,7 @@ OptionOverrides parseXlaFlags(const char* text);
  */
 class HiddenXlaFlags {
  public:
-  HiddenXlaFlags();
+  explicit HiddenXlaFlags(const char* instead = nullptr);
   ~HiddenXlaFlags();
   HiddenXlaFlags(const HiddenXlaFlags&) = delete;
   HiddenXlaFlags& operator=(const HiddenXlaFlags&) = delete;
@@ -51,6 +51,13 @@ class HiddenXlaFlags {
  private:
   std::optional<std::string> flags_;
 };
+
+/**
+ * XLA_FLAGS that make XLA's CPU backend compile each loop whose round reads and writes at most this many bytes as one kernel. By itself it
+ * does so up to 1 KiB only, and calls one kernel after the other for every fusion in the loop (figures in docs/PERFORMANCE.md).
+ * A user's own `--xla_backend_extra_options` takes its place.
+ */
+std::string smallLoopFlags(const char* userFlags);
 
 /** Options of a client or a topology, as plugins name them: `{"cpu_device_count", int64_t{1}}`, `{"preallocate", false}`. */
 using NamedOptions = std::map<std::string, std::variant<std::string, int64_t, float, bool>>;
