@@ -1,11 +1,12 @@
 /** @file jvp and linearize: forward mode on functorch's jvp levels. */
-import { JorchError } from '../runtime/errors.js';
+import { isJorchError, JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { zeros_like } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 import { flatten, map, structureKey, unflatten } from '../tree.js';
 import { type AnyFunction, checkFunction, choose, flattenResult, splitAux, synchronous } from './arguments.js';
 import { isDifferentiable } from './levels.js';
+import { type VjpFunction, vjp } from './reverse.js';
 
 const checkTangents = (primals: readonly Tensor[], tangents: readonly Tensor[]): void => {
   primals.forEach((p, i) => {
@@ -19,6 +20,10 @@ const checkTangents = (primals: readonly Tensor[], tangents: readonly Tensor[]):
       throw new JorchError('BAD_ARGUMENT', `jvp: tangent ${i} is ${t.dtype}, its primal is ${p.dtype}`);
   });
 };
+
+/** The tangent with an example for each of the primal's: libtorch refuses to write a batched tangent into one that is not, as `y.mul_(x)` would. */
+const spread = (tangent: Tensor, primal: Tensor): Tensor =>
+  native().isBatched(primal) && isDifferentiable(primal) ? zeros_like(primal).add(tangent) : tangent;
 
 // biome-ignore lint/suspicious/noExplicitAny: the result has whatever structure the function gives it
 type Pushed = any;
@@ -62,7 +67,7 @@ export function jvp(
     throw new JorchError('BAD_ARGUMENT', 'jvp: the tangents must have the structure of the primals');
   checkTangents(chosen.leaves, given.leaves);
   return n.withLevel('jvp', 0, 'error', (level) => {
-    const duals = chosen.leaves.map((p, i) => n.makeDual(p, given.leaves[i]!));
+    const duals = chosen.leaves.map((p, i) => n.makeDual(p, spread(given.leaves[i]!, p)));
     const returned = synchronous('jvp', f(...chosen.with(duals)));
     const [value, aux] = has_aux ? splitAux('jvp', returned) : [returned, undefined];
     const { leaves, structure } = flattenResult('jvp', value);
@@ -87,8 +92,9 @@ export function jvp(
 }
 
 /**
- * The result of `f(...primals)` and the linear function that maps tangents to the result's derivative along them.
- * Inside `compile` all its calls share one evaluation of what does not depend on the tangents; in eager each call evaluates `f` anew.
+ * The result of `f(...primals)` and the linear function that maps tangents to the result's derivative along them. `f` runs once: the function is
+ * the transpose of the transpose, vjp of the cotangents of vjp. Where reverse mode cannot go (a compiled while_loop) each call runs `f` again, in
+ * forward mode.
  * @see https://docs.pytorch.org/docs/stable/generated/torch.func.linearize.html
  */
 export const linearize = <F extends AnyFunction>(
@@ -96,6 +102,34 @@ export const linearize = <F extends AnyFunction>(
   ...primals: Parameters<F>
 ): [ReturnType<F>, (...tangents: unknown[]) => Pushed] => {
   checkFunction('linearize', f);
-  const output = flattenResult('linearize', f(...(primals as unknown[])));
-  return [unflatten(output.structure, output.leaves) as ReturnType<F>, (...tangents) => jvp(f, primals, tangents)[1]];
+  const chosen = choose(
+    'linearize',
+    primals,
+    primals.map((_, i) => i),
+  );
+  const { leaves: points } = chosen;
+  let like: ReturnType<typeof flattenResult> | undefined;
+  const flat = (...leaves: Tensor[]): Tensor[] => {
+    like = flattenResult('linearize', synchronous('linearize', f(...(chosen.with(leaves) as unknown[]))));
+    return like.leaves;
+  };
+  const [outputs, pull] = vjp(flat as AnyFunction, ...points) as unknown as [Tensor[], VjpFunction];
+  const { structure } = like!;
+  const value = unflatten(structure, outputs) as ReturnType<F>;
+  let transpose: VjpFunction | undefined;
+  try {
+    const zeros = outputs.map((t) => zeros_like(t));
+    transpose = vjp(((...u: Tensor[]) => pull(u)) as AnyFunction, ...zeros)[1];
+  } catch (error) {
+    if (!isJorchError(error)) throw error;
+  }
+  const push = (...tangents: unknown[]): Pushed => {
+    if (transpose === undefined) return jvp(f, primals, tangents)[1];
+    const given = flatten(tangents);
+    if (structureKey(given.structure) !== structureKey(chosen.structure))
+      throw new JorchError('BAD_ARGUMENT', 'linearize: the tangents must have the structure of the primals');
+    checkTangents(points, given.leaves);
+    return unflatten(structure, transpose(given.leaves) as Tensor[]);
+  };
+  return [value, push];
 };

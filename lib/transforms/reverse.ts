@@ -132,7 +132,8 @@ const runVjp = (f: AnyFunction, primals: unknown[], hasAux: boolean): unknown[] 
     primals,
     primals.map((_, i) => i),
   );
-  return n.withLevel('grad', 0, 'error', (level) => {
+  let isOpen = true;
+  const made = n.withLevel('grad', 0, 'error', (level) => {
     const variables = chosen.leaves.map((t) => n.wrapGrad(t, level, true));
     const returned = synchronous('vjp', f(...chosen.with(variables)));
     const [value, aux] = hasAux ? splitAux('vjp', returned) : [returned, undefined];
@@ -141,8 +142,8 @@ const runVjp = (f: AnyFunction, primals: unknown[], hasAux: boolean): unknown[] 
     const down = (t: Tensor): Tensor => n.unwrapGrad(t, level);
     const pull: VjpFunction = (cotangents, { retain_graph = true } = {}) => {
       const given = checkCotangents(cotangents, key, outputs);
-      // The level may be over by now: its variables then stand for what they hold.
-      const live = n.currentLevel();
+      // The level may be over by now, and another have its number: its variables then stand for what they hold.
+      const live = isOpen ? n.currentLevel() : undefined;
       const after = (t: Tensor): Tensor => {
         const open = n.unwrapDead(t);
         return live?.kind === 'grad' && live.level === level ? n.unwrapGrad(open, level) : open;
@@ -156,6 +157,8 @@ const runVjp = (f: AnyFunction, primals: unknown[], hasAux: boolean): unknown[] 
     const result = unflatten(structure, outputs.map(down));
     return hasAux ? [result, pull, map(down, aux)] : [result, pull];
   });
+  isOpen = false;
+  return made;
 };
 
 /**

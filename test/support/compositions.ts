@@ -44,7 +44,8 @@ export const FUNCTIONS: Readonly<Record<string, F>> = {
     y.setAt([1], x.at(1).cos());
     return y.mul_(x).sin();
   },
-  where: (x) => torch.where(x.gt(0.1), x.sin(), x.mul(x).mul(0.5)),
+  // No number that a composition meets, nor one that a difference steps to, is on the other side.
+  where: (x) => torch.where(x.gt(0.13), x.sin(), x.mul(x).mul(0.5)),
 };
 
 const direction = (x: Tensor): Tensor => vector(0.3, -0.5, 0.8).mul(torch.ones_like(x));

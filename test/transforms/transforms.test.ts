@@ -168,6 +168,66 @@ describe('func', () => {
     assert.equal(torch.equal(different.select(0, 0), different.select(0, 1)), false);
   });
 
+  it('linearize runs the function once, takes pytrees, and its linear function is transformed like any other', () => {
+    let calls = 0;
+    const g = ({ a }: { a: Tensor }, b: Tensor): { s: Tensor; n: Tensor[] } => {
+      calls++;
+      return { s: a.mul(b).sin(), n: [b.square().sum()] };
+    };
+    const [value, push] = func.linearize(g, { a: x }, x);
+    const tangents = [{ a: vector(1, 0, 2) }, vector(0, 3, 1)] as const;
+    const pushed = push(...tangents);
+    push({ a: x }, x);
+    assert.equal(calls, 1);
+    const [expected, derivative] = func.jvp(g, [{ a: x }, x], tangents);
+    close(value.s, expected.s, TIGHT);
+    close(pushed.s, derivative.s, TIGHT);
+    close(pushed.n[0], derivative.n[0], TIGHT);
+    const [, along] = func.linearize((t: Tensor) => t.sin().mul(t.sum()), x);
+    close(
+      func.vmap(along)(torch.eye(3, { dtype: 'float64' })),
+      func
+        .jacfwd((t: Tensor) => t.sin().mul(t.sum()))(x)
+        .t(),
+      TIGHT,
+    );
+    const hvp = (t: Tensor): Tensor => func.linearize(func.grad(f), t)[1](t);
+    for (const run of [hvp, compile(hvp)]) close(run(x), ddf(x).mul(x), TIGHT);
+    close(
+      func
+        .vmap(hvp)(torch.stack([x, x.mul(2)]))
+        .select(0, 1),
+      ddf(x.mul(2)).mul(x.mul(2)),
+      TIGHT,
+    );
+    fails('BAD_ARGUMENT', /structure of the primals/, () => push(x));
+    fails('BAD_ARGUMENT', /shape/, () => along(vector(1)));
+  });
+
+  it('linearize goes through a compiled while_loop, in forward mode', () => {
+    const doubled = (t: Tensor): Tensor =>
+      torch.while_loop(
+        (c: Tensor) => c.sum().lt(10),
+        (c: Tensor) => [c.mul(2)],
+        [t],
+      )[0];
+    close(compile((t: Tensor) => func.linearize(doubled, t)[1](t))(x), doubled(x), TIGHT);
+  });
+
+  it('vmap of jvp through writes in place: tangents get an example for each of the primal’s', () => {
+    const inPlace = (t: Tensor): Tensor => {
+      const y = t.mul(2);
+      y.setAt([1], t.at(1).cos());
+      return y.mul_(t).sin();
+    };
+    const batch = torch.stack([x, x.mul(0.5)]);
+    const both = func.vmap((t: Tensor) => func.jvp(inPlace, [t], [x])[1])(batch);
+    const rows = [...batch].map((t) => func.jvp(inPlace, [t], [x])[1] as Tensor);
+    close(both, torch.stack(rows), TIGHT);
+    const hessians = func.vmap(func.hessian((t: Tensor) => inPlace(t).sum()))(batch) as Tensor;
+    close(hessians.select(0, 1), func.hessian((t: Tensor) => inPlace(t).sum())(x.mul(0.5)) as Tensor, TIGHT);
+  });
+
   it('linearize and autograd.functional agree with the transforms', () => {
     const [y, push] = func.linearize((t: Tensor) => t.sin(), x);
     close(y, x.sin(), TIGHT);
