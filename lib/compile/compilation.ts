@@ -20,7 +20,7 @@ import { AsyncCalls, type Prepared, type Taken } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import type { CompileOptions, CompileStats, Explanation } from './compile.js';
 import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
-import { executablesFor } from './executables.js';
+import { executablesFor, XLA_OPTIONS, type XlaOptions } from './executables.js';
 import { ownMemory, type Traced } from './export.js';
 import { type Reads, recordReads, Structures, type Variant, type Variants } from './live.js';
 import { capturedOf, explainMiss, leafSignatures, type Signature, signatureOf } from './reasons.js';
@@ -28,9 +28,6 @@ import { checkResults, shapeOf } from './results.js';
 import { type Backward, backwardOf } from './second-order.js';
 import { materialize } from './spec.js';
 import { runTrace } from './trace.js';
-
-/** XLA's options for every program: see docs/PERFORMANCE.md. */
-const XLA_OPTIONS: Readonly<Record<string, boolean | number | string>> = {};
 
 /** Compilations of one function after which it is probably called wrongly. */
 const MANY = 8;
@@ -95,19 +92,8 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   private nextId = 0;
   /** Result structures of programs that were dropped while asynchronous calls were under way. */
   private readonly retired = new Map<number, Structure>();
-  readonly asyncCalls = new AsyncCalls(
-    {
-      name: () => this.name,
-      handle: () => this.programs(),
-      take: (args) => this.take(args),
-      prepare: (args) => this.prepare(args),
-      finish: (result) => this.finish(result),
-      idle: () => this.retired.clear(),
-      hit: () => void this.stats.hits++,
-      loaded: (ms, fromCache) => this.countLoad(ms, fromCache),
-    },
-    XLA_OPTIONS,
-  );
+  readonly asyncCalls: AsyncCalls;
+  private readonly xla: XlaOptions;
   readonly name: string;
   private readonly statics: ReadonlySet<number>;
   private readonly dynamic: ReturnType<typeof dynamicPaths> | undefined;
@@ -121,6 +107,20 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     private readonly internal?: Internal,
   ) {
     this.name = options.name ?? (f.name || 'compiled function');
+    this.xla = options[XLA_OPTIONS] ?? {};
+    this.asyncCalls = new AsyncCalls(
+      {
+        name: () => this.name,
+        handle: () => this.programs(),
+        take: (args) => this.take(args),
+        prepare: (args) => this.prepare(args),
+        finish: (result) => this.finish(result),
+        idle: () => this.retired.clear(),
+        hit: () => void this.stats.hits++,
+        loaded: (ms, fromCache) => this.countLoad(ms, fromCache),
+      },
+      this.xla,
+    );
     this.statics = new Set(options.static ?? []);
     this.dynamic = options.dynamic && dynamicPaths(options.dynamic, f);
     const partitioner = Partitioner.for(this.name, options);
@@ -331,7 +331,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     const started = performance.now();
     const obtain = (program: Lowered) => {
       try {
-        return executablesFor(program).obtain(program.text, XLA_OPTIONS);
+        return executablesFor(program).obtain(program.text, this.xla);
       } catch (error) {
         throw withLines(planned.graph, program.text, error);
       }

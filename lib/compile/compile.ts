@@ -1,4 +1,5 @@
 /** @file compile(f): the callable that runs f as an XLA program, compiled once per signature. */
+
 import { inspect } from 'node:util';
 import { checkCard, compileForTopology, type TopologyProgram } from '../cuda/topology.js';
 import type { DataChecks } from '../debug/watch.js';
@@ -14,10 +15,13 @@ import { Mesh } from '../shard/mesh.js';
 import type { PartitionOptions } from '../shard/partitioner.js';
 import type { AsyncOptions } from './async.js';
 import { Compilation } from './compilation.js';
+import { XLA_OPTIONS, type XlaOptions } from './executables.js';
 import { exportProgram, type Traced } from './export.js';
 import { materialize, type WithSpecs } from './spec.js';
 
 export interface CompileOptions extends PartitionOptions {
+  /** @internal */
+  readonly [XLA_OPTIONS]?: XlaOptions;
   /** For messages; default: the function's name. */
   name?: string;
   /** Arguments (by position) that are compared by identity and never taken apart: functions, configurations. */
@@ -120,7 +124,9 @@ const isListOf = (value: unknown, item: (value: unknown) => boolean): boolean =>
   Array.isArray(value) && value.every(item);
 
 /** What each option may be, and in words. */
-const OPTIONS: Readonly<Record<keyof CompileOptions, readonly [(value: unknown) => boolean, string]>> = {
+const OPTIONS: Readonly<
+  Record<Exclude<keyof CompileOptions, typeof XLA_OPTIONS>, readonly [(value: unknown) => boolean, string]>
+> = {
   name: [(v) => typeof v === 'string', 'a string'],
   static: [(v) => isListOf(v, isPosition), 'positions of arguments: [1]'],
   dynamic: [Array.isArray, "positions of arguments and paths: [1, 'opt.lr']"],
@@ -149,7 +155,7 @@ const checkOptions = (options: CompileOptions): void => {
       `compile: options are an object, not ${options === null ? 'null' : typeof options}`,
     );
   for (const [key, value] of Object.entries(options)) {
-    const [accepts, words] = OPTIONS[key as keyof CompileOptions] ?? [];
+    const [accepts, words] = OPTIONS[key as keyof typeof OPTIONS] ?? [];
     if (accepts === undefined)
       throw new JorchError(
         'BAD_ARGUMENT',

@@ -10,6 +10,9 @@ import { pluginDigest } from './plugin-digest.js';
 /** XLA's own options, by name. */
 export type XlaOptions = Readonly<Record<string, boolean | number | string>>;
 
+/** The key, among the options of `compile`, of XLA's options for the programs of one function: docs/PERFORMANCE.md. Not for users. */
+export const XLA_OPTIONS: unique symbol = Symbol('XLA options');
+
 /** The compiler behind either addon; `T`: what it compiles for. */
 export interface Compiler<E, T = string> {
   compileProgram(target: T, stablehlo: string, options: XlaOptions): E;

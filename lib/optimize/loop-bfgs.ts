@@ -1,90 +1,38 @@
 /** @file BFGS with a strong-Wolfe search as one while_loop of tensor operators: compiled, the whole optimisation is one XLA program. */
-import { cond } from '../control/cond.js';
 import { while_loop } from '../control/while-loop.js';
-import { eye, full, maximum, stack, where } from '../torch/functions.js';
+import { eye, where, zeros } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 import { grad_and_value } from '../transforms/reverse.js';
+import {
+  and,
+  beginning,
+  constant,
+  constants,
+  either,
+  endAt,
+  isAccepted,
+  type LoopOptions,
+  type LoopResult,
+  not,
+  packing,
+  resume,
+  SEARCH_NAMES,
+  type SearchNumbers,
+  search,
+  together,
+} from './loop-search.js';
 
-export interface LoopOptions {
-  readonly gtol: number;
-  readonly maxiter: number;
-  readonly c1: number;
-  readonly c2: number;
-}
+/** The new direction is alongD · d + alongH · Hg; the new inverse Hessian timesH · H + dbᵀ + rankH · Hg dᵀ, b = rankD · d + rankH · Hg. */
+const UPDATE_NAMES = ['alongD', 'alongH', 'timesH', 'rankD', 'rankH'] as const;
+const NAMES = [...SEARCH_NAMES, ...UPDATE_NAMES];
+type Numbers = SearchNumbers & Record<(typeof UPDATE_NAMES)[number], Tensor>;
+const { pack, unpack } = packing(NAMES);
+const NO_UPDATE = { alongD: 1, alongH: 0, timesH: 1, rankD: 0, rankH: 0 };
 
-/** What a loop ends with, all tensors: x and jac of shape [n], the rest 0-d; `status` as SciPy's. */
-export interface LoopResult {
-  readonly x: Tensor;
-  readonly fun: Tensor;
-  readonly jac: Tensor;
-  readonly nit: Tensor;
-  readonly nfev: Tensor;
-  readonly status: Tensor;
-}
-
-/**
- * The numbers that go round, packed into one vector: XLA's CPU backend runs a kernel for each value that is carried. `lo` and `hi` are the ends of
- * the search's interval: step, value, slope. The last ones tell what becomes of the vectors and of the inverse Hessian.
- */
-const NAMES = [
-  'f',
-  'slope',
-  'alpha',
-  'loA',
-  'loF',
-  'loS',
-  'hiA',
-  'hiF',
-  'hiS',
-  'bracketed',
-  'bestA',
-  'bestF',
-  'last',
-  'count',
-  'width',
-  'fresh',
-  'gnorm',
-  'gg',
-  'nit',
-  'nfev',
-  'status',
-  'moves',
-  'restart',
-  'alongD',
-  'alongH',
-  'timesH',
-  'rankD',
-  'rankH',
-] as const;
-type Numbers = Record<(typeof NAMES)[number], Tensor>;
-
-const RUNNING = -1;
 const EPSILON = 2 ** -52;
-/** Evaluations in one search. */
-const MOST = 40;
 
-const unpack = (q: Tensor): Numbers => Object.fromEntries(NAMES.map((name, i) => [name, q.select(0, i)])) as Numbers;
-const pack = (numbers: Numbers): Tensor => stack(NAMES.map((name) => numbers[name]));
-const constant = (value: number): Tensor => full([], value, { dtype: 'float64' });
-const dot = (a: Tensor, b: Tensor): Tensor => a.mul(b).sum();
-const and = (...flags: Tensor[]): Tensor => flags.reduce((a, b) => a.logical_and(b));
-const or = (...flags: Tensor[]): Tensor => flags.reduce((a, b) => a.logical_or(b));
-const not = (flag: Tensor): Tensor => flag.logical_not();
-
-/** Minimiser of the cubic through two points and their slopes, N&W (3.59); NaN where it has none. */
-const cubic = (aA: Tensor, aF: Tensor, aS: Tensor, bA: Tensor, bF: Tensor, bS: Tensor): Tensor => {
-  const d1 = aS.add(bS).sub(aF.sub(bF).mul(3).div(aA.sub(bA)));
-  const d2 = bA
-    .sub(aA)
-    .sign()
-    .mul(d1.square().sub(aS.mul(bS)).sqrt());
-  return bA.sub(
-    bA
-      .sub(aA)
-      .mul(bS.add(d2).sub(d1))
-      .div(bS.sub(aS).add(d2.mul(2))),
-  );
-};
+/** The identity gives a direction but no length. */
+const firstStep = (gg: Tensor): Tensor => gg.rsqrt().mul(1.01).clamp_max(1);
 
 /** What a trial was: value, slope, and the products that the next direction is made of. */
 interface Trial {
@@ -97,117 +45,11 @@ interface Trial {
   readonly dd: Tensor;
 }
 
-/** A search that begins: from a point of value f, along a direction of this slope. */
-const beginning = (f: Tensor, slope: Tensor, gg: Tensor, fresh: Tensor) => ({
-  f,
-  slope,
-  // The identity gives a direction but no length.
-  alpha: where(fresh, gg.rsqrt().mul(1.01).clamp_max(1), 1),
-  loA: constant(0),
-  loF: f,
-  loS: slope,
-  hiA: constant(0),
-  hiF: constant(0),
-  hiS: constant(0),
-  bracketed: constant(0),
-  bestA: constant(0),
-  bestF: f,
-  last: constant(0),
-  count: constant(0),
-  width: constant(Number.POSITIVE_INFINITY),
-  fresh: fresh.to('float64'),
-  gg,
-});
-
-const STAY = { moves: 0, restart: 0, alongD: 1, alongH: 0, timesH: 1, rankD: 0, rankH: 0 };
-const stay = () =>
-  Object.fromEntries(Object.entries(STAY).map(([k, v]) => [k, constant(v)])) as Record<keyof typeof STAY, Tensor>;
-
-/** What to go on from: where the last round asked for it, the steepest descent. */
-const resume = (q: Numbers): Numbers => {
-  const restart = q.restart.gt(0.5);
-  const anew = beginning(q.f, q.gg.neg(), q.gg, restart);
-  return {
-    ...q,
-    ...Object.fromEntries(Object.entries(anew).map(([k, v]) => [k, where(restart, v, q[k as keyof Numbers])])),
-  };
-};
-
-/** The trial is not accepted: the next one, N&W algorithms 3.5 and 3.6 as in line-search.ts, or the end of the search. */
-const search = (q: Numbers, t: Trial, { c1, maxiter }: LoopOptions): Numbers => {
-  const { alpha, f, slope } = q;
-  const noise = f.abs().mul(1e-14);
-  const finite = and(t.f.isfinite(), t.slope.isfinite());
-  const isStart = q.loA.eq(0);
-  const tooHigh = not(t.f.le(f.add(alpha.mul(slope).mul(c1)).add(noise)));
-  const better = and(finite, t.f.lt(q.bestF));
-  const bestA = where(better, alpha, q.bestA);
-  const bestF = where(better, t.f, q.bestF);
-
-  const bracketed = q.bracketed.gt(0.5);
-  const worse = or(not(finite), tooHigh, and(t.f.ge(q.loF), or(bracketed, not(isStart))));
-  const rising = t.slope.ge(0);
-  const turned = where(bracketed, t.slope.mul(q.hiA.sub(q.loA)).ge(0), rising);
-  const outward = and(not(bracketed), not(worse), not(rising));
-  // The trial becomes the end of the interval, or its beginning, whose old place may become the end.
-  const trial = stack([alpha, t.f, t.slope]);
-  const oldLo = stack([q.loA, q.loF, q.loS]);
-  const lo = where(worse, oldLo, trial);
-  const hi = where(worse, trial, where(turned, oldLo, stack([q.hiA, q.hiF, q.hiS])));
-  const [loA, loF, loS] = [0, 1, 2].map((i) => lo.select(0, i)) as [Tensor, Tensor, Tensor];
-  const [hiA, hiF, hiS] = [0, 1, 2].map((i) => hi.select(0, i)) as [Tensor, Tensor, Tensor];
-
-  // Outwards from lo through the trial, inwards between lo and hi: one cubic serves both.
-  const other = where(outward, trial, hi);
-  const from = where(outward, oldLo, lo);
-  const at = (v: Tensor, i: number): Tensor => v.select(0, i);
-  const guess = cubic(at(from, 0), at(from, 1), at(from, 2), at(other, 0), at(other, 1), at(other, 2));
-  const reach = alpha.sub(q.loA);
-  const most = alpha.add(reach.mul(where(isStart, 9, 4)));
-  const further = where(guess.gt(alpha), guess.maximum(alpha.add(reach.mul(1.1))).minimum(most), most);
-  const span = hiA.sub(loA);
-  const width = span.abs();
-  const share = guess.sub(loA).div(span);
-  const inside = loA.add(
-    span.mul(
-      where(
-        and(hiF.isfinite(), hiS.isfinite()),
-        where(or(width.gt(q.width.mul(0.66)), not(share.ge(0))), 0.5, share.clamp(0.05, 0.9)),
-        0.2, // an infinite or NaN value says only "too far"
-      ),
-    ),
-  );
-  const narrow = or(width.le(maximum(loA, hiA).mul(1e-14)), width.mul(loS.abs()).le(noise.mul(1e-2)));
-  const over = or(and(not(outward), narrow), q.count.ge(MOST - 1));
-  const settle = and(over, bestF.lt(f)); // the best point of the search, evaluated again and then accepted
-  const giveUp = and(over, not(bestF.lt(f)));
-  return {
-    ...q,
-    ...stay(),
-    alpha: where(settle, bestA, where(outward, further, inside)),
-    loA,
-    loF,
-    loS,
-    hiA,
-    hiF,
-    hiS,
-    bracketed: not(outward).to('float64'),
-    width: where(outward, q.width, width),
-    bestA,
-    bestF,
-    last: settle.to('float64'),
-    count: q.count.add(1),
-    nfev: q.nfev.add(1),
-    status: where(and(giveUp, q.fresh.gt(0.5)), 2, where(q.nit.ge(maxiter), 1, RUNNING)).to('float64'),
-    restart: and(giveUp, q.fresh.lt(0.5)).to('float64'), // once more, with the identity
-  };
-};
-
 /**
  * The trial is accepted: with s = αd, Hg = -d and H symmetric, all that (6.17) needs of y = gₜ - g and Hy = h + d (h = Hgₜ) are numbers that are
  * there, and the next direction is a combination of d and h.
  */
-const accept = (q: Numbers, t: Trial, { gtol, maxiter }: LoopOptions): Numbers => {
+const accept = (q: Numbers, t: Trial, options: LoopOptions): Numbers => {
   const fresh = q.fresh.gt(0.5);
   const sy = q.alpha.mul(t.slope.sub(q.slope));
   const updates = sy.gt(q.alpha.mul(t.dd.mul(t.yy).sqrt()).mul(EPSILON));
@@ -224,16 +66,12 @@ const accept = (q: Numbers, t: Trial, { gtol, maxiter }: LoopOptions): Numbers =
   const slope = alongD.mul(t.slope).add(alongH.mul(t.gHg));
   const weight = where(updates, q.alpha, 0);
   const nit = q.nit.add(1);
+  const still = and(fresh, not(updates));
   return {
-    ...beginning(t.f, slope, t.gg, and(fresh, not(updates))),
-    gnorm: t.gnorm,
+    ...beginning(t.f, slope, t.gg, still, where(still, firstStep(t.gg), 1)),
     nit,
     nfev: q.nfev.add(1),
-    status: where(
-      t.gnorm.le(gtol),
-      0,
-      where(not(and(t.f.isfinite(), t.gnorm.isfinite())), 3, where(nit.ge(maxiter), 1, RUNNING)),
-    ).to('float64'),
+    end: endAt(t.f, t.gnorm, nit, options),
     moves: constant(1),
     restart: not(slope.lt(0)).to('float64'), // no descent any more: begin again with the identity
     alongD,
@@ -242,13 +80,6 @@ const accept = (q: Numbers, t: Trial, { gtol, maxiter }: LoopOptions): Numbers =
     rankD: weight.mul(ofD).mul(2),
     rankH: weight.mul(ofH),
   };
-};
-
-/** The conditions that end a search: strong Wolfe, N&W (3.7), or where values are rounding Hager & Zhang (2005, eq. 3.4), as in line-search.ts. */
-const isAccepted = (q: Numbers, t: Trial, { c1, c2 }: LoopOptions): Tensor => {
-  const decrease = t.f.le(q.f.add(q.alpha.mul(q.slope).mul(c1)));
-  const approximate = and(t.f.le(q.f.add(q.f.abs().mul(1e-14))), t.slope.le(q.slope.mul(2 * c1 - 1)));
-  return or(and(t.slope.abs().le(q.slope.mul(-c2)), or(decrease, approximate)), q.last.gt(0.5));
 };
 
 /**
@@ -260,60 +91,57 @@ export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOp
   const n = x0.shape[0];
   const both = grad_and_value(fun) as (x: Tensor) => [Tensor, Tensor];
   const [g0, f0] = both(x0);
-  const gg0 = dot(g0, g0);
-  const gnorm0 = g0.abs().amax();
+  const gg0 = g0.dot(g0);
   const start: Numbers = {
-    ...beginning(f0, gg0.neg(), gg0, gg0.ge(0)),
-    ...stay(),
-    fresh: constant(1),
-    gnorm: gnorm0,
-    nit: constant(0),
-    nfev: constant(1),
-    status: where(
-      gnorm0.le(options.gtol),
-      0,
-      where(and(f0.isfinite(), gnorm0.isfinite()), options.maxiter <= 0 ? 1 : RUNNING, 3),
-    ).to('float64'),
+    ...beginning(f0, gg0.neg(), gg0, gg0.ge(0), firstStep(gg0)),
+    ...constants({ ...NO_UPDATE, fresh: 1, nit: 0, nfev: 1, moves: 0, restart: 0 }),
+    end: endAt(f0, g0.abs().amax(), constant(0), options),
   };
   const round = (x: Tensor, g: Tensor, d: Tensor, H: Tensor, packed: Tensor): Tensor[] => {
-    const q = resume(unpack(packed));
+    const q = resume(unpack(packed), firstStep);
     const trial = x.add(d.mul(q.alpha));
     const [gt, f] = both(trial);
     const h = H.mv(gt);
+    const y = gt.sub(g);
     const t: Trial = {
       f,
-      slope: dot(gt, d),
+      slope: gt.dot(d),
       gnorm: gt.abs().amax(),
-      gg: dot(gt, gt),
-      gHg: dot(gt, h),
-      yy: gt.sub(g).square().sum(),
-      dd: dot(d, d),
+      gg: gt.dot(gt),
+      gHg: gt.dot(h),
+      yy: y.dot(y),
+      dd: d.dot(d),
     };
-    // A branch, because it is a kernel of its own: fused into all that uses them, these numbers would be computed once per use.
-    const next = cond(
-      isAccepted(q, t, options),
-      () => pack(accept(q, t, options)),
-      () => pack(search(q, t, options)),
+    const next = together(
+      q.end.lt(0),
+      () =>
+        either(
+          isAccepted(q, t.f, t.slope, options),
+          () => pack(accept(q, t, options)),
+          () => pack({ ...search(q, t.f, t.slope, options), ...constants(NO_UPDATE) }),
+        ),
+      zeros([NAMES.length], { dtype: 'float64' }),
     );
     const { moves, restart, alongD, alongH, timesH, rankD, rankH } = unpack(next);
     const moved = moves.gt(0.5);
     const gs = where(moved, gt, g);
-    const ds = where(restart.gt(0.5), gs.neg(), d.mul(alongD).add(h.mul(alongH)));
-    const b = d.mul(rankD).add(h.mul(rankH));
+    const hs = where(moved, h, 0); // NaN at a trial that is not accepted would survive a factor of zero
+    const ds = where(restart.gt(0.5), gs.neg(), d.mul(alongD).add(hs.mul(alongH)));
+    const b = d.mul(rankD).add(hs.mul(rankH));
     const rank = d
       .unsqueeze(1)
       .mul(b.unsqueeze(0))
-      .add(h.mul(rankH).unsqueeze(1).mul(d.unsqueeze(0)));
+      .add(hs.mul(rankH).unsqueeze(1).mul(d.unsqueeze(0)));
     const Hs = H.mul(timesH)
       .add(rank)
       .add(eye(n, { dtype: 'float64' }).mul(restart));
     return [where(moved, trial, x), gs, ds, Hs, next];
   };
-  const [x, g, , , packed] = while_loop(
-    (...carried: Tensor[]) => carried[4]!.select(0, NAMES.indexOf('status')).lt(0),
+  const [x, g, , hessInv, packed] = while_loop(
+    (...carried: Tensor[]) => carried[4]!.select(0, NAMES.indexOf('end')).lt(0),
     round,
     [x0, g0, g0.neg(), eye(n, { dtype: 'float64' }), pack(start)],
   ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
-  const { f, nit, nfev, status } = unpack(packed);
-  return { x, fun: f, jac: g, nit, nfev, status };
+  const { f, nit, nfev, end } = unpack(packed);
+  return { x, fun: f, jac: g, nit, nfev, end, hessInv };
 };

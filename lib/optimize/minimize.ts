@@ -5,7 +5,7 @@ import type { Tensor } from '../torch/tensor.js';
 import { type BoundsArgument, boxOf, checkKeys, checkMethod, checkOptions } from './check.js';
 import { type CallbackInfo, type DriveOptions, drive, driveAsync } from './drive.js';
 import { type Method, methods, type OptionsByMethod } from './methods.js';
-import { loopOf, loopOptions, runLoop } from './minimize-loop.js';
+import { type LoopMethod, loopFor, loopOf, runLoop, statusOf } from './minimize-loop.js';
 import { type Compiling, curvatureOf, differences, functionOf, hessianOf, type Jac, objectiveOf } from './objective.js';
 import { Parameters } from './parameters.js';
 import type { Core, CoreResult, Objective } from './types.js';
@@ -31,10 +31,12 @@ export interface MinimizeOptions<X, M extends Method = Method> {
   /** false: `fun` runs eagerly, operator by operator. */
   readonly compile?: boolean | undefined;
   /**
-   * All iterations as one XLA program (`BFGS` only): no turn in JavaScript between them, hence no `callback`, `signal`, `jac`, `bounds`. The program is
-   * kept with `fun`: starting again, from another x0 of the same shape, compiles nothing. Compiling takes about half a second.
+   * All iterations as one XLA program (`BFGS`, `L-BFGS-B` without bounds): no turn in JavaScript between them, hence no `callback`, `jac`, `bounds`.
+   * What is compiled is kept with `fun`: starting again, from another x0 of the same shape, compiles nothing. Compiling takes about half a second, so
+   * with `true` JavaScript drives the iterations of small problems until they have taken that long; `compiledLoop` in the result says which it
+   * was. `'always'` compiles at the first run.
    */
-  readonly compileLoop?: boolean | undefined;
+  readonly compileLoop?: boolean | 'always' | undefined;
 }
 
 /** SciPy's OptimizeResult. `x` and `jac` are shaped like x0. */
@@ -52,6 +54,8 @@ export interface OptimizeResult<X> {
   readonly status: number;
   readonly success: boolean;
   readonly message: string;
+  /** With `compileLoop`: whether the run was one program. */
+  readonly compiledLoop?: boolean;
 }
 
 const KEYS = [
@@ -108,21 +112,22 @@ function prepare<X, M extends Method>(fun: (x: X) => unknown, x0: X, given: Mini
     throw new JorchError('BAD_ARGUMENT', `${who}: hess must be given with jac: ${JSON.stringify(jac)}`);
   }
   const parameters = new Parameters(x0, who);
+  if (given.compileLoop !== undefined && typeof given.compileLoop !== 'boolean' && given.compileLoop !== 'always')
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${who}: compileLoop must be true, false or 'always', got ${String(given.compileLoop)}`,
+    );
   if (given.compileLoop) {
-    if (method !== 'BFGS') throw new JorchError('BAD_ARGUMENT', `${who}: compileLoop is there for BFGS only`);
-    const asked = { ...(tol === undefined ? {} : { gtol: tol }), ...given.options } as Record<string, unknown>;
-    const loop = loopOptions(who, parameters.n, asked, { callback, jac, hess, hessp, bounds });
-    // biome-ignore lint/correctness/useYield: the program has nothing to say between its iterations
-    const inOne = function* (): Core {
-      signal?.throwIfAborted();
-      return runLoop(fun, parameters, loop, who, frombuffer(parameters.start));
-    };
+    const fromTol = tol === undefined ? {} : Object.fromEntries(entry.tol.map((name) => [name, tol]));
+    const asked = { ...fromTol, ...given.options } as Record<string, unknown>;
+    const loop = loopFor(who, method, parameters.n, asked, { callback, jac, hess, hessp, bounds });
+    const always = given.compileLoop === 'always';
     return {
-      core: inOne(),
+      core: runLoop(fun, parameters, loop, who, always),
       warmups: [],
       driving: { signal, disp: false, toTree: (x) => parameters.toTree(x) },
-      finish: ({ x, jac: g, ...rest }) => {
-        const result = { x: parameters.toTree(x), jac: parameters.toTree(g!), ...rest, success: rest.status === 0 };
+      finish: (made) => {
+        const result = resultOf(parameters, made);
         if (asked.disp) report(result);
         return result;
       },
@@ -152,22 +157,25 @@ function prepare<X, M extends Method>(fun: (x: X) => unknown, x0: X, given: Mini
     parameters.start,
     options,
   );
-  const finish = ({ x, fun, jac, hessInv, nfev, ...rest }: CoreResult): OptimizeResult<X> => {
-    const { n } = parameters;
-    const result = {
-      x: parameters.toTree(x),
-      fun,
-      ...(jac && { jac: parameters.toTree(jac) }),
-      ...(hessInv && { hess_inv: frombuffer(hessInv).reshape([n, n]) }),
-      ...rest,
-      nfev: counted?.count ?? nfev,
-      success: rest.status === 0,
-    };
+  const finish = (made: CoreResult): OptimizeResult<X> => {
+    const result = resultOf(parameters, { ...made, nfev: counted?.count ?? made.nfev });
     if (disp) report(result);
     return result;
   };
   const { warmups } = compiling;
   return { core, warmups, driving: { callback, signal, disp, toTree: (x) => parameters.toTree(x) }, finish };
+}
+
+function resultOf<X>(parameters: Parameters<X>, { x, fun, jac, hessInv, ...rest }: CoreResult): OptimizeResult<X> {
+  const { n } = parameters;
+  return {
+    x: parameters.toTree(x),
+    fun,
+    ...(jac && { jac: parameters.toTree(jac) }),
+    ...(hessInv && { hess_inv: frombuffer(hessInv).reshape([n, n]) }),
+    ...rest,
+    success: rest.status === 0,
+  };
 }
 
 /** SciPy's summary, on standard output. */
@@ -204,22 +212,47 @@ export interface LoopOutcome<X> {
   readonly jac: X;
   readonly nit: Tensor;
   readonly nfev: Tensor;
-  /** As SciPy's: 0 success, 1 maxiter, 2 precision, 3 NaN. */
+  /** SciPy's of the method: 0 success, 1 maxiter or maxfun, 2 no better point to be found, 3 NaN (`L-BFGS-B`: 2). */
   readonly status: Tensor;
 }
 
+/** Options of `minimize.loop`: the method and what SciPy calls its options. */
+export interface LoopRunOptions {
+  /** Default `BFGS`. */
+  readonly method?: LoopMethod | undefined;
+  readonly gtol?: number;
+  readonly maxiter?: number;
+  readonly c1?: number;
+  readonly c2?: number;
+  /** Evaluations in one search. */
+  readonly maxls?: number;
+  /** `L-BFGS-B` only, as the next ones. */
+  readonly ftol?: number;
+  readonly maxfun?: number;
+  readonly maxcor?: number;
+}
+
 /**
- * The optimisation itself as a function of tensors: BFGS in one while_loop, to be compiled, vmapped over starting points or over data, or nested.
+ * The optimisation itself as a function of tensors: BFGS or L-BFGS in one while_loop, to be compiled, vmapped over starting points or over data, or
+ * nested.
  * @param x0 floating tensors; inside `vmap` one example's.
- * @param options gtol (1e-5), maxiter (200 n), c1 (1e-4), c2 (0.9).
+ * @param options the method (BFGS) and its options, with the defaults of `minimize`.
  * @example const all = compile(func.vmap((x) => minimize.loop(f, x)))(starts);   // starts: [batch, n]
  */
-function minimizeLoop<X>(fun: (x: X) => unknown, x0: X, options: Record<string, number> = {}): LoopOutcome<X> {
+function minimizeLoop<X>(fun: (x: X) => unknown, x0: X, options: LoopRunOptions = {}): LoopOutcome<X> {
+  const { method = 'BFGS', ...numbers } = options;
   const who = 'minimize.loop';
   const parameters = new Parameters(x0, who, true);
-  const loop = loopOptions(who, parameters.n, options, {});
-  const made = loopOf(fun, parameters, loop, who)(parameters.flat(x0, `${who}: x0`));
-  return { ...made, x: parameters.rebuild(made.x), jac: parameters.rebuild(made.jac) };
+  const loop = loopFor(who, method, parameters.n, numbers, {});
+  const { x, jac, end, fun: value, nit, nfev } = loopOf(fun, parameters, loop, who)(parameters.flat(x0, `${who}: x0`));
+  return {
+    x: parameters.rebuild(x),
+    fun: value,
+    jac: parameters.rebuild(jac),
+    nit,
+    nfev,
+    status: statusOf(end, method),
+  };
 }
 
 /**

@@ -33,6 +33,7 @@ export interface CoreResult {
   readonly nhev: number;
   readonly status: number;
   readonly message: string;
+  readonly compiledLoop?: boolean;
 }
 
 /** A core yields after each iteration and returns its result; being told `true` makes it stop there. */

@@ -20,6 +20,10 @@ describe('minimize with compileLoop', () => {
     'Rosenbrock, 20': [rosenbrock, all(20, 2)],
     'a long way': [(x) => x.sub(1e4).square().add(1).log().sum().add(x.square().sum().mul(1e-6)), all(3, 0)],
     'a wall': [(x) => x.sub(3).square().sum().sub(x.neg().add(3.5).log().sum().mul(1e-3)), all(2, -5)],
+    'a wall without a gradient': [
+      (x) => x.sub(3).square().sum().sub(x.neg().add(3.5).sqrt().sum().mul(1e-2)),
+      all(2, -5),
+    ],
     'a quadratic': [
       (x) =>
         x
@@ -29,10 +33,15 @@ describe('minimize with compileLoop', () => {
       all(5, 1),
     ],
   };
-  for (const [name, [f, x0]] of Object.entries(PROBLEMS))
-    it(`${name}: the iterations of the loop in JavaScript`, () => {
-      const expected = minimize(f, x0);
-      const got = minimize(f, x0, { compileLoop: true });
+  const METHODS = ['BFGS', 'L-BFGS-B'] as const;
+  for (const [method, name] of METHODS.flatMap((m) => Object.keys(PROBLEMS).map((name) => [m, name] as const)))
+    it(`${method}, ${name}: the iterations of the loop in JavaScript`, () => {
+      const [f, x0] = PROBLEMS[name]!;
+      // By the gradient alone: differences of values near the minimum are rounding.
+      const options = method === 'BFGS' ? {} : { ftol: 0 };
+      const expected = minimize(f, x0, { method, options });
+      const got = minimize(f, x0, { method, options, compileLoop: 'always' });
+      assert.equal(got.compiledLoop, true);
       assert.deepEqual([got.status, got.success, got.message], [expected.status, expected.success, expected.message]);
       // Rounding differs, and with it now and then an iteration.
       assert.ok(
@@ -53,38 +62,87 @@ describe('minimize with compileLoop', () => {
     const f = ({ a, b }: { a: Tensor; b: Tensor }): Tensor =>
       a.sub(target).square().sum().add(b.double().sub(3).square().sum());
     const x0 = { a: torch.zeros([2], { dtype: 'float64' }), b: torch.zeros([1, 1]) };
-    const first = minimize(f, x0, { compileLoop: true });
+    const first = minimize(f, x0, { compileLoop: 'always' });
     close(first.x.a, target, { rtol: 1e-5, atol: 1e-5 });
     assert.equal(first.x.b.dtype, 'float32');
     assert.deepEqual([...first.x.b.shape], [1, 1]);
     target.fill_(7);
-    close(minimize(f, x0, { compileLoop: true }).x.a, target, { rtol: 1e-5, atol: 1e-5 });
+    close(minimize(f, x0, { compileLoop: 'always' }).x.a, target, { rtol: 1e-5, atol: 1e-5 });
   });
 
   it('ends as SciPy does: at maxiter, at NaN, at a point that is no better anywhere', () => {
-    const short = minimize(rosenbrock, all(4, 2), { compileLoop: true, options: { maxiter: 3 } });
+    const short = minimize(rosenbrock, all(4, 2), { compileLoop: 'always', options: { maxiter: 3 } });
     assert.deepEqual([short.status, short.nit, short.success], [1, 3, false]);
-    assert.equal(minimize((x: Tensor) => x.log().sum(), all(2, -1), { compileLoop: true }).status, 3);
-    assert.equal(minimize((x: Tensor) => x.square().sum(), all(2, 0), { compileLoop: true }).nit, 0);
+    assert.equal(minimize((x: Tensor) => x.log().sum(), all(2, -1), { compileLoop: 'always' }).status, 3);
+    assert.equal(minimize((x: Tensor) => x.square().sum(), all(2, 0), { compileLoop: 'always' }).nit, 0);
+  });
+
+  it('L-BFGS of 10,000 variables, few and many pairs kept, until values or evaluations end it', () => {
+    const x0 = all(10_000, 2);
+    for (const maxcor of [1, 3, 10, 25]) {
+      const run = { method: 'L-BFGS-B', options: { maxcor, maxiter: 40 } } as const;
+      const expected = minimize(rosenbrock, x0, run);
+      const got = minimize(rosenbrock, x0, { ...run, compileLoop: 'always' });
+      assert.deepEqual([got.status, got.nit, got.nfev], [expected.status, expected.nit, expected.nfev]);
+      close(got.x, expected.x, { rtol: 1e-5, atol: 1e-6 });
+    }
+    const ends = (options: object) =>
+      minimize(rosenbrock, all(4, 2), { method: 'L-BFGS-B', options, compileLoop: 'always' }).message;
+    assert.match(ends({}), /RELATIVE REDUCTION|PROJECTED GRADIENT/);
+    assert.match(ends({ ftol: 1e-2 }), /RELATIVE REDUCTION/);
+    assert.match(ends({ ftol: 0 }), /PROJECTED GRADIENT/);
+    assert.match(ends({ maxfun: 3 }), /EVALUATIONS EXCEEDS/);
+    assert.match(ends({ maxiter: 3 }), /ITERATIONS REACHED/);
+  });
+
+  it('BFGS gives the inverse Hessian', () => {
+    const A = torch.tensor([2, 5], { dtype: 'float64' });
+    const { hess_inv } = minimize((x: Tensor) => x.square().mul(A).sum().mul(0.5), all(2, 1), {
+      compileLoop: 'always',
+      options: { gtol: 1e-9 },
+    });
+    close(hess_inv!.diagonal(), A.reciprocal(), { rtol: 1e-2, atol: 1e-3 });
+  });
+
+  it('true leaves the first runs of a small problem to JavaScript, and compiles for a large one at once', () => {
+    const f = (x: Tensor): Tensor => x.sub(1).square().sum();
+    const small = minimize(f, all(3, 2), { compileLoop: true });
+    assert.deepEqual([small.compiledLoop, small.success], [false, true]);
+    const large = minimize(f, all(700, 2), { compileLoop: true });
+    assert.deepEqual([large.compiledLoop, large.success], [true, true]);
+    assert.equal(minimize(f, all(3, 2)).compiledLoop, undefined);
   });
 
   it('minimize.loop vmapped over starts: every start as if alone', () => {
     const starts = torch.stack([all(3, 2), all(3, -1), torch.tensor([0.5, -2, 1], { dtype: 'float64' })]);
     const batch = compile(func.vmap((x: Tensor) => minimize.loop(rosenbrock, x)))(starts);
     for (let i = 0; i < 3; i++) {
-      const alone = minimize(rosenbrock, starts.select(0, i), { compileLoop: true });
+      const alone = minimize(rosenbrock, starts.select(0, i), { compileLoop: 'always' });
       close(batch.x.select(0, i), alone.x, { rtol: 1e-6, atol: 1e-6 });
       assert.equal(batch.nit.select(0, i).item(), alone.nit);
       assert.equal(batch.status.select(0, i).item(), 0);
+    }
+    const limited = compile(func.vmap((x: Tensor) => minimize.loop(rosenbrock, x, { method: 'L-BFGS-B', ftol: 0 })))(
+      starts,
+    );
+    for (let i = 0; i < 3; i++) {
+      const options = { ftol: 0 };
+      const alone = minimize(rosenbrock, starts.select(0, i), { method: 'L-BFGS-B', options });
+      close(limited.x.select(0, i), alone.x, { rtol: 1e-5, atol: 1e-5 });
+      assert.ok(Math.abs(limited.nit.select(0, i).item() - alone.nit) <= 2);
+      assert.equal(limited.status.select(0, i).item(), 0);
     }
     const eager = func.vmap((x: Tensor) => minimize.loop(rosenbrock, x, { maxiter: 4 }))(starts);
     assert.deepEqual(eager.nit.tolist(), [4, 4, 4]);
   });
 
   it('refuses what needs JavaScript between iterations', () => {
-    const run = (options: object) => () => minimize(rosenbrock, all(2, 2), { compileLoop: true, ...options });
+    const run = (options: object) => () => minimize(rosenbrock, all(2, 2), { compileLoop: 'always', ...options });
     fails('BAD_ARGUMENT', /callback/, run({ callback: () => false }));
-    fails('BAD_ARGUMENT', /BFGS only/, run({ method: 'CG' }));
+    fails('BAD_ARGUMENT', /BFGS and L-BFGS-B/, run({ method: 'CG' }));
     fails('BAD_ARGUMENT', /xrtol/, run({ options: { xrtol: 1e-3 } }));
+    fails('BAD_ARGUMENT', /maxcor must be an integer/, run({ method: 'L-BFGS-B', options: { maxcor: 0.5 } }));
+    fails('BAD_ARGUMENT', /gtol must be a number/, run({ options: { gtol: '1' } }));
+    fails('BAD_ARGUMENT', /true, false or 'always'/, run({ compileLoop: 'yes' }));
   });
 });
