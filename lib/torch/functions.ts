@@ -31,6 +31,7 @@ export {
   norm,
   numel,
   pca_lowrank,
+  roll,
   split,
   svd_lowrank,
   tensordot,

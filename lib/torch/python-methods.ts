@@ -249,6 +249,10 @@ const methods: Record<string, Implementation> = {
     const { split_size, dim } = bindArguments('split', [['split_size'], ['dim', 0]], args);
     return python.split(this, split_size as number, dim as number);
   },
+  roll(...args) {
+    const { shifts, dims } = bindArguments('roll', [['shifts'], ['dims', null]], args);
+    return python.roll(this, shifts as number, dims as number);
+  },
   norm(...args) {
     const { p, dim, keepdim, dtype } = bindArguments(
       'norm',

@@ -1,5 +1,6 @@
 /** @file What Python's torch adds in Python at its top level: variadic forms, other argument orders, results that depend on flags. Exported over ATen's functions of the same name. */
 import { JorchError } from '../runtime/errors.js';
+import { native } from '../runtime/load.js';
 import * as linalg from './generated/linalg.js';
 import * as torch from './generated/ops.js';
 import { isKeywords, pyfn } from './python-call.js';
@@ -145,6 +146,21 @@ export const split = pyfn<Splitting>(
   ({ tensor, split_size_or_sections: size, dim }) =>
     typeof size === 'number' ? torch.split(tensor, size, dim) : torch.split_with_sizes(tensor, size, dim),
 ) as Split;
+
+interface Rolling {
+  input: Tensor;
+  shifts: number | readonly number[];
+  dims: number | readonly number[] | null;
+}
+/**
+ * Without dims the tensor is rolled as if it were flat. Under a transform it is made flat here: libtorch's batching rule for that reads the sizes of a
+ * tensor that is gone.
+ */
+export const roll = pyfn<Rolling>('roll', [['input'], ['shifts'], ['dims', null]], ({ input, shifts, dims }) => {
+  if (dims !== null && (typeof dims === 'number' || dims.length > 0)) return torch.roll(input, shifts, dims);
+  if (native().currentLevel() === null) return torch.roll(input, shifts);
+  return torch.roll(input.reshape([-1]), shifts, 0).reshape([...input.shape]);
+}) as typeof torch.roll;
 
 const COMPUTE_MODES = [
   'use_mm_for_euclid_dist_if_necessary',
