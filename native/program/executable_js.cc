@@ -1,6 +1,5 @@
 #include "program/executable_js.h"
 
-#include <cstdlib>
 #include <mutex>
 
 #include "pjrt/cpu_features.h"
@@ -61,10 +60,9 @@ Napi::Value CompileOptions(const Napi::CallbackInfo& info) {
 }
 
 // prepareCompiler(plugin): begins to load the plugin on a thread of its own, so that tracing overlaps with it. Whatever goes wrong
-// there goes wrong again, in words, when a program is compiled.
+// there goes wrong again, in words, when a program is compiled. The client is made by whoever compiles first: the environment is
+// changed meanwhile, which must not happen beside running JavaScript.
 void PrepareCompiler(const Napi::CallbackInfo& info) {
-  // With flags the environment is changed while the client is made, which must not happen beside running JavaScript.
-  if (getenv("XLA_FLAGS")) return;
   static std::once_flag begun;
   std::call_once(begun, [&] {
     pjrt::Plugin::quiet();
@@ -72,7 +70,6 @@ void PrepareCompiler(const Napi::CallbackInfo& info) {
       try {
         pjrt::Plugin::load(path);
         guardExit();
-        program::cpuClient(path);
       } catch (...) {
       }
     });
