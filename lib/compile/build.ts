@@ -11,6 +11,7 @@ import {
   liveNodes,
   lower,
 } from '../lowering/index.js';
+import type { Target } from '../lowering/lower.js';
 import type { Optimize } from '../lowering/prefer.js';
 import type {
   BackwardSpec,
@@ -38,6 +39,8 @@ export interface BuildOptions {
   readonly fallback: 'aten' | 'error';
   readonly optimize: Optimize;
   readonly checks?: DataChecks;
+  /** What the program is written for; default: what its mesh has, or the CPU. */
+  readonly target?: Target | undefined;
   /** Whether a changed argument leaf (-1: a captured tensor) may be overwritten while the program runs. */
   readonly donate?: ((leaf: number) => boolean) | undefined;
   /** The program is for several devices. */
@@ -122,13 +125,14 @@ const lowerPart = (
   graph: Graph,
   inputs: readonly Value[],
   results: readonly Value[],
-  { fallback, optimize }: BuildOptions,
+  { fallback, optimize, target }: BuildOptions,
   partition?: LoweredPartition,
   checks: readonly Check[] = [],
   donated: readonly Donation[] = [],
 ): Part => {
   try {
-    const lowered = lower(graph, { inputs, results, fallback, optimize, checks, donated, partition });
+    const written = target === undefined ? {} : { target };
+    const lowered = lower(graph, { inputs, results, fallback, optimize, checks, donated, partition, ...written });
     const keys = lowered.keys.map((k) => (k === undefined ? null : graph.generators![k]!));
     const parameters = [...inputs.map(specOf), ...keys.map(() => KEY)];
     const flags: TensorSpec[] = checks.length === 0 ? [] : [{ shape: [checks.length], strides: [], dtype: 'bool' }];

@@ -2,6 +2,7 @@
 import { type ArchiveTensor, writeArchive } from '../export/archive.js';
 import { compilerVersion } from '../export/load.js';
 import { FORMAT, type Parameter, type ProgramSignature, shapeOf } from '../export/signature.js';
+import type { Target } from '../lowering/lower.js';
 import type { Place, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
@@ -25,9 +26,9 @@ const changes = ({ captures }: Trace): boolean =>
  * The program of a traced function alone: without autograd's half, without views, and without libtorch.
  * @throws JorchError NO_RULE for operators that only libtorch can run, by name.
  */
-export const planAlone = ({ name, trace }: Traced, what: string): Plan => {
+export const planAlone = ({ name, trace }: Traced, what: string, target: Target = 'cpu'): Plan => {
   const values = { ...trace, backward: null, views: trace.views.map(() => null) };
-  const planned = plan(values, { fallback: 'aten', optimize: 'xla' });
+  const planned = plan(values, { fallback: 'aten', optimize: 'xla', target });
   const [lowered] = planned.programs;
   if (lowered!.calls.length > 0)
     throw new JorchError(

@@ -49,7 +49,7 @@ export const checkCard = (card: unknown): string => {
 
 /** Compiles what was traced. Its values only: gradients through the call are no part of it. */
 export const compileForTopology = (card: string, traced: Traced): TopologyProgram => {
-  const planned = planAlone(traced, `compiled for '${card}'`);
+  const planned = planAlone(traced, `compiled for '${card}'`, 'gpu');
   const stablehlo = planned.programs[0]!.text;
   const compiled = ((): CompiledFor => {
     try {

@@ -16,8 +16,12 @@ if (folder) {
   module.lower = (graph, options) => {
     const asked = original(graph, options);
     // As a GPU would run it: libtorch's kernels only where there is no lowering.
-    const { text, lowered, calls } =
-      asked.calls.length > 0 ? original(graph, { ...options, fallback: 'aten', optimize: 'xla' }) : asked;
+    const { text, lowered, calls } = original(graph, {
+      ...options,
+      fallback: 'aten',
+      optimize: 'xla',
+      target: 'gpu',
+    });
     const program: Program = {
       source: process.argv.slice(1).join(' ').replace(process.cwd(), '.'),
       text,

@@ -16,7 +16,7 @@ const programOf = (cases: Cases, index: number): Program | undefined => {
   );
   if (traced.error !== undefined) return undefined;
   const values = { ...trace, backward: null, views: trace.views.map(() => null) };
-  const [lowered] = plan(values, { fallback: 'aten', optimize: 'xla' }).programs;
+  const [lowered] = plan(values, { fallback: 'aten', optimize: 'xla', target: 'gpu' }).programs;
   return {
     source: `opinfo ${cases.file}/${sample.id}`,
     text: lowered!.text,

@@ -291,7 +291,7 @@ const programOf = (rule: string, schema: string): Program => {
     [ARGUMENTS[rule]?.() ?? fromSchema(schema)],
   );
   const values = { ...trace, backward: null, views: trace.views.map(() => null) };
-  const [lowered] = plan(values, { fallback: 'aten', optimize: 'xla' }).programs;
+  const [lowered] = plan(values, { fallback: 'aten', optimize: 'xla', target: 'gpu' }).programs;
   const { text, lowered: rules, calls } = lowered!;
   return { source: `rule ${rule}`, text, rules, calls: calls.map(({ op }) => op) };
 };

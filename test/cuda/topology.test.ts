@@ -79,6 +79,13 @@ describe('cuda: compiling for GPUs that are not here', function () {
     fails('BAD_ARGUMENT', /changes tensors in place/, () => program.save(join(dir, 'step.jorch')));
   });
 
+  it('writes elementary functions for the GPU, not for the CPU', () => {
+    const f = (x: Tensor) => x.sin().exp();
+    const text = compile.forTopology('h100', f, spec([4096])).stablehlo;
+    assert.match(text, /stablehlo\.sine/);
+    assert.notEqual(compile(f).lower(spec([4096])).stablehlo, text);
+  });
+
   it('names the operators that need libtorch', () => {
     fails('NO_RULE', /cannot be compiled for 'h100', since it calls libtorch’s kernels: aten::_logcumsumexp/, () =>
       compile.forTopology('h100', (x: Tensor) => x.logcumsumexp(0), spec([3], { dtype: 'complex64' })),
