@@ -54,6 +54,7 @@ interface Epoch {
   readonly loss: number;
   readonly accuracy: number;
   readonly validation: number;
+  readonly validationLoss: number;
 }
 interface Saved {
   readonly model: Record<string, Tensor>;
@@ -85,9 +86,11 @@ const scheduler = new optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, {
   steps_per_epoch: loader.length,
 });
 
+const criterion = (logits: Tensor, y: Tensor): Tensor =>
+  nn.functional.cross_entropy(logits, y, { label_smoothing: 0.1 });
 const trainStep = (x: Tensor, y: Tensor): [loss: Tensor, correct: Tensor] => {
   const logits = net.forward(x);
-  const loss = nn.functional.cross_entropy(logits, y, { label_smoothing: 0.1 });
+  const loss = criterion(logits, y);
   loss.backward();
   nn.utils.clip_grad_norm_(net.parameters(), 1);
   optimizer.step();
@@ -97,17 +100,14 @@ const trainStep = (x: Tensor, y: Tensor): [loss: Tensor, correct: Tensor] => {
 };
 const step = eager ? trainStep : torch.compile(trainStep);
 const predict = eager ? (x: Tensor) => net.forward(x) : torch.compile(net);
-const accuracyOn = ({ x, y }: Digits): number => {
+const evaluate = ({ x, y }: Digits): { accuracy: number; loss: number } => {
   net.eval();
-  const right = torch
-    .no_grad(() => predict(x))
-    .argmax(1)
-    .eq(y)
-    .to('float64')
-    .mean()
-    .item();
+  const logits = torch.no_grad(() => predict(x)) as Tensor;
   net.train();
-  return right;
+  return {
+    accuracy: logits.argmax(1).eq(y).to('float64').mean().item(),
+    loss: criterion(logits, y).item(),
+  };
 };
 const copyOf = (state: Record<string, Tensor>) => torch.tree.map((t) => t.clone(), state);
 
@@ -128,11 +128,9 @@ const save = (): void =>
     checkpoint,
   );
 
-const bestSoFar = (): { at: number; accuracy: number } =>
-  history.reduce((b, e, i) => (e.validation > b.accuracy ? { at: i, accuracy: e.validation } : b), {
-    at: -1,
-    accuracy: 0,
-  });
+/** The epoch of the least loss in validation: of so few digits many epochs recognise all. */
+const bestSoFar = (): number =>
+  history.reduce((b, e, i) => (b < 0 || e.validationLoss < history[b]!.validationLoss ? i : b), -1);
 
 let interrupted = false;
 process.once('SIGINT', () => {
@@ -156,7 +154,7 @@ async function main(): Promise<void> {
   const total = EPOCHS * loader.length;
   const shown = { epoch: history.length + 1, loss: '-', accuracy: '-', validation: '-', speed: '-' };
   bar.start(total, history.length * loader.length, shown);
-  while (history.length < EPOCHS && history.length - 1 - bestSoFar().at < PATIENCE && !interrupted) {
+  while (history.length < EPOCHS && history.length - 1 - bestSoFar() < PATIENCE && !interrupted) {
     const epoch = history.length;
     // Each epoch has its own seed: a run that was interrupted takes the same steps as one that was not.
     torch.manual_seed(SEED + 1 + epoch);
@@ -174,8 +172,9 @@ async function main(): Promise<void> {
     const loss = torch.stack(losses).mean().item();
     const accuracy = torch.stack(rights).sum().item() / digits;
     const speed = Math.round((digits / (performance.now() - began)) * 1000);
-    history.push({ loss, accuracy, validation: accuracyOn(validation) });
-    if (bestSoFar().at === epoch) best = copyOf(net.state_dict());
+    const there = evaluate(validation);
+    history.push({ loss, accuracy, validation: there.accuracy, validationLoss: there.loss });
+    if (bestSoFar() === epoch) best = copyOf(net.state_dict());
     save();
     bar.update({
       epoch: epoch + 1,
@@ -193,8 +192,8 @@ async function main(): Promise<void> {
     return;
   }
   net.load_state_dict(best);
-  const accuracy = accuracyOn(test);
-  const { at } = bestSoFar();
+  const { accuracy } = evaluate(test);
+  const at = bestSoFar();
   console.log(`best epoch ${at + 1} of ${history.length}, validation ${history[at]!.validation.toFixed(4)}`);
   console.log(
     `accuracy on the ${test.y.shape[0]} test digits: ${accuracy.toFixed(4)}; known: ${KNOWN_ACCURACY.value} (${KNOWN_ACCURACY.source})`,
@@ -206,6 +205,7 @@ async function main(): Promise<void> {
     torch.linePlot(
       [
         curve('loss', (e) => e.loss),
+        curve('loss in validation', (e) => e.validationLoss),
         curve('error in training', (e) => 1 - e.accuracy),
         curve('error in validation', (e) => 1 - e.validation),
       ],
