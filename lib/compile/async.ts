@@ -12,6 +12,7 @@ import type { Tensor } from '../torch/tensor.js';
 import type { Built, Plan } from './build.js';
 import { executablesFor, type XlaOptions } from './executables.js';
 import type { Variant, Variants } from './live.js';
+import { xlaOptions } from './xla-options.js';
 
 /** Arguments as leaves, and the programs for their structure. */
 export interface Taken {
@@ -52,9 +53,10 @@ export interface AsyncOptions {
 
 const executableFor = async (
   program: Lowered,
-  options: XlaOptions,
+  given: XlaOptions,
 ): Promise<{ executable: Executable; loaded: boolean }> => {
   const { text } = program;
+  const options = { ...xlaOptions(program), ...given };
   const store = executablesFor(program);
   const key = store.key(text, options);
   const { target } = store;

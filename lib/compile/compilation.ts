@@ -28,6 +28,7 @@ import { checkResults, shapeOf } from './results.js';
 import { type Backward, backwardOf } from './second-order.js';
 import { materialize } from './spec.js';
 import { runTrace } from './trace.js';
+import { xlaOptions } from './xla-options.js';
 
 /** Compilations of one function after which it is probably called wrongly. */
 const MANY = 8;
@@ -331,7 +332,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     const started = performance.now();
     const obtain = (program: Lowered) => {
       try {
-        return executablesFor(program).obtain(program.text, this.xla);
+        return executablesFor(program).obtain(program.text, { ...xlaOptions(program), ...this.xla });
       } catch (error) {
         throw withLines(planned.graph, program.text, error);
       }

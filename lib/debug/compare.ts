@@ -2,6 +2,7 @@
 import { KEY, specOf } from '../compile/build.js';
 import { executables } from '../compile/executables.js';
 import type { Graph, Node, Value } from '../compile/graph.js';
+import { xlaOptions } from '../compile/xla-options.js';
 import { isRandom, lower } from '../lowering/index.js';
 import { native } from '../runtime/load.js';
 import { type DType, isComplex } from '../torch/dtype.js';
@@ -61,7 +62,7 @@ const runCompiled = (
 ): Tensor[] => {
   const inputs = given.map(([v]) => v);
   const lowered = lower(graph, { inputs, results: wanted, fallback: 'aten', optimize: 'auto' });
-  const { executable } = executables().obtain(lowered.text, {});
+  const { executable } = executables().obtain(lowered.text, xlaOptions(lowered));
   const leaves = given.map(([, t]) => t);
   const program = new (native().Compiled)();
   program.add(0, {

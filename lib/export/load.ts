@@ -1,7 +1,8 @@
 /** @file loadCompiled(path): runs an exported program through the XLA plugin alone, without libtorch. */
 import { randomBytes } from 'node:crypto';
-import { Executables, type XlaOptions } from '../compile/executables.js';
+import { Executables } from '../compile/executables.js';
 import { persistentCache } from '../compile/persistent.js';
+import { xlaOptions } from '../compile/xla-options.js';
 import type { TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { type RuntimeAddon, type RuntimeExecutable, runtimeAddon } from '../runtime/load.js';
@@ -20,8 +21,6 @@ import {
   staticOf,
   type TensorType,
 } from './signature.js';
-
-const OPTIONS: XlaOptions = {};
 
 /** Custom calls that jorch writes and every CPU plugin has. */
 const KNOWN_CALLS = new Set(['Qr', 'Eigh']);
@@ -246,7 +245,13 @@ export const loadProgram = (
   const executable =
     signature.platform === 'cuda'
       ? loadOnCard(addon, machineCode!.data, signature.card)
-      : translated(() => new Executables(addon, cpuPluginFile(), persistentCache()).obtain(text, OPTIONS).executable);
+      : translated(
+          () =>
+            new Executables(addon, cpuPluginFile(), persistentCache()).obtain(
+              text,
+              xlaOptions({ text, arithmetic: false }),
+            ).executable,
+        );
   const types = addon.outputTypes(executable);
   const same = (a: TensorType, b: { dtype: string; shape: readonly number[] } | undefined): boolean =>
     a.dtype === b?.dtype && String(a.shape) === String(b.shape);

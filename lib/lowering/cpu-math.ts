@@ -264,6 +264,8 @@ const WITHIN_ONE = new Set(['stablehlo.sine', 'stablehlo.cosine', 'stablehlo.tan
 
 /** A builder that knows what is slow on the CPU, and between which bounds values lie (NaN aside). */
 export class CpuBuilder extends Builder {
+  /** Whether a function was written out. */
+  arithmetic = false;
   private readonly known = new WeakMap<Op, Bounds>();
 
   private bounds(x: Op): Bounds {
@@ -298,7 +300,9 @@ export class CpuBuilder extends Builder {
 
   override unary(...[name, x, dtype]: Parameters<Builder['unary']>): Op {
     const [low, high] = this.bounds(x);
-    const y = this.fast(name, x) ?? super.unary(name, x, dtype);
+    const written = this.fast(name, x);
+    if (written) this.arithmetic = true;
+    const y = written ?? super.unary(name, x, dtype);
     if (WITHIN_ONE.has(name)) return this.note(y, [-1, 1]);
     if (name === 'stablehlo.logistic') return this.note(y, [0, 1]);
     if (name === 'stablehlo.negate') return this.note(y, [-high, -low]);
@@ -309,8 +313,16 @@ export class CpuBuilder extends Builder {
     const [a, c] = [this.bounds(x), this.bounds(y)];
     const real = x.dtype === 'float32' || x.dtype === 'float64';
     if (real && numel(x.shape) >= FEWEST && x.type === y.type) {
-      if (name === 'stablehlo.atan2') return atan2(this, x, y);
-      if (name === 'stablehlo.power' && x.dtype === 'float32') return power(this, x, y, this.only(x), this.only(y));
+      const written =
+        name === 'stablehlo.atan2'
+          ? atan2(this, x, y)
+          : name === 'stablehlo.power' && x.dtype === 'float32'
+            ? power(this, x, y, this.only(x), this.only(y))
+            : undefined;
+      if (written) {
+        this.arithmetic = true;
+        return written;
+      }
     }
     const z = super.binary(name, x, y);
     if (!real) return z;

@@ -57,6 +57,8 @@ export interface Lowered {
   readonly callNodes: readonly Node[];
   /** Overloads that became StableHLO. */
   readonly lowered: readonly string[];
+  /** Whether elementary functions are written out as arithmetic: long chains of instructions that gain from wide vectors. */
+  readonly arithmetic: boolean;
   /** Generators (places in the graph's list, undefined: the default one) whose random keys are parameters behind `inputs`. */
   readonly keys: readonly (number | undefined)[];
   readonly partition?: LoweredPartition | undefined;
@@ -413,5 +415,14 @@ export function lower(
   ].join('\n');
   const { calls, callNodes } = lowering;
   const lowered = [...lowering.lowered].sort();
-  return { text, calls, callNodes, lowered, keys: [...lowering.keys.keys()], ...(partition ? { partition } : {}) };
+  const arithmetic = lowering.b instanceof CpuBuilder && lowering.b.arithmetic;
+  return {
+    text,
+    calls,
+    callNodes,
+    lowered,
+    arithmetic,
+    keys: [...lowering.keys.keys()],
+    ...(partition ? { partition } : {}),
+  };
 }

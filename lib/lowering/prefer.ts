@@ -44,10 +44,69 @@ const PRODUCTS: readonly string[] = [
   'aten::baddbmm',
 ];
 
-const chosen: Readonly<Record<Optimize, ReadonlySet<string>>> = {
-  auto: new Set([...FACTORISATIONS, ...REJECTION]),
-  xla: new Set(),
-  aten: new Set([...FACTORISATIONS, ...REJECTION, ...PRODUCTS]),
+const numel = (arg: unknown): number => (arg as Value | undefined)?.shape?.reduce((n, d) => n * d, 1) ?? 0;
+
+// XLA's sort compares pair by pair through a function (2 times libtorch's time), and whatever selects or counts is a sort (12 to 100 times).
+const SORTS: readonly string[] = [
+  'aten::sort',
+  'aten::sort.stable',
+  'aten::argsort',
+  'aten::argsort.stable',
+  'aten::topk',
+  'aten::kthvalue',
+  'aten::median',
+  'aten::median.dim',
+  'aten::nanmedian',
+  'aten::nanmedian.dim',
+  'aten::mode',
+];
+// Running sums are windows of growing reach (3 to 30 times), an extremum with its place is a fold of pairs (5 times), one without a place takes
+// a second pass for NaN (2 to 4 times).
+const FOLDS: readonly string[] = [
+  'aten::cumsum',
+  'aten::cumprod',
+  'aten::cummax',
+  'aten::cummin',
+  'aten::logcumsumexp',
+  'aten::_logcumsumexp',
+  'aten::argmax',
+  'aten::argmin',
+  'aten::max',
+  'aten::min',
+  'aten::max.dim',
+  'aten::min.dim',
+  'aten::amax',
+  'aten::amin',
+  'aten::aminmax',
+];
+/** Fewer elements are done before a call has begun. */
+const FEWEST: Readonly<Record<string, number>> = Object.fromEntries([
+  ...SORTS.map((op) => [op, 128]),
+  ...FOLDS.map((op) => [op, 4096]),
+]);
+
+/** Multiplications of a convolution. */
+const work = ({ args }: Node): number => {
+  const output = (args.grad_output ?? args.input) as Value | undefined;
+  return (numel(output) / Math.max(1, output?.shape[1] ?? 1)) * numel(args.weight);
+};
+/**
+ * Groups of channels become as many small convolutions in XLA (30 times oneDNN's time). Its derivatives run on one thread: from four million
+ * multiplications on oneDNN's are faster. Forward they are equal.
+ */
+const convolves = (node: Node): boolean =>
+  Number(node.args.groups ?? 1) > 1
+    ? work(node) >= 2 ** 14
+    : node.op === 'aten::convolution_backward' && work(node) >= 2 ** 22;
+
+const always = new Set([...FACTORISATIONS, ...REJECTION]);
+const chosen: Readonly<Record<Optimize, (node: Node) => boolean>> = {
+  auto: (node) =>
+    always.has(node.op) ||
+    numel(node.args.self) >= (FEWEST[node.op] ?? Number.POSITIVE_INFINITY) ||
+    ((node.op === 'aten::convolution' || node.op === 'aten::convolution_backward') && convolves(node)),
+  xla: () => false,
+  aten: ({ op }) => always.has(op) || op in FEWEST || PRODUCTS.includes(op),
 };
 
 // libtorch factors the transpose of a row-major real matrix, and its backward counts on that. The operands of an ATen call
@@ -62,7 +121,7 @@ const strided = ({ shape, strides }: Value): boolean =>
 
 /** Whether the node should run as an ATen call on the CPU although its operator has a lowering. */
 export const prefersAten = (node: Node, optimize: Optimize): boolean =>
-  chosen[optimize].has(node.op) && !(LAYOUT_SENSITIVE.has(node.op) && strided(node.args.A as Value));
+  chosen[optimize](node) && !(LAYOUT_SENSITIVE.has(node.op) && strided(node.args.A as Value));
 
 /**
  * Calls that report a failed factorisation in a result of their own: [what they computed, the flag]. Where the flag is set the program gives NaN, as
