@@ -1,10 +1,25 @@
-/** @file `npm run bench [-- --only TEXT] [--json FILE]`: eager against compiled, medians of alternating runs. */
+/**
+ * @file `npm run bench [-- --only TEXT] [--peers FOLDER] [--torch PYTHON] [--jax PYTHON] [--rounds N] [--json FILE] [--svg FILE]`: eager against compiled, medians of
+ * alternating runs; then the same and more next to the peers, as far as there are any (bench/peers).
+ */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Bench } from 'tinybench';
+import { comparePeers } from './peers/index.js';
 import { workloads } from './workloads.js';
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'string' } } });
+const text = { type: 'string' } as const;
+const { values } = parseArgs({
+  options: {
+    only: text,
+    json: text,
+    svg: text,
+    peers: text,
+    torch: text,
+    jax: text,
+    rounds: { ...text, default: '5' },
+  },
+});
 
 const median = (bench: Bench, name: string): number => {
   const result = bench.getTask(name)?.result;
@@ -31,10 +46,11 @@ const main = async (): Promise<void> => {
         `${row.ratio.toFixed(3)}×`.padStart(9),
     );
   }
+  const peers = await comparePeers({ ...values, rounds: Number(values.rounds) });
   if (values.json !== undefined)
     writeFileSync(
       values.json,
-      `${JSON.stringify({ node: process.version, date: new Date().toISOString(), rows }, null, 2)}\n`,
+      `${JSON.stringify({ node: process.version, date: new Date().toISOString(), rows, peers }, null, 2)}\n`,
     );
 };
 
