@@ -32,11 +32,14 @@ const plain = (f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[], wrap: Wrap
   return { call: () => g(...xs), answers: () => [norm(g(...xs))] };
 };
 const derivative = (f: Loss, parameters: Tensor[], rest: Tensor[], wrap: Wrap): Job => {
-  const g = wrap(valueAndGrad(f));
+  const both = valueAndGrad(f);
+  const n = parameters.length;
+  const g = wrap((...xs: Tensor[]) => both(xs.slice(0, n), ...xs.slice(n)));
+  const given = [...parameters, ...rest];
   return {
-    call: () => g(parameters, ...rest),
+    call: () => g(...given),
     answers: () => {
-      const [value, ...gradients] = g(parameters, ...rest);
+      const [value, ...gradients] = g(...given) as [Tensor, ...Tensor[]];
       return [Number(value.item()), norm(...gradients)];
     },
   };
