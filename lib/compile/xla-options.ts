@@ -8,7 +8,14 @@ import type { XlaOptions } from './executables.js';
  * - YNNPACK takes convolutions as well, which XLA's own code runs up to three times as fast: it is left the reductions and single products.
  * - Functions written out as arithmetic are bound by latency: vectors of 512 bits give 1.2 to 1.6 times the speed where the machine has them.
  */
-export const xlaOptions = ({ text, arithmetic }: Pick<Lowered, 'text' | 'arithmetic'>): XlaOptions => ({
+export const xlaOptions = ({
+  text,
+  arithmetic,
+  partition,
+}: Pick<Lowered, 'text' | 'arithmetic' | 'partition'>): XlaOptions =>
+  partition?.mesh.device_type === 'cuda' ? {} : forCpu(text, arithmetic);
+
+const forCpu = (text: string, arithmetic: boolean): XlaOptions => ({
   ...(text.includes('stablehlo.convolution') && {
     xla_cpu_experimental_ynn_fusion_type: 'LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT',
   }),

@@ -4,11 +4,17 @@ import { type Literal, type Op, range, type TensorType } from '../stablehlo/type
 import { num, opmath, spread, sumOver } from './common.js';
 import { type RuleContext, rule, rules } from './registry.js';
 
-/** [n, k] · [k, m], with a leading batch dimension when there are three. */
-export const matmul = (b: Builder, x: Op, y: Op): Op =>
-  x.shape.length === 2
-    ? b.dot(x, y, { contract: [[1], [0]] })
-    : b.dot(x, y, { batch: [[0], [0]], contract: [[2], [1]] });
+/**
+ * [n, k] · [k, m], with a leading batch dimension when there are three. A factor that is the same for the whole batch (vmap makes such) would be written out
+ * as often by XLA: then one product with the batch among the free dimensions does it.
+ */
+export function matmul(b: Builder, x: Op, y: Op): Op {
+  if (x.shape.length === 2) return b.dot(x, y, { contract: [[1], [0]] });
+  const [same, other] = [b.withoutDim(x, 0), b.withoutDim(y, 0)];
+  if (same !== undefined) return b.transpose(b.dot(same, y, { contract: [[1], [1]] }), [1, 0, 2]);
+  if (other !== undefined) return b.dot(x, other, { contract: [[2], [0]] });
+  return b.dot(x, y, { batch: [[0], [0]], contract: [[2], [1]] });
+}
 /** Matrix products over any leading batch dimensions, equal in both. */
 export function batchMatmul(b: Builder, x: Op, y: Op): Op {
   const batch = x.shape.slice(0, -2).map((_, i) => i);

@@ -5,6 +5,24 @@ import { i64s, names, signature } from './emitter.js';
 import { BuilderError, numel, type Op, range, replaceAt, sameShape, typeText } from './types.js';
 
 export class ShapeOps extends Elementwise {
+  /** What was broadcast, and to which dimensions. */
+  private readonly broadcasts = new WeakMap<Op, { readonly source: Op; readonly dims: readonly number[] }>();
+
+  /** The elements of `x` without dimension `dim`, when they are the same all along it because they were broadcast. */
+  withoutDim(x: Op, dim: number): Op | undefined {
+    const made = this.broadcasts.get(x);
+    if (made === undefined) return undefined;
+    const at = made.dims.indexOf(dim);
+    const kept = made.dims.filter((d) => d !== dim);
+    if (at >= 0 && made.source.shape[at] !== 1) return undefined;
+    const rest = at < 0 ? made.source : this.squeeze(made.source, [at]);
+    const shape = x.shape.filter((_, d) => d !== dim);
+    return this.broadcastInDim(
+      rest,
+      shape,
+      kept.map((d) => (d > dim ? d - 1 : d)),
+    );
+  }
   /** 0, 1, 2 … along `dim`. */
   iota(shape: readonly number[], dim: number, dtype: DType): Op {
     if (dtype === 'bool') return this.convert(this.iota(shape, dim, 'int32'), 'bool');
@@ -43,7 +61,9 @@ export class ShapeOps extends Elementwise {
       throw new BuilderError(`stablehlo.broadcast_in_dim: ${x.type} to ${type} at [${dims}].`);
     }
     const text = `stablehlo.broadcast_in_dim ${x.name}, dims = [${dims.join(', ')}] : (${x.type}) -> ${type}`;
-    return this.emit(text, shape, x.dtype, type);
+    const result = this.emit(text, shape, x.dtype, type);
+    this.broadcasts.set(result, { source: x, dims });
+    return result;
   }
   /** torch's broadcasting: dimensions are aligned at the right. */
   broadcast(x: Op, shape: readonly number[]): Op {

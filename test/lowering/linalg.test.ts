@@ -128,4 +128,28 @@ describe('lowering: complex logsumexp', () => {
     agree('along', (v) => v!.logsumexp([1]), [x]);
     agree('of large ones', (v) => v!.mul(100).logsumexp([0, 1]), [x], { rtol: 1e-5 });
   });
+
+  it('multiplies a factor that is the same for a whole batch once', () => {
+    const [a, b, c, d] = [sample([4, 5]), sample([3, 5, 2]), sample([3, 4, 5]), sample([5, 2])];
+    const products: readonly (readonly [string, (x: Tensor, y: Tensor) => Tensor, Tensor, Tensor])[] = [
+      ['the first', (x, y) => x.expand([3, 4, 5]).bmm(y), a, b],
+      ['the second', (x, y) => x.bmm(y.expand([3, 5, 2])), c, d],
+      [
+        'both',
+        (x, y) =>
+          x
+            .unsqueeze(0)
+            .expand([3, 4, 5])
+            .bmm(y.expand([3, 5, 2])),
+        a,
+        d,
+      ],
+      ['a transposed one', (x, y) => x.t().expand([3, 4, 5]).bmm(y), a.t().contiguous(), b],
+      ['a row', (x, y) => x.expand([3, 4, 5]).bmm(y), sample([1, 1, 5]), b],
+    ];
+    for (const [what, f, x, y] of products) {
+      agree(`${what} expanded`, f, [x, y]);
+      assert.doesNotMatch(torch.compile(f).lower(x, y).stablehlo, /batching_dims/, what);
+    }
+  });
 });
