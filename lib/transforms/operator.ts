@@ -2,7 +2,7 @@
 import type { Level } from '../native.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
-import { withGradMode } from './levels.js';
+import { isDifferentiable, withGradMode } from './levels.js';
 
 /** An operator with rules of its own. Every method is called below the level it is about, with that level's wrappers taken off. */
 export interface Operator {
@@ -32,9 +32,15 @@ const recorded = (
   const used = op.saving?.(requires) ?? op;
   const outputs = run(used);
   const inputs = [...variables];
-  n.attach(op.name, inputs, outputs, [...inputs, ...outputs], (saved, cotangents, needed) =>
-    used.backward(saved.slice(0, inputs.length), saved.slice(inputs.length), cotangents, needed),
-  );
+  // Integers, such as a counter that is carried, have no history.
+  const floats = outputs.map(isDifferentiable);
+  const roots = outputs.filter((_, i) => floats[i]);
+  if (roots.length === 0) return outputs;
+  n.attach(op.name, inputs, roots, [...inputs, ...outputs], (saved, given, needed) => {
+    const left = [...given];
+    const cotangents = floats.map((f) => (f ? left.shift()! : null));
+    return used.backward(saved.slice(0, inputs.length), saved.slice(inputs.length), cotangents, needed);
+  });
   return outputs;
 };
 

@@ -88,6 +88,19 @@ describe('small loops', () => {
     });
   });
 
+  it('gradients go past integers that are carried', () => {
+    const f = (t: Tensor): Tensor =>
+      fori(0, 3, (_, [k, c]: [Tensor, Tensor]) => [k.add(1), c.mul(k.add(1)).sin()] as [Tensor, Tensor], [
+        torch.tensor(0n),
+        t,
+      ] as [Tensor, Tensor])[1].sum();
+    const gradient = torch.func.grad(f);
+    close(compile(gradient)(sine(4)), gradient(sine(4)), { rtol: 1e-12, atol: 1e-12 });
+    const counts = (t: Tensor): Tensor =>
+      fori(0, 3, (_, k: Tensor) => k.add(t.gt(0).sum()), torch.tensor(0n)).mul(t.sum());
+    close(compile(torch.func.grad(counts))(sine(4)), torch.func.grad(counts)(sine(4)), { rtol: 1e-12, atol: 1e-12 });
+  });
+
   it('are one kernel in the program, also in a loop that is not', () => {
     const small = compile(
       (x: Tensor) =>
