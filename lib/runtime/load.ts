@@ -133,8 +133,20 @@ const addon = (name: string): unknown => {
   }
 };
 
+interface SmallAddon extends RuntimeAddon {
+  /** What makes room before an error is thrown. */
+  setCollector(collect: (full: boolean) => void): void;
+}
+let small: SmallAddon | undefined;
+
 /** The addon without libtorch. @throws JorchError RUNTIME_MISSING */
-export const runtimeAddon = (): RuntimeAddon => addon('jorch_rt.node') as RuntimeAddon;
+export const runtimeAddon = (): RuntimeAddon => {
+  if (!small) {
+    small = addon('jorch_rt.node') as SmallAddon;
+    small.setCollector(collector());
+  }
+  return small;
+};
 
 const load = (): { native: Native; located: Located } => {
   const loader = runtimeAddon();

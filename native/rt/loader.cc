@@ -25,6 +25,9 @@ void pinThisLibrary() {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pinThisLibrary();
   exports.Set("open", Napi::Function::New(env, Open, "open"));
+  exports.Set("setCollector", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                info.Env().SetInstanceData(new Napi::FunctionReference(Napi::Persistent(info[0].As<Napi::Function>())));
+              }));
   jorch::rt::initPrograms(env, exports);
   return exports;
 }

@@ -24,6 +24,10 @@ constexpr napi_type_tag kBufferTag = {0x6a6f726368207262ULL, 0x97c3ad10e56f4b21U
 
 // A code that lib/runtime/errors.ts knows, and a text.
 [[noreturn]] void fail(Napi::Env env, const char* code, const std::string& text) {
+  // Node throws the error again when the call returns; a collection at that moment runs finalizers, and Node takes the error for one of theirs
+  // and ends the process. Room in the young generation prevents it.
+  auto* collector = env.GetInstanceData<Napi::FunctionReference>();
+  if (collector != nullptr) collector->Call({Napi::Boolean::New(env, false)});
   Napi::Error error = Napi::Error::New(env, text);
   error.Set("code", Napi::String::New(env, code));
   throw error;

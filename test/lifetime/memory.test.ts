@@ -41,4 +41,15 @@ describe('errors and garbage collection', function () {
     });
     assert.deepEqual({ status, signal, stdout: stdout.trim() }, { status: 0, signal: null, stdout: '30000' }, stderr);
   });
+
+  it('500 programs that XLA refuses, among executables that die, with the addon that has no libtorch', () => {
+    const fixture = join(__dirname, '..', 'stress', 'fixtures', 'mutants.js');
+    const { status, signal, stdout, stderr } = spawnSync(process.execPath, [fixture, '500', '4'], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+    });
+    assert.deepEqual([status, signal], [0, null], stderr.slice(-2000));
+    const { refused, compiled } = JSON.parse(stdout) as { refused: number; compiled: number };
+    assert.equal(refused + compiled, 500);
+  });
 });
