@@ -178,7 +178,9 @@ Script::Outcome Script::call(size_t object, const std::string& method, torch::ji
   if (tracer) {
     for (const auto& [owner, slot] : watched_) {
       before.push_back(textOf(owner->getSlot(slot)));
-      restore.watched.push_back(owner->getSlot(slot).deepcopy());
+      // Containers of tensors are put aside whole, below: their tensors must stay the same ones.
+      const c10::IValue& value = owner->getSlot(slot);
+      restore.watched.push_back(isContainer(value) && holdsTensors(owner->type()->getAttribute(slot)) ? value : value.deepcopy());
     }
     for (const auto& [owner, slot] : containers_) {
       restore.containers.push_back(owner->getSlot(slot));

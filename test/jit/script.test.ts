@@ -267,6 +267,13 @@ describe('jit.load', () => {
     assert.notEqual(stateful['last'].abs().sum().item(), 0, 'it keeps values, not the argument');
   });
 
+  it('compiling leaves the lists of tensors that a script keeps as they are', () => {
+    const { stateful } = open();
+    const [kept] = stateful['cache'];
+    torch.no_grad(() => torch.compile((t: Tensor) => stateful.forward(t))(waves(2, 3)));
+    assert.ok(stateful['cache'][0].is_set_to(kept), 'the same memory');
+  });
+
   it('history that a script keeps goes on, and ends when the state is set', () => {
     const { stateful } = open();
     const x = waves(2, 3).requires_grad_();
