@@ -1,5 +1,5 @@
 /** @file A TorchScript object as an nn.Module. */
-import { readLive } from '../compile/live.js';
+import { isRecording, readLive, readSlot } from '../compile/live.js';
 import type { ScriptHandle, ScriptObject } from '../native.js';
 import { COPY, FIELDS, type FieldSource, SET_FIELD, STATE } from '../nn/fields.js';
 import { Module } from '../nn/module.js';
@@ -15,8 +15,6 @@ class ScriptProgram {
   readonly modules: ScriptModule[] = [];
   /** The tensors of all places, by number; null where a script keeps None. */
   readonly held: (Tensor | null)[];
-  /** Counts tensors that took the place of others. */
-  private replaced = 0;
 
   constructor(
     readonly script: ScriptHandle,
@@ -25,9 +23,9 @@ class ScriptProgram {
   ) {
     this.held = places.map((index) => (index < 0 ? null : keep(tensors[index]!)));
   }
-  /** What compiled programs depend on: attributes that scripts or callers change, and which tensors there are. */
+  /** The attributes that compiled programs depend on, those that scripts or callers change. */
   get state(): string {
-    return `${this.replaced} ${native().scriptKey(this.script)}`;
+    return native().scriptKey(this.script);
   }
   hold(place: number, tensor: Tensor | null): void {
     this.held[place] = tensor === null ? null : keep(tensor);
@@ -38,10 +36,7 @@ class ScriptProgram {
     const sameKind =
       before !== null && now !== null && before.dtype === now.dtype && before.is_inference() === now.is_inference();
     if (sameKind && !before.requires_grad && !now.requires_grad) before.data = now;
-    else {
-      this.hold(place, now);
-      this.replaced++;
-    }
+    else this.hold(place, now);
   }
   /** A program of its own with copies of all tensors. */
   copy(): ScriptProgram {
@@ -61,7 +56,10 @@ class ScriptProgram {
     return program;
   }
   call(object: number, method: string, args: readonly unknown[]): unknown {
-    readLive(this, 'state', native().isTracing() ? this.state : '');
+    if (isRecording()) {
+      readLive(this, 'state', this.state);
+      for (const [place, tensor] of this.held.entries()) readSlot('script', this.held, place, tensor);
+    }
     const { result, changes } = native().callScript(this.script, object, method, args, this.held);
     for (const [place, now] of changes) this.change(place, now);
     return result;

@@ -4,6 +4,7 @@
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 
@@ -21,22 +22,22 @@ bool mayBeTensor(const c10::TypePtr& type) {
   return type->kind() == c10::TypeKind::OptionalType && mayBeTensor(type->expectRef<c10::OptionalType>().getElementType());
 }
 
-// Attributes by class and name, and whether anything writes into lists or dicts.
-struct Writes {
+// Attributes by class and name that methods write, `training` where they read it, and whether anything writes into lists or dicts.
+struct Uses {
   std::set<std::pair<std::string, std::string>> attributes;
   bool containers = false;
 };
 
-void scan(torch::jit::Block* block, Writes& writes) {
+void scan(torch::jit::Block* block, Uses& uses) {
   using namespace torch::jit;
   for (Node* node : block->nodes()) {
-    for (Block* inner : node->blocks()) scan(inner, writes);
-    if (node->kind() == prim::SetAttr) {
-      if (const auto type = node->input(0)->type()->cast<c10::ClassType>()) writes.attributes.emplace(type->annotation_str(), node->s(attr::name));
+    for (Block* inner : node->blocks()) scan(inner, uses);
+    if (node->kind() == prim::SetAttr || (node->kind() == prim::GetAttr && node->s(attr::name) == "training")) {
+      if (const auto type = node->input(0)->type()->cast<c10::ClassType>()) uses.attributes.emplace(type->annotation_str(), node->s(attr::name));
     } else if (const auto* schema = node->maybeSchema()) {
       for (const auto& argument : schema->arguments()) {
         const auto kind = argument.type()->kind();
-        writes.containers |= argument.alias_info() && argument.alias_info()->isWrite() && (kind == c10::TypeKind::ListType || kind == c10::TypeKind::DictType);
+        uses.containers |= argument.alias_info() && argument.alias_info()->isWrite() && (kind == c10::TypeKind::ListType || kind == c10::TypeKind::DictType);
       }
     }
   }
@@ -110,19 +111,19 @@ void Script::visit(const torch::jit::Module& module) {
 }
 
 void Script::findWatched() {
-  Writes writes;
+  Uses uses;
   for (const auto& module : objects_)
-    for (torch::jit::Function* method : module.type()->methods()) scan(torch::jit::toGraphFunction(*method).graph()->block(), writes);
+    for (torch::jit::Function* method : module.type()->methods()) scan(torch::jit::toGraphFunction(*method).graph()->block(), uses);
   if (const auto unit = root_._ivalue()->compilation_unit())
     for (torch::jit::Function* function : unit->get_functions())
-      if (auto* graph = torch::jit::tryToGraphFunction(*function)) scan(graph->graph()->block(), writes);
+      if (auto* graph = torch::jit::tryToGraphFunction(*function)) scan(graph->graph()->block(), uses);
   for (const auto& module : objects_) {
     const auto type = module.type();
     for (size_t slot = 0; slot < type->numAttributes(); slot++) {
       const auto& declared = type->getAttribute(slot);
       if (declared->is_module() || mayBeTensor(declared)) continue;
       const std::string& name = type->getAttributeName(slot);
-      if (name == "training" || writes.attributes.count({type->annotation_str(), name}) || (writes.containers && isContainer(module._ivalue()->getSlot(slot))))
+      if (uses.attributes.count({type->annotation_str(), name}) || (uses.containers && isContainer(module._ivalue()->getSlot(slot))))
         watched_.emplace_back(module._ivalue(), slot);
     }
   }
@@ -137,9 +138,14 @@ void Script::watch(size_t object, const std::string& name) {
 }
 
 std::string Script::key() const {
-  std::string key;
-  for (const auto& [object, slot] : watched_) key += textOf(object->getSlot(slot));
-  return key;
+  std::ostringstream out;
+  out.precision(17);
+  for (const auto& [object, slot] : watched_) {
+    const c10::IValue& value = object->getSlot(slot);
+    if (value.isBool()) out.put(value.toBool() ? 't' : 'f');
+    else write(out, value);
+  }
+  return out.str();
 }
 
 const torch::jit::Code& Script::code(size_t object, const std::string& method, bool traced) {

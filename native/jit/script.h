@@ -59,7 +59,6 @@ class Script {
  private:
   void visit(const torch::jit::Module& module);
   void findWatched();
-  std::vector<c10::IValue> watchedValues() const;
 
   torch::jit::Module root_;
   std::vector<torch::jit::Module> objects_;

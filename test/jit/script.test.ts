@@ -274,6 +274,24 @@ describe('jit.load', () => {
     assert.ok(stateful['cache'][0].is_set_to(kept), 'the same memory');
   });
 
+  it('another tensor in the place of a parameter or a state is another program', () => {
+    const model = open().eval();
+    const x = waves(4, 1, 6, 6);
+    const fast = torch.compile(model);
+    close(fast(x) as Tensor, model.forward(x), { atol: 1e-5 });
+    model.convolutional['out'].bias = new torch.nn.Parameter(torch.ones(2));
+    model.convolutional['out'].weight.requires_grad_(false).zero_();
+    close(fast(x) as Tensor, torch.ones(4, 2));
+    const { stateful } = open();
+    const run = torch.compile((t: Tensor) => stateful.forward(t));
+    torch.no_grad(() => {
+      for (const [i, out] of expected['stateful'].entries()) {
+        close(run(waves(2, 3).mul(i + 1)), out);
+        stateful['hidden'] = stateful['hidden'].clone();
+      }
+    });
+  });
+
   it('history that a script keeps goes on, and ends when the state is set', () => {
     const { stateful } = open();
     const x = waves(2, 3).requires_grad_();
