@@ -128,7 +128,8 @@ void translateException(napi_env env, const char* where) noexcept {
   } catch (const trace::Concretization& error) {
     throwConcretization(env, error);
   } catch (const c10::Error& error) {
-    throwText(env, where, error.what_without_backtrace());
+    // An operator in a function that is being recorded: who reads the message looks at a compiled call, not at this line.
+    throwText(env, where, error.what_without_backtrace() + (trace::current() ? usedAt(env) : ""));
   } catch (const std::bad_alloc&) {
     throwJs(env, "OUT_OF_MEMORY", std::string(where) + ": out of memory");
   } catch (const std::exception& error) {

@@ -1,5 +1,6 @@
 #include "program/async_run.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "dispatch/generator.h"
@@ -104,11 +105,15 @@ napi_value finishRun(Addon& addon, napi_env env, napi_value external, c10::Array
   const auto refuse = [](const char* why) { throw JsError("BAD_ARGUMENT", why); };
   for (const Frozen& target : run->targets)
     if (target.changed()) refuse("a tensor that the function changes was changed by others before the asynchronous call was done; await the call first. Nothing was changed by the call");
+  const auto& backward = run->entry->backward;
   Tensors parameters;
   for (const Frozen& parameter : run->parameters) {
-    if (run->entry->backward && parameter.original.requires_grad() && parameter.changed())
+    // The function may have set requires_grad by itself.
+    const bool leadsBack = backward && std::find(backward->inputs.begin(), backward->inputs.end(), parameters.size()) != backward->inputs.end();
+    const bool needed = leadsBack || parameter.original.requires_grad();
+    if (backward && needed && parameter.changed())
       refuse("a tensor that requires grad was changed in place before the asynchronous call was done, so that its gradient cannot be computed; await the call first");
-    parameters.push_back(parameter.original.requires_grad() || !parameter.values.defined() ? parameter.original : parameter.values);
+    parameters.push_back(needed || !parameter.values.defined() ? parameter.original : parameter.values);
   }
   if (run->entry->reports) {
     run->entry->reports->deliver(run->values(), run->outputs);

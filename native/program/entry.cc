@@ -43,6 +43,14 @@ void checkHistories(const Entry& entry, c10::ArrayRef<at::Tensor> args) {
     if (effect.kind == EffectPlan::Kind::History) torch::autograd::check_inplace(entry.at(args, effect.target), /*requires_grad=*/true);
 }
 
+// Whoever asks for gradients of a parameter hears of the words at the end of the result's history.
+void leadTo(const at::Tensor& result, c10::ArrayRef<at::Tensor> parameters) {
+  torch::autograd::edge_list edges;
+  for (const at::Tensor& parameter : parameters)
+    if (parameter.requires_grad()) edges.push_back(torch::autograd::impl::gradient_edge(parameter));
+  result.grad_fn()->set_next_edges(std::move(edges));
+}
+
 void applyEffect(const at::Tensor& target, const at::Tensor& output, EffectPlan::Kind kind) {
   switch (kind) {
     case EffectPlan::Kind::Value: return assign(target, output);
@@ -70,7 +78,10 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
   for (const FlagPlan& flag : entry.flags)
     if (flag.requiresGrad) applyFlag(entry.at(args, flag.target), true);  // gradients of the results lead to it
   if (entry.backward) attach(entry.backward, parameters, outputs);
-  for (const EndPlan& end : entry.ends) endHistory(outputs[end.output], end.why);
+  for (const EndPlan& end : entry.ends) {
+    endHistory(outputs[end.output], end.why);
+    if (!end.why.empty()) leadTo(outputs[end.output], parameters);
+  }
   for (const EffectPlan& effect : entry.effects) applyEffect(entry.at(args, effect.target), outputs[effect.output], effect.kind);
   for (Place place : entry.clearedGrads) entry.at(args, place).mutable_grad() = at::Tensor();
   for (const FlagPlan& flag : entry.flags)

@@ -182,7 +182,7 @@ at::Tensor Tracer::captureInStorage(const at::Tensor& eager, bool isArg) {
   const at::Tensor base = captures_[bases_[storage]].twin;
   TORCH_CHECK(base.scalar_type() == eager.scalar_type(), "compile: tensors of types ", base.scalar_type(), " and ", eager.scalar_type(),
               " share memory that the function changes in place; clone() one of them");
-  at::AutoGradMode notRecorded(false);
+  at::AutoGradMode recording(true);  // a view that autograd lets be changed: what then gets a history is refused by effects()
   at::Tensor twin = base.as_strided(eager.sizes(), eager.strides(), eager.storage_offset());
   byIdentity_[eager.unsafeGetTensorImpl()] = captures_.size();
   captures_.push_back({eager, twin, -1, isArg, false, {}});

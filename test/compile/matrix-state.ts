@@ -145,6 +145,21 @@ const mutation: Readonly<Record<string, Entry>> = {
     },
     { inside: true, compiles: 2 },
   ),
+  'requires_grad_ of an argument and a captured tensor': changes(
+    () => {
+      const w = leaf(x34());
+      return {
+        f: (x: Tensor) => {
+          x.requires_grad_(true);
+          w.requires_grad_(false);
+          return x.mul(w);
+        },
+        args: [x34()],
+        captured: [w],
+      };
+    },
+    { compiles: 2 },
+  ),
   'copy_ with another dtype': changesArgs(
     (x: Tensor, y: Tensor) => void x.copy_(y),
     () => [x34(), arange(4)],
