@@ -48,6 +48,7 @@ export {
 } from './torch/modes.js';
 export { ops } from './torch/runtime-ops.js';
 export { Scalar } from './torch/scalar.js';
+export { receive, type ShareOptions, type ShareToken, share, withdraw } from './torch/share.js';
 export type { Shape, Tensor } from './torch/tensor.js';
 export * as autograd from './transforms/autograd.js';
 export { customJvp, customVjp } from './transforms/custom.js';

@@ -288,6 +288,11 @@ export interface Native {
   fromData(data: TypedArray, dtype: DType, shape: readonly number[]): Tensor;
   fromBuffer(data: TypedArray, dtype: DType, shape: readonly number[]): Tensor;
   toBytes(tensor: Tensor): ArrayBuffer;
+  /** A place in the process's table, to be received so many times. */
+  shareTensor(tensor: Tensor, receivers: number): number;
+  receiveTensor(number: number): Tensor;
+  /** Whether it was still there. */
+  withdrawTensor(number: number): boolean;
   item(tensor: Tensor): number | boolean | { re: number; im: number };
 
   backward(

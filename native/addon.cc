@@ -13,6 +13,7 @@
 #include "program/executable_js.h"
 #include "shard/shard_js.h"
 #include "tensor/data.h"
+#include "tensor/share.h"
 #include "tensor/tensor.h"
 #include "dispatch/tracing.h"
 #include "transforms/callback_node.h"
@@ -174,6 +175,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
               }));
   initTensor(env, exports);
   initData(env, exports);
+  initShare(env, exports);
   initCall(env, exports);
   initAutograd(env, exports);
   initTrace(env, exports);

@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'DEVICE_LOST'
   | 'WRONG_THREAD'
   | 'RUNTIME_MISSING'
+  | 'RUNTIME_CONFLICT'
   | 'CACHE_REFUSED'
   | 'CHECK_FAILED';
 

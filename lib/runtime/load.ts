@@ -31,6 +31,8 @@ export interface CompiledFor {
 export interface RuntimeAddon extends Compiler<RuntimeExecutable> {
   /** undefined, or the dynamic linker's message. */
   open(path: string): string | undefined;
+  /** Another file of this name that the process has loaded. */
+  twin(path: string): string | undefined;
   outputTypes(executable: RuntimeExecutable): { dtype: string; shape: number[] }[];
   /** Cards that compileFor knows, by name. */
   gpuTargets(): string[];
@@ -152,6 +154,14 @@ const load = (): { native: Native; located: Located } => {
   const loader = runtimeAddon();
   const located = locate();
   const lib = (name: string): string => join(located.torch, 'lib', name);
+  for (const file of [binaryFile('jorch.node'), lib('libtorch_cpu.so')]) {
+    const twin = loader.twin(file);
+    if (twin !== undefined)
+      throw new JorchError(
+        'RUNTIME_CONFLICT',
+        `${twin} is loaded in this process, so ${file} cannot be: libtorch keeps one table of operators for both. Keep one copy: npm ls jorch shows who brings them, npm dedupe joins them`,
+      );
+  }
   for (const file of [...located.preload, lib('libc10.so'), lib('libtorch_cpu.so')]) {
     const message = loader.open(file);
     if (message) throw new JorchError('RUNTIME_MISSING', loadFailure(file, message));

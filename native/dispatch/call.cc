@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "dispatch/convert.h"
+#include "dispatch/guards.h"
 #include "dispatch/tracing.h"
 #include "tensor/tensor.h"
 
@@ -25,6 +26,7 @@ struct Overload {
   int varargs = -1;       // index of the only non-self positional argument if it is an int list: view(2, 3)
   int device = -1;
   bool takesTensor = false;
+  Guard guard = nullptr;
   explicit Overload(const c10::OperatorHandle& handle);
 };
 
@@ -33,7 +35,7 @@ struct Packet {
   std::vector<Overload> overloads;
 };
 
-Overload::Overload(const c10::OperatorHandle& handle) : op(handle) {
+Overload::Overload(const c10::OperatorHandle& handle) : op(handle), guard(guardOf(handle.schema())) {
   const auto& schema = op.schema();
   for (const auto& argument : schema.arguments()) {
     ArgPlan plan = ArgPlan::of(argument);
@@ -216,6 +218,7 @@ napi_value invoke(const Overload& overload, const Bound& bound, Addon& addon, na
   c10::SmallVector<std::pair<const c10::TensorImpl*, napi_value>, 8> identities;
   for (size_t i = 0; i < stack.size(); i++)
     if (stack[i].isTensor() && bound[i]->kind == JsArg::Kind::Tensor) identities.emplace_back(stack[i].toTensor().unsafeGetTensorImpl(), bound[i]->value);
+  if (overload.guard) overload.guard(overload.op.schema(), stack);
   overload.op.callBoxed(&stack);
   const auto& returns = overload.op.schema().returns();
   c10::SmallVector<napi_value, 4> results;

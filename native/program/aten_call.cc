@@ -148,6 +148,7 @@ void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets)
       }
     }
   }
+  if (call.guard) call.guard(call.op.schema(), stack);
   call.op.callBoxed(stack);
 
   std::vector<at::Tensor> results;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "dispatch/guards.h"
+
 namespace jorch::program {
 
 /** What one call attribute says, ready to run: `stack` holds every argument, tensors are filled in per call. */
@@ -25,8 +27,9 @@ struct AtenCall {
     std::vector<int64_t> sizes;
   };
 
-  explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)) {}
+  explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)), guard(guardOf(op.schema())) {}
   c10::OperatorHandle op;
+  Guard guard;
   std::vector<c10::IValue> stack;
   std::vector<Slot> slots;
   std::vector<Out> outs;

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <cstring>
+#include <mutex>
+#include <unordered_map>
 
 #include "dispatch/tracing.h"
 #include "shard/sharded.h"
@@ -65,6 +67,25 @@ Napi::Value FromData(const Napi::CallbackInfo& info) {
   }));
 }
 
+// The addresses of typed arrays that tensors use, with how many of them.
+struct Lent {
+  std::mutex mutex;
+  std::unordered_map<const void*, size_t> counts;
+  void add(const void* data) {
+    std::lock_guard<std::mutex> lock(mutex);
+    counts[data]++;
+  }
+  void remove(const void* data) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (const auto found = counts.find(data); found != counts.end() && --found->second == 0) counts.erase(found);
+  }
+};
+// Never destroyed: deleters run until the very end.
+Lent& lent() {
+  static auto* instance = new Lent;
+  return *instance;
+}
+
 // fromBuffer(typedArray, dtype, sizes): shares the typed array's memory and keeps it alive.
 Napi::Value FromBuffer(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), guarded(info.Env(), "frombuffer", [&]() -> napi_value {
@@ -77,7 +98,11 @@ Napi::Value FromBuffer(const Napi::CallbackInfo& info) {
     napi_ref reference;
     check(info.Env(), napi_create_reference(info.Env(), bytes.buffer, 1, &reference));
     // The deleter may run on another thread or inside garbage collection; the reference dies later, on the JS thread.
-    const auto deleter = [reaper = addon.reaper, reference](void*) { reaper->bury(reference); };
+    const auto deleter = [reaper = addon.reaper, reference](void* data) {
+      lent().remove(data);
+      reaper->bury(reference);
+    };
+    lent().add(bytes.data);
     return wrap(addon, info.Env(), at::from_blob(bytes.data, sizes, deleter, at::TensorOptions(type)));
   }));
 }
@@ -122,6 +147,11 @@ Napi::Value Item(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+bool isLent(const void* data) {
+  std::lock_guard<std::mutex> lock(lent().mutex);
+  return lent().counts.count(data) != 0;
+}
 
 void initData(Napi::Env env, Napi::Object exports) {
   exports.Set("fromData", Napi::Function::New(env, FromData, "fromData"));

@@ -5,6 +5,9 @@
 
 namespace jorch {
 
+// Whether this memory belongs to a typed array of some environment (frombuffer), which frees it when it ends.
+bool isLent(const void* data);
+
 void initData(Napi::Env env, Napi::Object exports);
 
 }  // namespace jorch

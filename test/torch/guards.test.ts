@@ -1,0 +1,46 @@
+/** @file Arguments that end the process, or never end, inside libtorch's own kernels are refused, eagerly and in compiled programs. */
+import * as torch from '../../lib/index.js';
+import { fails } from '../support/fails.js';
+
+const { linalg, special } = torch;
+type Functions = Readonly<Record<string, (...args: unknown[]) => torch.Tensor>>;
+
+describe('guards', () => {
+  it('eigenvalues of matrices with NaN or infinity: torch’s words instead of the end of the process', () => {
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY])
+      for (const dtype of [torch.float32, torch.float64, torch.complex64] as const) {
+        const a = torch.eye(3, { dtype }).mul(1);
+        a.at(1, 2).fill_(bad);
+        for (const f of [linalg.eigvals, linalg.eig] as const) {
+          fails('BAD_ARGUMENT', /should not contain infs or NaNs/, () => f(a));
+          fails('BAD_ARGUMENT', /should not contain infs or NaNs/, () => f(torch.stack([torch.eye(3, { dtype }), a])));
+        }
+      }
+    linalg.eigvals(torch.eye(3));
+    linalg.eigvals(torch.zeros(0, 0));
+  });
+
+  it('the same in a compiled program, whose data are known when it runs', () => {
+    const fast = torch.compile((x: torch.Tensor) => linalg.eigvals(x).real.sum());
+    fast(torch.eye(3));
+    fails('BAD_ARGUMENT', /should not contain infs or NaNs/, () => fast(torch.eye(3).mul(Number.NaN)));
+  });
+
+  it('polynomials of a degree that would be summed for ever', () => {
+    const x = torch.tensor([0.5, 2]);
+    for (const name of [
+      'chebyshev_polynomial_t',
+      'hermite_polynomial_h',
+      'laguerre_polynomial_l',
+      'legendre_polynomial_p',
+    ])
+      for (const n of [1e308, 2 ** 53, torch.tensor([3, 1e30])])
+        fails('BAD_ARGUMENT', /the largest degree is/, () => (special as unknown as Functions)[name]!(x, n));
+    special.legendre_polynomial_p(x, 5);
+  });
+
+  it('empty lists for ATen’s own parts', () => {
+    const { _stack, _cat } = torch as unknown as Functions;
+    for (const f of [_stack, _cat]) if (f) fails('BAD_ARGUMENT', /non-empty/, () => f([]));
+  });
+});
