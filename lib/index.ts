@@ -11,6 +11,8 @@ export {
 export { loadCompiled } from './compile/load-compiled.js';
 export { type Spec, type SpecOptions, spec } from './compile/spec.js';
 export * from './control/index.js';
+export * as cuda from './cuda/index.js';
+export { devices } from './cuda/index.js';
 export type { TopologyProgram } from './cuda/topology.js';
 export * as debug from './debug/index.js';
 export type { LoadedProgram } from './export/load.js';

@@ -122,6 +122,8 @@ export interface ProgramSpec {
   };
   /** Results that are computed in the memory of a parameter. */
   readonly donated?: readonly { readonly input: number; readonly output: number }[];
+  /** The number of the device that the executable was compiled for; 0 or absent: the CPU. */
+  readonly device?: number;
 }
 
 /** Outputs that the handler prints, the output with one bool per check (-1: none), and who is told. */
@@ -276,7 +278,23 @@ export interface Native {
   /** `collect(full)` runs JavaScript's garbage collector; called when many tensors were made. */
   setCollector(collect: (full: boolean) => void): void;
   isTensor(value: unknown): value is Tensor;
-  memory(): { tensors: number; bytes: number };
+  memory(): { tensors: number; bytes: number; deviceBytes: number };
+  /** Opens a device, or finds the open one of this name; returns its number, from 1. */
+  openDevice(name: string, plugin: string, options: Readonly<Record<string, boolean | number | string>>): number;
+  /** The tensor's values on the device with this number, 0 being the CPU; the tensor itself when it is there. */
+  moveTo(tensor: Tensor, device: number): Tensor;
+  /** The number of the tensor's device, 0 for the CPU. */
+  deviceOf(tensor: Tensor): number;
+  compileOn(
+    device: number,
+    stablehlo: string,
+    options: Readonly<Record<string, boolean | number | string>>,
+  ): Executable;
+  loadOn(device: number, bytes: Buffer): Executable;
+  identityOf(device: number): string;
+  optionsOf(device: number, options: Readonly<Record<string, boolean | number | string>>): Buffer;
+  /** `run` computes operators on device tensors, called by JavaScript or from within libtorch. */
+  setDeviceOperator(run: (name: string, overload: string | undefined, args: readonly unknown[]) => unknown): void;
   /** Called with every new tensor, until set to null. */
   setCreationHook(hook: ((made: Tensor) => void) | null): void;
   /** Operator packets to their overloads in the order in which Python tries them. */

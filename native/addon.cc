@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "device/devices.h"
 #include "dispatch/autograd.h"
 #include "dispatch/call.h"
 #include "jit/script_js.h"
@@ -181,6 +182,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   initTrace(env, exports);
   initCompiled(env, exports);
   initExecutable(env, exports);
+  device::initDevices(env, exports);
   shard::init(env, exports);
   transforms::init(env, exports);
   transforms::initCallbackNode(env, exports);

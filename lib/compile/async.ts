@@ -3,6 +3,7 @@
  * on threads of jorch's own. Arguments and captured tensors count as they were at the call.
  */
 
+import { obtainOn } from '../cuda/devices.js';
 import { withLines } from '../inspect/lowered.js';
 import type { Lowered } from '../lowering/index.js';
 import type { CompiledHandle, Executable, FinishedRun, Snapshot } from '../native.js';
@@ -54,7 +55,9 @@ export interface AsyncOptions {
 const executableFor = async (
   program: Lowered,
   given: XlaOptions,
+  device: number | undefined,
 ): Promise<{ executable: Executable; loaded: boolean }> => {
+  if (device) return obtainOn(device, program.text, given);
   const { text } = program;
   const options = { ...xlaOptions(program), ...given };
   const store = executablesFor(program);
@@ -275,7 +278,7 @@ export class AsyncCalls {
     const started = performance.now();
     const load = async (program: Lowered): Promise<Awaited<ReturnType<typeof executableFor>>> => {
       try {
-        return await executableFor(program, this.xla);
+        return await executableFor(program, this.xla, plan.device);
       } catch (error) {
         throw withLines(plan.graph, program.text, error);
       }

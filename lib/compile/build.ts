@@ -41,6 +41,8 @@ export interface BuildOptions {
   readonly checks?: DataChecks;
   /** What the program is written for; default: what its mesh has, or the CPU. */
   readonly target?: Target | undefined;
+  /** Results come back row-major whatever eager's strides are. */
+  readonly rowMajor?: boolean;
   /** Whether a changed argument leaf (-1: a captured tensor) may be overwritten while the program runs. */
   readonly donate?: ((leaf: number) => boolean) | undefined;
   /** The program is for several devices. */
@@ -63,6 +65,8 @@ export interface Built {
 /** The texts to compile, and what to do with the executables. */
 export interface Plan {
   readonly graph: Graph;
+  /** Where it will run; default 0, the CPU. */
+  readonly device?: number;
   /** The program, and its backward if there is one. */
   readonly programs: readonly Lowered[];
   /** The backward where it depends on how XLA has spread what the program saves for it. */
@@ -125,18 +129,36 @@ const lowerPart = (
   graph: Graph,
   inputs: readonly Value[],
   results: readonly Value[],
-  { fallback, optimize, target }: BuildOptions,
+  { fallback, optimize, target, rowMajor = false }: BuildOptions,
   partition?: LoweredPartition,
   checks: readonly Check[] = [],
   donated: readonly Donation[] = [],
 ): Part => {
   try {
     const written = target === undefined ? {} : { target };
-    const lowered = lower(graph, { inputs, results, fallback, optimize, checks, donated, partition, ...written });
+    const lowered = lower(graph, {
+      inputs,
+      results,
+      fallback,
+      optimize,
+      checks,
+      donated,
+      partition,
+      rowMajor,
+      ...written,
+    });
     const keys = lowered.keys.map((k) => (k === undefined ? null : graph.generators![k]!));
     const parameters = [...inputs.map(specOf), ...keys.map(() => KEY)];
     const flags: TensorSpec[] = checks.length === 0 ? [] : [{ shape: [checks.length], strides: [], dtype: 'bool' }];
-    return { lowered, types: { inputs: parameters, outputs: [...results.map(specOf), ...flags], keys, donated } };
+    return {
+      lowered,
+      types: {
+        inputs: parameters,
+        outputs: [...results.map((v) => (rowMajor ? { ...specOf(v), strides: [] } : specOf(v))), ...flags],
+        keys,
+        donated,
+      },
+    };
   } catch (error) {
     if (error instanceof LoweringError) throw new JorchError('NO_RULE', error.message, { cause: error });
     throw error;

@@ -1,4 +1,5 @@
 /** @file The programs of one compiled function: found by what they were traced for, traced and compiled when there is none. */
+import { anyOpened, deviceNumber, deviceOfAny, nameOfDevice, obtainOn, targetOf } from '../cuda/devices.js';
 import { collectReports, type Report } from '../debug/collect.js';
 import { dump } from '../inspect/dump.js';
 import { events } from '../inspect/events.js';
@@ -9,7 +10,7 @@ import type { CompiledHandle, Trace } from '../native.js';
 import { isModule } from '../nn/fields.js';
 import { readModule } from '../nn/slots.js';
 import { JorchError } from '../runtime/errors.js';
-import { native } from '../runtime/load.js';
+import { collectGarbage, native } from '../runtime/load.js';
 import { withMesh } from '../shard/mesh.js';
 import { Partitioner } from '../shard/partitioner.js';
 import type { Partition } from '../shard/plan.js';
@@ -47,6 +48,14 @@ interface Recorded {
   readonly reports: readonly Report[];
   readonly reads: Reads;
 }
+
+/** On a device nothing is a view of anything: what is not given back as it is gets memory of its own, row-major. */
+const ownValues = (results: Tensor[], twins: readonly Tensor[]): Tensor[] =>
+  results.map((t) =>
+    (t as unknown as { isTraced: boolean }).isTraced && !twins.includes(t)
+      ? t.clone({ memory_format: 'contiguous_format' })
+      : t,
+  );
 
 const staticValues = (s: Structure): unknown[] =>
   s.kind === 'static' ? [s.value] : s.kind === 'tensor' ? [] : s.items.flatMap(staticValues);
@@ -96,6 +105,8 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   readonly asyncCalls: AsyncCalls;
   private readonly xla: XlaOptions;
   readonly name: string;
+  /** No word about many compilations: one for each shape is what the function is for. */
+  quiet = false;
   private readonly statics: ReadonlySet<number>;
   private readonly dynamic: ReturnType<typeof dynamicPaths> | undefined;
   private readonly partitioner: Partitioner | undefined;
@@ -138,7 +149,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
         const variant = list[i]!;
         if (!variant.fits()) continue;
         const started = spans.open ? performance.now() : 0;
-        const hit = handle.call(variant.id, leaves);
+        const hit = this.run(handle, variant.id, leaves);
         if (hit === undefined) continue;
         if (started) spans.add(this.name, 'execute', started);
         this.stats.hits++;
@@ -150,7 +161,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     if (native().isTracing() || native().currentLevel() !== null) return this.f(...(args as never[]));
     const { variant } = this.compile(args);
     const started = performance.now();
-    const result = handle.call(variant.id, leaves);
+    const result = this.run(handle, variant.id, leaves);
     spans.add(this.name, 'execute', started);
     if (result === undefined)
       throw new JorchError(
@@ -158,6 +169,18 @@ export class Compilation<F extends (...args: never[]) => unknown> {
         `${this.name}: the program just compiled does not fit its own arguments; a captured tensor changed while the function was traced`,
       );
     return this.finish(result);
+  }
+
+  /** Memory on a device that only garbage holds is freed when it is needed, once; then the error is the caller's. */
+  private run(handle: CompiledHandle, variant: number, leaves: readonly Tensor[]): ReturnType<CompiledHandle['call']> {
+    if (!anyOpened()) return handle.call(variant, leaves);
+    try {
+      return handle.call(variant, leaves);
+    } catch (error) {
+      if (!(error instanceof JorchError) || error.code !== 'OUT_OF_MEMORY' || this.options.donate) throw error;
+      collectGarbage();
+      return handle.call(variant, leaves);
+    }
   }
 
   private programs(): CompiledHandle {
@@ -230,9 +253,9 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     );
     events.miss.publish({ name: this.name, reason });
     this.complain(reason);
-    const { trace, results, reports, reads } = this.trace(structure, leaves);
+    const { device, trace, results, reports, reads } = this.traceFor(structure, leaves);
     const partition = this.partitioner?.bind(structure, leaves, results, shapesOf(trace));
-    const planned = this.lowerTrace(trace, reports, structure, leaves, partition);
+    const planned = { ...this.lowerTrace(trace, reports, structure, leaves, device, partition), device };
     const dumpRest = dump(this.name, planned);
     const described = this.programs().describe(leaves, planned.captured);
     const variant = this.structures.take(structureKey(structure), reads);
@@ -240,7 +263,15 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     const install = (built: Built): Entry => {
       const id = this.nextId++;
       const entry: Entry = { built, signature: known, structure: results, variant };
-      this.programs().add(variant.id, { ...built.spec, id, shape: shapeOf(results), described });
+      const { backward } = built.spec;
+      this.programs().add(variant.id, {
+        ...built.spec,
+        id,
+        shape: shapeOf(results),
+        described,
+        device,
+        ...(backward ? { backward: { ...backward, device } } : {}),
+      });
       this.entries.set(id, entry);
       this.reasons.push(reason);
       this.stats.compiles++;
@@ -290,19 +321,37 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     return (leaf) => leaf >= 0 && donate.includes(owners[leaf]!);
   }
 
+  /** Traces, and finds out where the program will run: a captured tensor may tell. */
+  private traceFor(structure: Structure, leaves: readonly Tensor[]): Recorded & { readonly device: number } {
+    const { device: asked } = this.options;
+    const device = asked === undefined ? deviceOfAny(leaves) : deviceNumber(asked);
+    if (device !== 0) return { device, ...this.trace(structure, leaves, ownValues) };
+    const recorded = this.trace(structure, leaves);
+    const captured = asked === undefined ? deviceOfAny(recorded.trace.captures.map(({ tensor }) => tensor)) : 0;
+    if (captured === 0) return { device, ...recorded };
+    return { device: captured, ...this.trace(structure, leaves, ownValues) };
+  }
+
   private lowerTrace(
     trace: Trace,
     reports: readonly Report[],
     structure: Structure,
     leaves: readonly Tensor[],
+    device: number,
     partition?: Partition,
   ): Plan {
     const started = performance.now();
     const { checks = false } = this.options;
-    // Libtorch's kernels run on one device.
-    const fallback = partition ? 'error' : (this.options.fallback ?? 'aten');
-    const optimize = partition ? 'xla' : (this.options.optimize ?? 'auto');
+    // Libtorch's kernels run on the CPU, as one device.
+    const elsewhere = device !== 0 || partition !== undefined;
+    const fallback = elsewhere ? 'error' : (this.options.fallback ?? 'aten');
+    const optimize = elsewhere ? 'xla' : (this.options.optimize ?? 'auto');
     const over = partition ? { mesh: partition.mesh } : {};
+    if (device !== 0 && (checks || reports.length > 0))
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `${this.name}: checks, debug.print and debug.check work in programs on the CPU; this one runs on ${nameOfDevice(device)}`,
+      );
     const again: Backward = {
       name: this.name,
       f: this.f,
@@ -316,6 +365,8 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     const planned = plan(trace, {
       fallback,
       optimize,
+      rowMajor: device !== 0,
+      target: device === 0 ? 'cpu' : targetOf(device),
       checks,
       donate: this.donations(structure),
       reports,
@@ -332,6 +383,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     const started = performance.now();
     const obtain = (program: Lowered) => {
       try {
+        if (planned.device) return obtainOn(planned.device, program.text, this.xla);
         return executablesFor(program).obtain(program.text, { ...xlaOptions(program), ...this.xla });
       } catch (error) {
         throw withLines(planned.graph, program.text, error);
@@ -349,7 +401,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   private trace(
     structure: Structure,
     leaves: readonly Tensor[],
-    arrange: (results: Tensor[]) => Tensor[] = (results) => results,
+    arrange: (results: Tensor[], twins: readonly Tensor[]) => Tensor[] = (results) => results,
   ): Recorded {
     const started = performance.now();
     let results: Structure = { kind: 'static', value: undefined };
@@ -365,7 +417,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
             const flat = flatten(this.f(...given));
             checkResults(this.name, flat.structure, 'the result');
             results = flat.structure;
-            return arrange(flat.leaves);
+            return arrange(flat.leaves, twins);
           },
           leaves,
           true,
@@ -384,7 +436,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   }
 
   private complain(reason: string): void {
-    if (this.stats.compiles < MANY) return;
+    if (this.stats.compiles < MANY || this.quiet) return;
     const text = `${this.name} has been compiled ${this.stats.compiles} times; the last reason: ${reason}`;
     if (this.options.maxCompiles?.policy === 'error')
       throw new JorchError('BAD_ARGUMENT', `${text} ({ maxCompiles: { policy: 'error' } })`);

@@ -13,6 +13,7 @@ import { JorchError } from '../runtime/errors.js';
 import { located, onLoad } from '../runtime/load.js';
 import { Mesh } from '../shard/mesh.js';
 import type { PartitionOptions } from '../shard/partitioner.js';
+import type { Device } from '../torch/device.js';
 import type { AsyncOptions } from './async.js';
 import { Compilation } from './compilation.js';
 import { XLA_OPTIONS, type XlaOptions } from './executables.js';
@@ -46,6 +47,11 @@ export interface CompileOptions extends PartitionOptions {
    * Default `false`: indices are clamped or dropped, failed factorisations give NaN, divisions by zero give XLA's values.
    */
   checks?: DataChecks;
+  /**
+   * Where the program runs: `'cuda'`. Default: where one of its tensors is, else the CPU. Tensors elsewhere are copied there at every call;
+   * results stay there, until `cpu()` or a read brings them back, and the call returns before the program is done.
+   */
+  device?: string | Device;
   /** Programs kept at most, the least recently used are dropped; and from the 9th compilation on: `warn` once, or throw. Default `{ limit: 64, policy: 'warn' }`. */
   maxCompiles?: { limit?: number; policy?: 'warn' | 'error' };
 }
@@ -111,6 +117,13 @@ const prepareSoon = (): void => {
   prepared = true;
 };
 
+/** A compiled function of jorch's own, which may be compiled for any number of shapes. */
+export const compileQuietly = (f: (...args: unknown[]) => unknown, name: string): ((...args: unknown[]) => unknown) => {
+  const compilation = new Compilation(f as (...args: never[]) => unknown, { name, maxCompiles: { limit: 256 } });
+  compilation.quiet = true;
+  return (...args) => compilation.call(args);
+};
+
 const bodies = new WeakMap<
   object,
   { readonly body: (...args: never[]) => unknown; readonly options: CompileOptions }
@@ -137,6 +150,7 @@ const OPTIONS: Readonly<
   mesh: [(v) => v instanceof Mesh, "made with mesh([8], ['data'])"],
   in_shardings: [Array.isArray, "one entry an argument: [P('data'), null]"],
   out_shardings: [() => true, ''],
+  device: [(v) => typeof v === 'string' || (typeof v === 'object' && v !== null && 'type' in v), "'cpu' or 'cuda'"],
   maxCompiles: [
     (v) => {
       if (typeof v !== 'object' || v === null) return false;

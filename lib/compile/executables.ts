@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Lowered } from '../lowering/index.js';
 import type { Executable, Target } from '../native.js';
 import { located, native } from '../runtime/load.js';
+import { cpuPluginFile } from '../runtime/locate.js';
 import { targetOf } from '../shard/mesh.js';
 import { type PersistentCache, persistentCache } from './persistent.js';
 import { pluginDigest } from './plugin-digest.js';
@@ -96,7 +97,7 @@ let shared: Executables<Executable, Target> | undefined;
 
 /** Those of the addon with libtorch. @throws JorchError RUNTIME_MISSING */
 export const executables = (): Executables<Executable, Target> => {
-  shared ??= new Executables<Executable, Target>(native(), located().cpuPlugin, persistentCache());
+  shared ??= new Executables<Executable, Target>(native(), located().cpuPlugin || cpuPluginFile(), persistentCache());
   return shared;
 };
 

@@ -32,6 +32,8 @@ export interface LowerOptions {
   readonly target?: Target;
   /** The program is for the devices of a mesh, and XLA's partitioner spreads it over them. */
   readonly partition?: LoweredPartition | undefined;
+  /** Results are returned row-major, not in the order of their memory in eager. Default false. */
+  readonly rowMajor?: boolean;
   /** Computes one flag each, returned behind the results as one bool vector: nodes that would raise, conditions that do not hold. */
   readonly checks?: readonly Check[];
 }
@@ -365,6 +367,7 @@ export function lower(
     donated = [],
     partition,
     target = partition?.mesh.device_type === 'cuda' ? 'gpu' : 'cpu',
+    rowMajor = false,
   }: LowerOptions,
 ): Lowered {
   const lowering = new Lowering(fallback, optimize, target, undefined, undefined, partition?.mesh);
@@ -378,7 +381,7 @@ export function lower(
   // In memory order, so that the caller's tensors get eager's strides without a copy.
   const returned = results.map((v) => {
     if (partition !== undefined) return lowering.op(v); // sharded memory is row-major
-    const order = physicalOrder(v.shape, v.strides);
+    const order = rowMajor ? undefined : physicalOrder(v.shape, v.strides);
     return order === undefined || isIdentity(order) ? lowering.op(v) : lowering.b.transpose(lowering.op(v), order);
   });
   if (checks.length > 0) {

@@ -125,6 +125,13 @@ const collector = (): ((full: boolean) => void) => {
   return (full) => (full ? gc() : gc({ type: 'minor' }));
 };
 
+let collect: ((full: boolean) => void) | undefined;
+/** Frees what only garbage holds, now. */
+export const collectGarbage = (): void => {
+  collect ??= collector();
+  collect(true);
+};
+
 /** An addon of ours. @throws JorchError RUNTIME_MISSING that says why it does not load */
 const addon = (name: string): unknown => {
   const file = binaryFile(name);

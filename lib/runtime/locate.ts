@@ -9,7 +9,7 @@ import { pins, runtimeDir } from './parts.js';
 export interface Located {
   /** The `torch` package folder: `lib/libtorch_cpu.so`, `include/`. */
   readonly torch: string;
-  /** The CPU plugin's shared library. */
+  /** The CPU plugin's shared library; empty where only one for CUDA is (`JORCH_PJRT_PLUGIN=cuda=…`). */
   readonly cpuPlugin: string;
   /** Libraries that libtorch needs and that do not lie beside it. */
   readonly preload: readonly string[];
@@ -134,8 +134,13 @@ export const locate = (): Located => {
     torch ??= python.torch;
     cpuPlugin ??= python.cpuPlugin;
   }
-  const missing = [...(torch ? [] : [`libtorch ${pins().torch}`]), ...(cpuPlugin ? [] : ['the XLA CPU plugin'])];
-  if (!torch || !cpuPlugin) {
+  // On a GPU machine whose Python has no CPU plugin, programs for the GPU do without.
+  if (!cpuPlugin && pluginFromEnvironment('cuda') !== undefined) cpuPlugin = '';
+  const missing = [
+    ...(torch ? [] : [`libtorch ${pins().torch}`]),
+    ...(cpuPlugin !== undefined ? [] : ['the XLA CPU plugin']),
+  ];
+  if (!torch || cpuPlugin === undefined) {
     throw new JorchError(
       'RUNTIME_MISSING',
       `${missing.join(' and ')} not found (looked at JORCH_TORCH_DIR, JORCH_PJRT_PLUGIN, ${packageSpec('libtorch')}, ${packageSpec('xla-cpu')}, ${cache} and Python's packages); ${HOW_TO_GET} npx jorch install`,

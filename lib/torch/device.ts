@@ -3,7 +3,8 @@ import { JorchError } from '../runtime/errors.js';
 
 /** A device. Interned: two of the same name are the same object. */
 export interface Device {
-  readonly type: 'cpu' | 'cuda' | 'meta';
+  /** `xla`: XLA's own client for the CPU, a device apart as a GPU is. */
+  readonly type: 'cpu' | 'cuda' | 'meta' | 'xla';
   readonly index: number | null;
   toString(): string;
 }
@@ -15,7 +16,7 @@ export const device = (name: string | Device, index?: number): Device => {
   const text = index === undefined ? String(name) : `${String(name)}:${index}`;
   const known = interned.get(text);
   if (known) return known;
-  const match = /^(cpu|cuda|meta)(?::(\d+))?$/.exec(text);
+  const match = /^(cpu|cuda|meta|xla)(?::(\d+))?$/.exec(text);
   if (!match)
     throw new JorchError('BAD_ARGUMENT', `unknown device '${text}'; expected 'cpu', 'cuda', 'cuda:0' or 'meta'`);
   const made: Device = Object.freeze({

@@ -69,5 +69,5 @@ export const keep = <T>(tree: T): T => {
   return tree;
 };
 
-/** Live tensor handles and the bytes of the memory that they hold (memory shared by several counts once). */
-export const memory = (): { tensors: number; bytes: number } => native().memory();
+/** Live tensor handles, the bytes of the memory that they hold (memory shared by several counts once), and those on devices. */
+export const memory = (): { tensors: number; bytes: number; deviceBytes: number } => native().memory();

@@ -1,6 +1,7 @@
 /** @file The Tensor: its type, and the members that are TypeScript's rather than an ATen operator's. */
 import { inspect } from 'node:util';
 import { backward } from '../autograd.js';
+import { deviceNumber, moveTo } from '../cuda/devices.js';
 import type { Native, TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native, onLoad } from '../runtime/load.js';
@@ -254,6 +255,9 @@ const describe = (t: Tensor): string => {
   return describeTensor(t, { defaultDtype: native().defaultDtype() });
 };
 
+const plainObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !('type' in value) && !native().isTensor(value);
+
 const install = ({ Tensor }: Native): void => {
   const prototype = Tensor.prototype as unknown as Record<string | symbol, unknown>;
   const define = (name: string | symbol, descriptor: PropertyDescriptor): void => {
@@ -273,8 +277,19 @@ const install = ({ Tensor }: Native): void => {
       const [first] = args;
       const isDevice =
         typeof first === 'string'
-          ? /^(cpu|cuda|meta)/.test(first)
+          ? /^(cpu|cuda|meta|xla)/.test(first)
           : typeof first === 'object' && first !== null && 'type' in first && !native().isTensor(first);
+      const keywords = plainObject(first) ? first : undefined;
+      const wanted = isDevice ? first : keywords?.['device'];
+      if (wanted !== undefined && wanted !== null && !native().isTracing()) {
+        const { type } = device(String(wanted));
+        if (type !== 'meta' && (type !== 'cpu' || native().deviceOf(this) !== 0)) {
+          const moved = moveTo(this, deviceNumber(wanted));
+          const { device: _, ...rest } = keywords ?? {};
+          const others = keywords ? (Object.keys(rest).length > 0 ? [rest] : []) : args.slice(1);
+          return others.length > 0 ? to.call(moved, ...others) : moved;
+        }
+      }
       if (!isDevice) return to.call(this, ...args);
       const [, second] = args;
       if (typeof second === 'string') return to.call(this, String(first), ...args.slice(1));

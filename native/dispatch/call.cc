@@ -9,6 +9,8 @@
 #include <memory>
 #include <mutex>
 
+#include "device/device_tensor.h"
+#include "device/devices.h"
 #include "dispatch/convert.h"
 #include "dispatch/guards.h"
 #include "dispatch/tracing.h"
@@ -32,6 +34,7 @@ struct Overload {
 
 struct Packet {
   std::string name;  // as users write it: without `aten::`
+  bool single = false;  // one overload only was asked for
   std::vector<Overload> overloads;
 };
 
@@ -210,10 +213,14 @@ napi_value namedResults(Addon& addon, napi_env env, const c10::FunctionSchema& s
   return array;
 }
 
-napi_value invoke(const Overload& overload, const Bound& bound, Addon& addon, napi_env env) {
+napi_value invoke(const Packet& packet, const Overload& overload, const Bound& bound, c10::ArrayRef<napi_value> given, Addon& addon, napi_env env) {
   torch::jit::Stack stack;
   stack.reserve(overload.args.size());
   for (size_t i = 0; i < overload.args.size(); i++) stack.push_back(convert(overload.args[i], *bound[i], addon, env));
+  if (C10_UNLIKELY(device::anyOpened()) && !trace::current() && device::any(stack)) {
+    const std::string& name = overload.op.schema().overload_name();
+    return device::callOperator(addon, packet.name, packet.single ? &name : nullptr, given);
+  }
   if (overload.device >= 0) placeOnTraceDevice(stack[overload.device], overload.takesTensor);
   c10::SmallVector<std::pair<const c10::TensorImpl*, napi_value>, 8> identities;
   for (size_t i = 0; i < stack.size(); i++)
@@ -265,7 +272,7 @@ napi_value callPacket(napi_env env, napi_callback_info info) {
     for (Reading reading : {Reading::Strict, Reading::Loose})
       for (const auto& overload : packet.overloads)
         if ((overload.hasOut == wantsOut || packet.overloads.size() == 1) && bindArguments(overload, given, keywords, reading, addon, env, bound, gathered, nullptr))
-          return invoke(overload, bound, addon, env);
+          return invoke(packet, overload, bound, c10::ArrayRef<napi_value>(values.data(), count), addon, env);
     reportMismatch(packet, given, keywords, wantsOut, addon, env);
   });
 }
@@ -343,6 +350,7 @@ const Packet& packetOf(const std::string& name, const std::string* overloadName)
   if (slot) return *slot;
   auto packet = std::make_unique<Packet>();
   packet->name = name.rfind("aten::", 0) == 0 ? name.substr(6) : name;
+  packet->single = overloadName != nullptr;
   const auto known = all.names.find(name);
   if (known == all.names.end()) unknownOperator(name);
   for (const auto& operatorName : known->second) {

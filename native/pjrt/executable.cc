@@ -65,4 +65,22 @@ void Executable::executeOn(size_t devices, PJRT_Buffer* const* const* args, size
   throw *failed;
 }
 
+void Executable::start(PJRT_Buffer* const* args, size_t argCount, PJRT_Buffer** outs, const std::vector<int64_t>& keep) const {
+  PJRT_ExecuteOptions options{};
+  options.struct_size = PJRT_ExecuteOptions_STRUCT_SIZE;
+  options.non_donatable_input_indices = keep.data();
+  options.num_non_donatable_input_indices = keep.size();
+  PJRT_Buffer* const* const argumentLists[1] = {args};
+  PJRT_Buffer** const outputLists[1] = {outs};
+
+  auto run = make<PJRT_LoadedExecutable_Execute_Args>();
+  run.executable = loaded_;
+  run.options = &options;
+  run.argument_lists = argumentLists;
+  run.num_devices = 1;
+  run.num_args = argCount;
+  run.output_lists = outputLists;
+  call(client_.api(), run);
+}
+
 }  // namespace jorch::pjrt

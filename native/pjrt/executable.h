@@ -32,6 +32,12 @@ class Executable {
    */
   void executeOn(size_t devices, PJRT_Buffer* const* const* args, size_t argCount, PJRT_Buffer** const* outs, const std::vector<int64_t>& kept = {}) const;
 
+  /**
+   * Begins to run the program and returns: results may be used at once, and reading them waits, and throws what the run failed with.
+   * `keep`: parameters that the program may not take for its results although its text lets it. Throws PjrtError, and then `outs` holds nothing.
+   */
+  void start(PJRT_Buffer* const* args, size_t argCount, PJRT_Buffer** outs, const std::vector<int64_t>& keep) const;
+
   size_t outputCount() const noexcept { return outputCount_; }
   Client& client() const noexcept { return client_; }
   const Compiled& compiled() const noexcept { return *compiled_; }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "device/device_tensor.h"
 #include "dispatch/generator.h"
 #include "transforms/js.h"
 
@@ -24,6 +25,7 @@ struct CompiledBackward : torch::autograd::Node {
   std::vector<SavedVariable> saved;    // one per residual and input among the plan's arguments; in-place changes are noticed
   std::vector<SavedVariable> originals;  // what the backward depends on, with its history, for a backward through the backward
   std::vector<at::Tensor> likeResults; // shapes for results that no gradient came to: 0-strided, no memory
+  std::vector<bool> onHost;            // per input: its gradient belongs to the CPU although the program may run elsewhere
   bool released = false;
 
   variable_list apply(variable_list&& gradients) override {
@@ -49,7 +51,11 @@ struct CompiledBackward : torch::autograd::Node {
     }
     if (plan->reports) plan->reports->deliver(arguments, outputs);
     variable_list result;
-    for (int32_t output : plan->gradients) result.push_back(output < 0 ? at::Tensor() : outputs[output]);
+    for (size_t i = 0; i < plan->gradients.size(); i++) {
+      const int32_t output = plan->gradients[i];
+      result.push_back(output < 0 ? at::Tensor() : outputs[output]);
+      if (output >= 0 && onHost[i] && device::isDeviceTensor(result.back())) result.back() = device::toHost(result.back());
+    }
     return result;
   }
 
@@ -117,10 +123,13 @@ void attach(const std::shared_ptr<const BackwardPlan>& plan, c10::ArrayRef<at::T
   std::shared_ptr<CompiledBackward> node(new CompiledBackward, torch::autograd::deleteNode);  // long chains of calls are freed without recursion
   node->plan = plan;
   torch::autograd::edge_list edges;
-  for (uint32_t index : plan->inputs) edges.push_back(torch::autograd::impl::gradient_edge(parameters[index]));
+  for (uint32_t index : plan->inputs) {
+    edges.push_back(torch::autograd::impl::gradient_edge(parameters[index]));
+    node->onHost.push_back(parameters[index].device().is_cpu());
+  }
   node->set_next_edges(std::move(edges));
   for (uint32_t index : plan->results) {
-    node->likeResults.push_back(at::empty({}, outputs[index].options()).expand(outputs[index].sizes()));
+    node->likeResults.push_back(at::empty({}, outputs[index].options().device(at::kCPU)).expand(outputs[index].sizes()));
     torch::autograd::set_history(outputs[index], node);
   }
   for (uint32_t index : plan->second->inputs()) node->originals.emplace_back(parameters[index], /*is_output=*/false);

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/CPUAllocator.h>
 
+#include "device/device_tensor.h"
 #include "shard/sharded.h"
 
 namespace jorch::program {
@@ -26,6 +27,8 @@ bool coversItsStorage(const at::Tensor& tensor) {
 void assign(const at::Tensor& target, const at::Tensor& fresh) {
   if (shard::assign(target, fresh)) return;
   at::AutoDispatchBelowADInplaceOrView belowAutograd;
+  if (device::isDeviceTensor(target)) return device::overwrite(target, fresh);
+  if (device::isDeviceTensor(fresh)) return assign(target, device::toHost(fresh));
   if (target.const_data_ptr() == fresh.const_data_ptr()) {
     if (!target.is_inference()) target.unsafeGetTensorImpl()->bump_version();
     return;

@@ -30,14 +30,15 @@ void forEach(const Napi::Value& value, Each each) {
 
 c10::ScalarType dtypeOf(const Napi::Object& object) { return dtypeFrom(object.Get("dtype").As<Napi::String>()); }
 
-// { executable, inputs, outputs, placements?, donated? }
+// { executable, inputs, outputs, placements?, donated?, device? }
 std::unique_ptr<Callable> programFrom(napi_env env, const Napi::Object& spec) {
   if (spec.Get("placements").IsObject()) return shard::programFrom(env, spec);
   std::vector<InputSpec> inputs;
   std::vector<OutputSpec> outputs;
   forEach(spec.Get("inputs"), [&](const Napi::Object& o) { inputs.push_back({longs(o.Get("shape")), dtypeOf(o)}); });
   forEach(spec.Get("outputs"), [&](const Napi::Object& o) { outputs.push_back({longs(o.Get("shape")), dtypeOf(o), longs(o.Get("strides"))}); });
-  auto made = std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs));
+  const auto device = static_cast<c10::DeviceIndex>(spec.Get("device").IsNumber() ? index(spec, "device") : 0);
+  auto made = std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs), device);
   if (spec.Get("donated").IsArray()) forEach(spec.Get("donated"), [&](const Napi::Object& o) { made->donate(index(o, "input"), index(o, "output")); });
   return made;
 }

@@ -12,6 +12,8 @@
 #include <unordered_map>
 
 #include "aten_call.h"
+#include "device/device_tensor.h"
+#include "device/devices.h"
 #include "shard/sharded.h"
 
 namespace jorch::program {
@@ -59,18 +61,11 @@ bool zeroCopyAligned(const void* data) { return reinterpret_cast<uintptr_t>(data
 
 constexpr auto kLazyBits = c10::DispatchKeySet({c10::DispatchKey::Conjugate, c10::DispatchKey::Negative, c10::DispatchKey::ZeroTensor, shard::kShardedKey});
 
-/** The same values as a plain row-major tensor. */
-at::Tensor materialize(const at::Tensor& tensor) {
-  at::AutoDispatchBelowADInplaceOrView noGrad;
-  if (tensor._is_zerotensor()) return at::zeros(tensor.sizes(), tensor.options());
-  return shard::gathered(tensor).resolve_conj().resolve_neg().contiguous();
-}
-
-[[noreturn]] void refuse(size_t index, const at::Tensor& tensor, const InputSpec& spec) {
+[[noreturn]] void refuse(size_t index, const at::Tensor& tensor, const InputSpec& spec, bool onDevice = false) {
   TORCH_CHECK(tensor.defined(), "compiled call: argument ", index, " is undefined");
   TORCH_CHECK(tensor.layout() == c10::kStrided, "compiled call: argument ", index, " has layout ", tensor.layout(),
               "; only strided tensors can be given to compiled functions");
-  TORCH_CHECK(tensor.device().is_cpu(), "compiled call: argument ", index, " is on ", tensor.device(), ", the program runs on the CPU");
+  TORCH_CHECK(onDevice || tensor.device().is_cpu(), "compiled call: argument ", index, " is on ", device::nameOf(tensor), ", the program runs on the CPU");
   TORCH_CHECK(false, "compiled call: argument ", index, " is ", tensor.scalar_type(), tensor.sizes(), ", the program was compiled for ",
               spec.dtype, at::IntArrayRef(spec.sizes));
 }
@@ -92,6 +87,18 @@ bool isDense(const OutputSpec& spec) {
 }
 
 }  // namespace
+
+at::Tensor materialize(const at::Tensor& tensor) {
+  at::AutoDispatchBelowADInplaceOrView noGrad;
+  if (tensor._is_zerotensor()) return at::zeros(tensor.sizes(), tensor.options());
+  return shard::gathered(tensor).resolve_conj().resolve_neg().contiguous();
+}
+
+pjrt::Buffer upload(const pjrt::Client& client, const at::Tensor& plain) {
+  const void* data = plain.numel() == 0 ? emptyData() : plain.const_data_ptr();
+  return pjrt::Buffer::fromHost(client, data, elementType(plain.scalar_type()), plain.sizes().data(), plain.sizes().size(),
+                                PJRT_HostBufferSemantics_kImmutableOnlyDuringCall);
+}
 
 bool makeSimple(c10::StorageImpl& storage) {
   c10::DataPtr& pointer = storage._mutable_data_ptr_no_checks();
@@ -154,9 +161,9 @@ class Program::Arguments {
   bool owner_;
 };
 
-Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs)
-    : executable_(std::move(executable)), inputs_(std::move(inputs)), outputs_(std::move(outputs)), donated_(inputs_.size(), -1), slots_(inputs_.size()) {
-  TORCH_CHECK(executable_->client().isCpu(), "Program: the executable is for ", executable_->client().platform(), ", not for the CPU");
+Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs, c10::DeviceIndex device)
+    : executable_(std::move(executable)), device_(device), inputs_(std::move(inputs)), outputs_(std::move(outputs)), donated_(inputs_.size(), -1), slots_(inputs_.size()) {
+  TORCH_CHECK(device_ != 0 || executable_->client().isCpu(), "Program: the executable is for ", executable_->client().platform(), ", not for the CPU");
   TORCH_CHECK(executable_->outputCount() == outputs_.size(), "Program: ", outputs_.size(), " results described, the executable has ",
               executable_->outputCount());
   for (const InputSpec& input : inputs_) inputTypes_.push_back(elementType(input.dtype));
@@ -230,6 +237,34 @@ PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments
   return slots_[index].latest.buffer.get();
 }
 
+void Program::runOnDevice(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace) {
+  const pjrt::Client& client = executable_->client();
+  std::vector<std::shared_ptr<pjrt::Buffer>> held;
+  std::vector<PJRT_Buffer*> in;
+  std::vector<int64_t> keep;
+  for (size_t i = 0; i < args.size(); i++) {
+    const InputSpec& spec = inputs_[i];
+    if (!args[i].defined() || args[i].layout() != c10::kStrided || args[i].scalar_type() != spec.dtype || args[i].sizes() != at::IntArrayRef(spec.sizes))
+      refuse(i, args[i], spec, true);
+    if (const device::DeviceTensor* own = device::deviceTensor(args[i])) {
+      TORCH_CHECK(own->device().index() == device_, "compiled call: argument ", i, " is on ", device::nameOf(args[i]), ", the program runs on ",
+                  device::nameOf(device_), "; move it there with to()");
+      // Copies share buffers: what somebody else reads as well is not the program's to take.
+      if (donated_[i] >= 0 && !(inPlace && own->memory->buffer.use_count() == 1)) keep.push_back(static_cast<int64_t>(i));
+      in.push_back(own->memory->buffer->get());
+      held.push_back(own->memory->buffer);
+    } else {
+      TORCH_CHECK(args[i].device().is_cpu(), "compiled call: argument ", i, " is on ", args[i].device(), ", the program runs on ", device::nameOf(device_));
+      held.push_back(std::make_shared<pjrt::Buffer>(upload(client, materialize(args[i]))));
+      in.push_back(held.back()->get());
+    }
+  }
+  std::vector<PJRT_Buffer*> raw(outputs_.size());
+  executable_->start(in.data(), in.size(), raw.data(), keep);
+  for (size_t i = 0; i < raw.size(); i++)
+    outs.push_back(device::makeDeviceTensor(std::make_shared<pjrt::Buffer>(client.api(), raw[i]), outputs_[i].sizes, outputs_[i].dtype, device_));
+}
+
 at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
   const OutputSpec& spec = outputs_[index];
   void* data = buffer.pointer();
@@ -248,6 +283,7 @@ at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
 void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace) {
   outs.clear();
   TORCH_CHECK(args.size() == inputs_.size(), "compiled call: ", inputs_.size(), " arguments expected, got ", args.size());
+  if (device_ != 0) return runOnDevice(args, outs, inPlace);
 
   Arguments held(slotsTaken_);
   c10::SmallVector<PJRT_Buffer*, 32> in(args.size());

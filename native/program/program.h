@@ -1,4 +1,4 @@
-/** @file A compiled function on the CPU: eager tensors in, one PJRT execution, eager tensors out, no copies on the way. */
+/** @file A compiled function: eager tensors in, one PJRT execution, eager tensors out, no copies on the way. */
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -53,12 +53,19 @@ class Callable {
   /** As Program::run. */
   virtual void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false) = 0;
 };
+/** The same values as a plain row-major CPU tensor. */
+at::Tensor materialize(const at::Tensor& tensor);
+/** A buffer with a copy of a row-major CPU tensor. Throws PjrtError. */
+pjrt::Buffer upload(const pjrt::Client& client, const at::Tensor& plain);
 
 /** Safe to run from several threads at once. */
 class Program final : public Callable {
  public:
-  /** Throws c10::Error when the specs do not fit the executable: another count of results, strides that are not dense. */
-  Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs);
+  /**
+   * `device`: 0 for the CPU, or the number of the device (native/device) that the executable was compiled for: results are tensors there then.
+   * Throws c10::Error when the specs do not fit the executable: another count of results, strides that are not dense.
+   */
+  Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs, c10::DeviceIndex device = 0);
   /** Output `output` may be computed in the memory of argument `input`, as the program's text says. */
   void donate(size_t input, size_t output) { donated_[input] = static_cast<int64_t>(output); }
 
@@ -89,10 +96,14 @@ class Program final : public Callable {
   };
   class Arguments;
 
+  /** Returns as soon as the program has begun; CPU tensors among the arguments are copied to the device. */
+  void runOnDevice(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace);
+
   PJRT_Buffer* argument(size_t index, const at::Tensor& tensor, Arguments& held, bool inPlace);
   at::Tensor result(size_t index, pjrt::Buffer buffer) const;
 
   std::shared_ptr<pjrt::Executable> executable_;
+  c10::DeviceIndex device_;
   std::vector<InputSpec> inputs_;
   std::vector<OutputSpec> outputs_;
   std::vector<PJRT_Buffer_Type> inputTypes_;

@@ -6,12 +6,14 @@
 #include <c10/core/InferenceMode.h>
 #include <c10/util/flat_hash_map.h>
 
+#include "device/device_tensor.h"
+
 namespace jorch::program {
 
 namespace {
 
 const void* tensorOf(const at::Tensor& t) { return t.unsafeGetTensorImpl(); }
-const void* memoryOf(const at::Tensor& t) { return t.has_storage() ? static_cast<const void*>(t.storage().unsafeGetStorageImpl()) : tensorOf(t); }
+const void* memoryOf(const at::Tensor& t) { return device::memoryOf(t); }
 
 template <class KeyOf>
 std::vector<uint32_t> pattern(c10::ArrayRef<at::Tensor> args, c10::ArrayRef<at::Tensor> captures, KeyOf keyOf) {

@@ -15,6 +15,7 @@ namespace jorch::program {
 struct Signature {
   c10::SmallVector<int64_t, 8> sizesAndStrides;
   c10::ScalarType dtype;
+  c10::Device device;
   bool requiresGrad;
   bool isLeaf;
   bool hasGrad;
@@ -24,14 +25,14 @@ struct Signature {
 
   static bool gradDefined(const at::Tensor& t) { return t.requires_grad() && t.is_leaf() && t.grad().defined(); }
   static Signature of(const at::Tensor& t) {
-    Signature s{{}, t.scalar_type(), t.requires_grad(), t.is_leaf(), gradDefined(t)};
+    Signature s{{}, t.scalar_type(), t.device(), t.requires_grad(), t.is_leaf(), gradDefined(t)};
     s.sizesAndStrides.append(t.sizes().begin(), t.sizes().end());
     s.sizesAndStrides.append(t.strides().begin(), t.strides().end());
     return s;
   }
   bool matches(const at::Tensor& t) const {
     const size_t n = t.dim();
-    if (n * 2 != sizesAndStrides.size() || t.scalar_type() != dtype || t.requires_grad() != requiresGrad) return false;
+    if (n * 2 != sizesAndStrides.size() || t.scalar_type() != dtype || t.device() != device || t.requires_grad() != requiresGrad) return false;
     if (!std::equal(t.sizes().begin(), t.sizes().end(), sizesAndStrides.begin())) return false;
     if (!std::equal(t.strides().begin(), t.strides().end(), sizesAndStrides.begin() + n)) return false;
     if (placement != 0 && !shard::fits(t, placement)) return false;

@@ -6,7 +6,9 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "device/device_tensor.h"
 #include "dispatch/tracing.h"
+#include "program/executable_js.h"
 #include "shard/sharded.h"
 #include "tensor/tensor.h"
 #include "transforms/closure.h"
@@ -47,7 +49,13 @@ at::Tensor readable(const at::Tensor& met, const char* what) {
   if (!tensor.defined())
     throw JsError("CONCRETIZATION", std::string(what) + ": vmap runs the function once for all examples, so the tensor has no single value here; return it and read it outside, or choose with where(condition, a, b)");
   if (isTraced(tensor)) throw trace::Concretization(trace::Concretization::Kind::Data, what);
-  return shard::gathered(tensor);
+  if (!device::isDeviceTensor(tensor)) return shard::gathered(tensor);
+  try {
+    return device::toHost(tensor);
+  } catch (const pjrt::PjrtError& error) {
+    // What the program that computes it has failed with.
+    throw jsErrorFrom(error, "DEVICE_LOST");
+  }
 }
 
 // fromData(typedArray, dtype, sizes): a copy.

@@ -7,6 +7,8 @@
 #include <array>
 #include <cmath>
 
+#include "device/device_tensor.h"
+#include "device/devices.h"
 #include "dispatch/autograd.h"
 #include "dispatch/tracing.h"
 #include "shard/sharded.h"
@@ -126,7 +128,7 @@ void TensorWrap::hold(Addon& addon) {
       bytes += held.bytes;
     }
   }
-  account(addon, bytes);
+  account(addon, bytes + device::bytesOf(tensor_));
 }
 
 void TensorWrap::release(Addon& addon) {
@@ -139,6 +141,7 @@ void TensorWrap::release(Addon& addon) {
     }
     storage_ = nullptr;
   }
+  bytes += device::bytesOf(tensor_);
   tensor_ = at::Tensor();
   account(addon, -bytes);
 }
@@ -253,7 +256,7 @@ napi_value boolean(napi_env env, bool value) {
   return result;
 }
 
-std::string deviceName(const at::Tensor& tensor) { return tensor.device().type() == c10::DeviceType::Lazy ? "cpu" : tensor.device().str(); }
+std::string deviceName(const at::Tensor& tensor) { return device::nameOf(tensor); }
 
 napi_value getShape(napi_env env, napi_callback_info info) {
   return getter(env, info, "shape", [&](Addon&, const at::Tensor& t) { return integers(env, t.sizes()); });
@@ -292,7 +295,7 @@ napi_value getIsLeaf(napi_env env, napi_callback_info info) {
   return getter(env, info, "is_leaf", [&](Addon&, const at::Tensor& t) { return boolean(env, t.is_leaf()); });
 }
 napi_value getIsTraced(napi_env env, napi_callback_info info) {
-  return getter(env, info, "isTraced", [&](Addon&, const at::Tensor& t) { return boolean(env, t.device().type() == c10::DeviceType::Lazy); });
+  return getter(env, info, "isTraced", [&](Addon&, const at::Tensor& t) { return boolean(env, t.device().type() == c10::DeviceType::Lazy && !device::isDeviceTensor(t)); });
 }
 napi_value getGradFn(napi_env env, napi_callback_info info) {
   return getter(env, info, "grad_fn", [&](Addon&, const at::Tensor& t) -> napi_value {
@@ -338,7 +341,11 @@ napi_value setData(napi_env env, napi_callback_info info) {
   return guarded(env, "data", [&]() -> napi_value {
     Self self = selfOf(env, info, "the tensor");
     if (!self.argument) throw JsError("BAD_ARGUMENT", "data must be a Tensor");
-    lifted(self.wrapped.tensor()).set_data(tensorArgument(self.addon, env, self.argument, "data"));
+    const at::Tensor data = tensorArgument(self.addon, env, self.argument, "data");
+    const at::Tensor target = lifted(self.wrapped.tensor());
+    if (device::isDeviceTensor(data) != device::isDeviceTensor(target))
+      throw JsError("BAD_ARGUMENT", "data: a tensor on " + device::nameOf(target) + " cannot take the data of one on " + device::nameOf(data) + "; make a new one with to()");
+    target.set_data(data);
     return nullptr;
   });
 }
@@ -383,6 +390,7 @@ Napi::Value Memory(const Napi::CallbackInfo& info) {
   auto result = Napi::Object::New(info.Env());
   result.Set("tensors", static_cast<double>(handles));
   result.Set("bytes", static_cast<double>(bytes));
+  result.Set("deviceBytes", static_cast<double>(device::liveBytes()));
   return result;
 }
 

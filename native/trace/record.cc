@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "device/device_tensor.h"
 #include "meta.h"
 #include "trace_tensor.h"
 #include "tracer.h"
@@ -183,6 +184,7 @@ void record(const c10::OperatorHandle& op, Stack* stack) {
   const c10::FunctionSchema& schema = op.schema();
   const OpInfo& info = infoOf(op);
   Tracer* tracer = current();
+  if (tracer == nullptr && device::any(*stack, stack->size() - schema.arguments().size())) return device::run(op, stack);
   if (tracer == nullptr) throw Concretization(Concretization::Kind::LeakedTrace, info.name);
   TORCH_INTERNAL_ASSERT(!schema.is_mutable(), "the recorder met the mutable operator ", info.name);
   if (info.dynamicShape && !staticAfterAll(info, schema, *stack)) {
@@ -254,6 +256,7 @@ void recordEffect(const c10::OperatorHandle& op, Stack* stack) {
 
 void recordOrDecompose(const c10::OperatorHandle& op, Stack* stack) {
   const OpInfo& info = infoOf(op);
+  if (current() == nullptr && device::any(*stack, stack->size() - op.schema().arguments().size())) return device::run(op, stack);
   bool whole = info.whole || rules()->count(info.name) != 0;
   for (const auto* s : decomposing) whole = whole || s == &op.schema();
   if (whole) {

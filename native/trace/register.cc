@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "autocast.h"
+#include "device/device_tensor.h"
 #include "decompositions.h"
 #include "functionalization.h"
 #include "meta.h"
@@ -54,6 +55,10 @@ bool equal(const at::Tensor& self, const at::Tensor& other) {
 
 /** The copy between devices below functionalization: `dst` is fresh, so it may take on a new value. */
 at::Tensor copyFrom(const at::Tensor& self, const at::Tensor& dst, bool nonBlocking) {
+  if (device::isDeviceTensor(dst) && (device::isDeviceTensor(self) || self.device().is_cpu())) {
+    device::overwrite(dst, self);
+    return dst;
+  }
   TraceTensor* target = traceTensor(dst);
   TORCH_CHECK(target != nullptr, "the data of a traced tensor cannot be copied into a tensor on ", dst.device());
   torch::jit::Stack stack;

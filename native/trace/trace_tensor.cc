@@ -26,14 +26,14 @@ TraceTensor::TraceTensor(const TraceTensor& other)
 
 c10::intrusive_ptr<c10::TensorImpl> TraceTensor::shallow_copy_and_detach(const c10::VariableVersion& version,
                                                                          bool allowChange) const {
-  auto copy = c10::intrusive_ptr<TensorImpl>::reclaim(new TraceTensor(*this));
+  auto copy = c10::intrusive_ptr<TensorImpl>::unsafe_steal_from_new(new TraceTensor(*this));
   copy_tensor_metadata(this, copy.get(), version, allowChange);
   return copy;
 }
 
 c10::intrusive_ptr<c10::TensorImpl> TraceTensor::shallow_copy_and_detach(c10::VariableVersion&& version,
                                                                          bool allowChange) const {
-  auto copy = c10::intrusive_ptr<TensorImpl>::reclaim(new TraceTensor(*this));
+  auto copy = c10::intrusive_ptr<TensorImpl>::unsafe_steal_from_new(new TraceTensor(*this));
   copy_tensor_metadata(this, copy.get(), std::move(version), allowChange);
   return copy;
 }

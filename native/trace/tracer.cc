@@ -11,6 +11,7 @@
 #include <atomic>
 
 #include "autocast.h"
+#include "device/device_tensor.h"
 #include "record.h"
 #include "trace_tensor.h"
 #include "transforms/levels.h"
@@ -197,7 +198,7 @@ at::Tensor Tracer::input(const at::Tensor& eager, bool requiresGrad) {
 
 at::Tensor Tracer::lift(const at::Tensor& t) {
   if (!t.defined() || t.unsafeGetTensorImpl()->is_wrapped_number()) return t;  // a number is baked where it is used
-  if (t.device().type() == c10::DeviceType::Lazy) {
+  if (t.device().type() == c10::DeviceType::Lazy && !device::isDeviceTensor(t)) {
     const TraceTensor* own = traceTensor(t);
     if (own == nullptr || own->serial == serial_) return t;  // nullptr: a functorch wrapper around one
     if (openBySerial(own->serial) == nullptr) throw Concretization(Concretization::Kind::LeakedTrace, "");
@@ -272,6 +273,10 @@ int64_t Tracer::valueOf(const at::Tensor& t) {
 namespace {
 /** Whether two eager tensors can see each other's writes. */
 bool shareMemory(const at::Tensor& a, const at::Tensor& b) {
+  if (device::isDeviceTensor(a) && device::isDeviceTensor(b)) {
+    TORCH_CHECK(device::memoryOf(a) != device::memoryOf(b), "compile: two tensors on a device share their memory (detach(), data), and the function changes one of them in place; clone() one");
+    return false;
+  }
   if (!a.has_storage() || !b.has_storage() || a.numel() == 0 || b.numel() == 0) return false;
   if (!a.is_alias_of(b)) return false;
   const auto end = [](const at::Tensor& t) {

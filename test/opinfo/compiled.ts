@@ -112,13 +112,14 @@ const runTogether = (
   indices: readonly number[],
   optimize: Optimize,
   withGradients: boolean,
+  device?: string,
 ): Finding[] => {
   const samples = indices.map((i) => cases.samples[i]!);
   const traced: Traced[] = samples.map(() => ({}));
   const program = torch.compile(
     (batch: Arguments[]): Results[] =>
       batch.map((args, k) => traceSample(samples[k]!, args, traced[k]!, withGradients)),
-    { name: cases.op, optimize },
+    { name: cases.op, optimize, ...(device === undefined ? {} : { device }) },
   );
   try {
     const batch = samples.map((sample) => argumentsOf(cases, sample));
@@ -143,13 +144,13 @@ const runTogether = (
 };
 
 /** One sample whose program with gradients cannot be compiled or run: perhaps the outputs alone can. */
-const runAlone = (cases: Cases, index: number, optimize: Optimize, error: unknown): Finding => {
+const runAlone = (cases: Cases, index: number, optimize: Optimize, error: unknown, device?: string): Finding => {
   const sample = cases.samples[index]!;
   const gradient: Status = sample.grad || sample.grad_error ? 'fail' : 'none';
   const failed = { sample: index, gradient, atenCalls: [], expanded: false };
   if (gradient === 'none') return { ...failed, status: 'fail', messages: [`compiled: ${describeError(error)}`] };
   try {
-    const [forward] = runTogether(cases, [index], optimize, false);
+    const [forward] = runTogether(cases, [index], optimize, false, device);
     return {
       ...forward!,
       gradient,
@@ -163,12 +164,17 @@ const runAlone = (cases: Cases, index: number, optimize: Optimize, error: unknow
   }
 };
 
-/** Findings for samples of one operator, compiled. @throws when several samples fail together. */
-export const runCompiled = (cases: Cases, indices: readonly number[], optimize: Optimize): Finding[] => {
+/** Findings for samples of one operator, compiled, for a device if one is named. @throws when several samples fail together. */
+export const runCompiled = (
+  cases: Cases,
+  indices: readonly number[],
+  optimize: Optimize,
+  device?: string,
+): Finding[] => {
   try {
-    return runTogether(cases, indices, optimize, true);
+    return runTogether(cases, indices, optimize, true, device);
   } catch (error) {
     if (indices.length > 1) throw error;
-    return [runAlone(cases, indices[0]!, optimize, error)];
+    return [runAlone(cases, indices[0]!, optimize, error, device)];
   }
 };

@@ -13,6 +13,8 @@ export interface RunOptions {
   readonly modes?: readonly Unit['mode'][];
   /** compile's option. `xla` (the default here): every operator that has a lowering is lowered, so every lowering is tested. */
   readonly optimize?: Unit['optimize'];
+  /** Where compiled samples run; default: the CPU. */
+  readonly device?: string;
   readonly jobs?: number;
   readonly limitSeconds?: number;
   readonly onProgress?: (done: number, total: number, file: string) => void;
@@ -45,6 +47,7 @@ export const runFolder = async (options: RunOptions): Promise<SampleResult[]> =>
     modes = ['eager', 'compiled'],
     optimize = 'xla',
     jobs = 2,
+    device,
     limitSeconds = 30,
     onProgress,
   } = options;
@@ -65,7 +68,7 @@ export const runFolder = async (options: RunOptions): Promise<SampleResult[]> =>
     const chosen = rows.flatMap((row, i) => (row ? [i] : []));
     for (const mode of modes)
       for (const samples of mode === 'eager' && chosen.length > 0 ? [chosen] : chunks(chosen, BATCH))
-        units.push({ folder, file, mode, samples, optimize });
+        units.push({ folder, file, mode, samples, optimize, ...(device === undefined ? {} : { device }) });
   }
   const total = units.reduce((n, u) => n + u.samples.length, 0);
   let done = 0;

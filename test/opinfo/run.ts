@@ -1,4 +1,4 @@
-/** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--optimize xla|auto|aten] [--limit SECONDS]`. */
+/** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--optimize xla|auto|aten] [--device cuda] [--limit SECONDS]`. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { defaultFolder, hasCases } from './cases.js';
@@ -18,6 +18,7 @@ const main = async (): Promise<number> => {
       modes: { type: 'string' },
       optimize: { type: 'string' },
       limit: { type: 'string' },
+      device: { type: 'string' },
     },
   });
   const folder = positionals[0] ?? defaultFolder();
@@ -32,6 +33,7 @@ const main = async (): Promise<number> => {
     modes: (split(values.modes) as Unit['mode'][] | undefined) ?? ['eager', 'compiled'],
     optimize: (values.optimize as Unit['optimize'] | undefined) ?? 'xla',
     jobs: Number(values.jobs ?? 2),
+    ...(values.device === undefined ? {} : { device: values.device }),
     limitSeconds: Number(values.limit ?? 30),
     onProgress: (done, total, file) => {
       if (process.stderr.isTTY) process.stderr.write(`\r${done}/${total} ${file.padEnd(50)}`);

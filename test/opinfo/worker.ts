@@ -13,6 +13,8 @@ export interface Unit {
   readonly mode: 'eager' | 'compiled';
   readonly samples: readonly number[];
   readonly optimize: Optimize;
+  /** Where compiled samples run; default: the CPU. */
+  readonly device?: string;
 }
 
 /** `error`: the samples fail together, and which of them is to blame is not known yet. */
@@ -35,7 +37,7 @@ const run = (unit: Unit): Reply => {
       findings:
         unit.mode === 'eager'
           ? unit.samples.map((i) => runEager(loaded, i))
-          : runCompiled(loaded, unit.samples, unit.optimize),
+          : runCompiled(loaded, unit.samples, unit.optimize, unit.device),
     }));
   } catch (error) {
     return { error: describeError(error) };

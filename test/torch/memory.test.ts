@@ -20,11 +20,11 @@ describe('memory()', () => {
     scope(() => {
       const before = memory();
       const x = zeros(256, 256);
-      assert.deepEqual(memory(), { tensors: before.tensors + 1, bytes: before.bytes + 4 * 256 * 256 });
+      assert.deepEqual(memory(), { ...before, tensors: before.tensors + 1, bytes: before.bytes + 4 * 256 * 256 });
       const view = x.t();
-      assert.deepEqual(memory(), { tensors: before.tensors + 2, bytes: before.bytes + 4 * 256 * 256 });
+      assert.deepEqual(memory(), { ...before, tensors: before.tensors + 2, bytes: before.bytes + 4 * 256 * 256 });
       x.dispose();
-      assert.deepEqual(memory(), { tensors: before.tensors + 1, bytes: before.bytes + 4 * 256 * 256 });
+      assert.deepEqual(memory(), { ...before, tensors: before.tensors + 1, bytes: before.bytes + 4 * 256 * 256 });
       assert.equal(view.sum().item(), 0);
     });
   });

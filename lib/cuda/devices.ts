@@ -1,0 +1,131 @@
+/** @file The devices besides the CPU: opened at their first use, named as torch names them. */
+import { Executables, type XlaOptions } from '../compile/executables.js';
+import { persistentCache } from '../compile/persistent.js';
+import type { Target } from '../lowering/lower.js';
+import type { Executable } from '../native.js';
+import { JorchError } from '../runtime/errors.js';
+import { located, native, runtimeAddon } from '../runtime/load.js';
+import { cpuPluginFile } from '../runtime/locate.js';
+import { cudaRuntime } from '../runtime/locate-cuda.js';
+import { device as deviceNamed } from '../torch/device.js';
+import type { Tensor } from '../torch/tensor.js';
+import { runOperator } from './operator.js';
+
+/** What a device is opened with. */
+interface Backend {
+  readonly plugin: string;
+  /** The client's options, as the plugin names them. */
+  readonly client: Readonly<Record<string, boolean | number | string>>;
+  /** Options of every compilation. */
+  readonly xla: XlaOptions;
+}
+
+interface Opened {
+  readonly name: string;
+  readonly executables: Executables<Executable>;
+  readonly xla: XlaOptions;
+}
+
+const cuda = (): Backend => {
+  const { plugin, toolkit, libraries } = cudaRuntime();
+  // By absolute path, before the plugin asks for them by name: one set of libraries in the process.
+  for (const file of libraries) {
+    const message = runtimeAddon().open(file);
+    if (message) throw new JorchError('RUNTIME_MISSING', `${file} could not be loaded: ${message}`);
+  }
+  return { plugin, client: {}, xla: { xla_gpu_cuda_data_dir: toolkit } };
+};
+
+/** XLA's CPU client as a device of its own: its tensors are as opaque to libtorch as a GPU's, and its programs run as asynchronously. */
+const xla = (): Backend => ({
+  plugin: located().cpuPlugin || cpuPluginFile(),
+  client: { cpu_device_count: 1, asynchronous: true },
+  xla: {},
+});
+
+const opened = new Map<number, Opened>();
+const numbers = new Map<string, number>();
+
+/** One device's compiler behind the functions that take a plugin's path. */
+const executablesFor = (number: number, plugin: string): Executables<Executable> =>
+  new Executables(
+    {
+      compileProgram: (_, text, options) => native().compileOn(number, text, options),
+      loadProgram: (_, bytes) => native().loadOn(number, bytes),
+      serializeProgram: (executable) => native().serializeProgram(executable),
+      compilerIdentity: () => native().identityOf(number),
+      compileOptions: (_, options) => native().optionsOf(number, options),
+    },
+    plugin,
+    persistentCache(),
+  );
+
+const open = (name: string): number => {
+  const backend = name === 'cuda:0' ? cuda() : xla();
+  const number = native().openDevice(name, backend.plugin, backend.client);
+  if (opened.size === 0) native().setDeviceOperator(runOperator);
+  opened.set(number, { name, executables: executablesFor(number, backend.plugin), xla: backend.xla });
+  return number;
+};
+
+/**
+ * The number by which C++ knows a device; 0 is the CPU. Opens it if need be.
+ * @throws JorchError BAD_ARGUMENT for a device that there is none of; RUNTIME_MISSING saying what is missing and how to get it.
+ */
+export const deviceNumber = (given: unknown): number => {
+  const { type, index } = deviceNamed(String(given));
+  if (type === 'cpu') return 0;
+  const name = `${type}:${index ?? 0}`;
+  if ((type !== 'cuda' && type !== 'xla') || (index ?? 0) !== 0)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `there is no device '${String(given)}' to compute on; there are cpu and cuda:0`,
+    );
+  let number = numbers.get(name);
+  if (number === undefined) {
+    number = open(name);
+    numbers.set(name, number);
+  }
+  return number;
+};
+
+/** Whether any was opened: until then every tensor is on the CPU. */
+export const anyOpened = (): boolean => opened.size > 0;
+
+/** The first device other than the CPU that one of the tensors is on; 0 when there is none. */
+export const deviceOfAny = (tensors: readonly Tensor[]): number => {
+  if (opened.size === 0) return 0;
+  for (const tensor of tensors) {
+    const number = native().deviceOf(tensor);
+    if (number !== 0) return number;
+  }
+  return 0;
+};
+
+/** An executable for a device, from the persistent cache or compiled. */
+export const obtainOn = (
+  number: number,
+  stablehlo: string,
+  options: XlaOptions,
+): { executable: Executable; loaded: boolean } => {
+  const { executables, xla: own } = opened.get(number)!;
+  return executables.obtain(stablehlo, { ...own, ...options });
+};
+
+/** What programs for the device are written for. */
+export const targetOf = (number: number): Target => (nameOfDevice(number).startsWith('cuda') ? 'gpu' : 'cpu');
+
+/** `cuda:0`, … */
+export const nameOfDevice = (number: number): string => (number === 0 ? 'cpu' : opened.get(number)!.name);
+
+/** The same values on another device; gradients flow back to where the tensor is. The tensor itself when it is there. */
+export const moveTo = (tensor: Tensor, number: number): Tensor => {
+  const from = native().deviceOf(tensor);
+  if (from === number) return tensor;
+  const moved = native().moveTo(tensor, number);
+  if (tensor.requires_grad && native().gradEnabled())
+    native().attach('ToCopy', [tensor], [moved], [], (_, [gradient]) => [
+      gradient === null || gradient === undefined ? null : native().moveTo(gradient, from),
+    ]);
+  return moved;
+};
