@@ -72,7 +72,7 @@ const pack = (folder = join(root, '.gpu-check')) => {
     if (existsSync(corpus)) take(corpus, 'opinfo');
     mkdirSync(folder, { recursive: true });
     const archive = join(folder, 'jorch.tar.xz');
-    run('tar', ['-cJf', archive, '-C', staging, '.'], { env: { ...process.env, XZ_OPT: '-9 -T0' } });
+    run('tar', ['-cJf', archive, '-C', staging, '.'], { env: { ...process.env, XZ_OPT: '-6 -T0' } });
     writeFileSync(join(folder, 'run'), RUN, { mode: 0o755 });
     const { size } = statSync(archive);
     if (size > LIMIT) throw new Refused(`${archive} has ${(size / 2 ** 20).toFixed(1)} MiB; 64 can be carried`);
@@ -129,10 +129,10 @@ const check = (args) => {
   const places = args.filter((a) => !a.startsWith('-'));
   if (unknown.length > 0 || places.length > 1)
     throw new Refused(`expected: run [OUT] [--dry-run], got ${args.join(' ')}`);
-  const out = resolve(places[0] ?? 'gpu-check-results');
-  mkdirSync(out, { recursive: true });
   const device = dryRun ? 'xla' : 'cuda';
   const env = { ...process.env, ...environment(dryRun) };
+  const out = resolve(places[0] ?? 'gpu-check-results');
+  mkdirSync(out, { recursive: true });
   const attempt = (what, work) => {
     const started = performance.now();
     try {
