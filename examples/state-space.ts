@@ -61,30 +61,34 @@ console.log(`S&P 500, ${y.shape[0]} months, local linear trend, BFGS from ${star
 const program = torch.compile(
   torch.func.vmap((p: Tensor) => torch.minimize.loop(loss, p, { gtol: 1e-4, maxiter: 60 })),
 );
-let begin = performance.now();
-program.warmup(starts);
-console.log(`compiled in ${((performance.now() - begin) / 1000).toFixed(2)} s`);
-begin = performance.now();
-const found = program(starts);
-const values = found.fun.tolist() as number[];
-console.log(
-  `all fitted in ${(performance.now() - begin).toFixed(1)} ms; iterations ${String(found.nit.tolist())}, evaluations ${String(found.nfev.tolist())}\n`,
-);
-console.log('negative log-likelihood per month   noise     level     slope (standard deviations)');
-const sigmas = found.x.exp().tolist() as number[][];
-values.forEach((value, i) => {
-  console.log(value.toFixed(6).padStart(33), ...sigmas[i]!.map((s) => s.toExponential(2).padStart(9)));
-});
+const main = async (): Promise<void> => {
+  let begin = performance.now();
+  await program.warmup(starts);
+  console.log(`compiled in ${((performance.now() - begin) / 1000).toFixed(2)} s`);
+  begin = performance.now();
+  const found = program(starts);
+  const values = found.fun.tolist() as number[];
+  console.log(
+    `all fitted in ${(performance.now() - begin).toFixed(1)} ms; iterations ${String(found.nit.tolist())}, evaluations ${String(found.nfev.tolist())}\n`,
+  );
+  console.log('negative log-likelihood per month   noise     level     slope (standard deviations)');
+  const sigmas = found.x.exp().tolist() as number[][];
+  values.forEach((value, i) => {
+    console.log(value.toFixed(6).padStart(33), ...sigmas[i]!.map((s) => s.toExponential(2).padStart(9)));
+  });
 
-const best = found.x.at(values.indexOf(Math.min(...values)));
-const { level } = torch.compile(filter)(best);
-const path = process.argv[2] ?? relative('', join(__dirname, '../../examples/state-space.svg'));
-const plot = torch.linePlot(
-  [
-    { label: 'S&P 500', x: dates, y: prices },
-    { label: 'filtered level', x: dates, y: level.exp().tolist() as number[] },
-  ],
-  { title: 'Local linear trend by maximum likelihood', xLabel: 'year', yLabel: 'index' },
-);
-writeFileSync(path, plot);
-console.log(`\nwritten to ${path}`);
+  const best = found.x.at(values.indexOf(Math.min(...values)));
+  const { level } = torch.compile(filter)(best);
+  const path = process.argv[2] ?? relative('', join(__dirname, '../../examples/state-space.svg'));
+  const plot = torch.linePlot(
+    [
+      { label: 'S&P 500', x: dates, y: prices },
+      { label: 'filtered level', x: dates, y: level.exp().tolist() as number[] },
+    ],
+    { title: 'Local linear trend by maximum likelihood', xLabel: 'year', yLabel: 'index' },
+  );
+  writeFileSync(path, plot);
+  console.log(`\nwritten to ${path}`);
+};
+
+void main();

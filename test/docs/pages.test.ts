@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { findCuda } from '../../lib/runtime/locate-cuda.js';
+import { hasNvidiaDevice } from '../../lib/runtime/locate-cuda.js';
 import { pagesOf } from './pages.js';
 
 const root = join(__dirname, '..', '..', '..');
@@ -38,12 +38,9 @@ const compileBlocks = (): void => {
   assert.equal(status, 0, stdout);
 };
 
-/** Pages whose programs need parts that nothing installs by itself. */
+/** Pages whose programs need what not every machine has. */
 const needs: Readonly<Record<string, () => boolean>> = {
-  'docs/CUDA.md': () => {
-    const { plugin, toolkit } = findCuda();
-    return plugin !== undefined && toolkit !== undefined;
-  },
+  'docs/CUDA.md': hasNvidiaDevice,
 };
 
 describe('the code blocks of README and docs', function () {
