@@ -21,7 +21,7 @@ namespace jorch {
 namespace {
 
 // What one handle costs besides its storage: the JavaScript object, the TensorImpl, the StorageImpl.
-constexpr int64_t kHandleBytes = 512;
+constexpr int64_t kHandleBytes = 768;
 
 struct DTypeName {
   c10::ScalarType type;
