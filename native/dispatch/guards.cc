@@ -43,11 +43,10 @@ void degree(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) 
   TORCH_CHECK(largest <= kDegrees, "a polynomial of degree ", largest, " would be summed term by term; the largest degree is ", kDegrees);
 }
 
-// ATen's own parts, which only libtorch's checked operators are meant to call, look at the first of a list.
+// ATen's own parts, which only libtorch's checked operators are meant to call, look at the first tensor of the list that comes first.
 void someTensors(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
-  for (size_t i = 0; i < args.size(); i++)
-    TORCH_CHECK(!args[i].isTensorList() || args[i].toTensorList().size() > 0, "expected a non-empty list of tensors for argument '",
-                schema.arguments()[i].name(), "'");
+  TORCH_CHECK(args.empty() || !args[0].isTensorList() || args[0].toTensorList().size() > 0, "expected a non-empty list of tensors for argument '",
+              schema.arguments()[0].name(), "'");
 }
 
 }  // namespace

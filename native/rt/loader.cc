@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <napi.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "rt/programs.h"
@@ -18,23 +19,27 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), message ? message : "dlopen failed");
 }
 
+// statx, because glibc 2.28 has it: what "stat" compiles to is a symbol of 2.33.
+bool identify(const std::string& path, struct statx& file) { return statx(AT_FDCWD, path.c_str(), 0, STATX_INO, &file) == 0; }
+
 // twin(path) → the path of another file with this name that the process has loaded, or undefined. A hard link is the same file.
 Napi::Value Twin(const Napi::CallbackInfo& info) {
   struct Search {
     std::string name;
-    struct stat file;
+    struct statx file;
     std::string found;
   } search;
   const std::string path = info[0].As<Napi::String>();
   search.name = path.substr(path.rfind('/') + 1);
-  if (stat(path.c_str(), &search.file) != 0) return info.Env().Undefined();
+  if (!identify(path, search.file)) return info.Env().Undefined();
   dl_iterate_phdr(
       [](dl_phdr_info* object, size_t, void* data) {
         auto& wanted = *static_cast<Search*>(data);
         const std::string loaded = object->dlpi_name ? object->dlpi_name : "";
-        struct stat file;
-        if (loaded.substr(loaded.rfind('/') + 1) != wanted.name || stat(loaded.c_str(), &file) != 0) return 0;
-        if (file.st_dev == wanted.file.st_dev && file.st_ino == wanted.file.st_ino) return 0;
+        struct statx file;
+        if (loaded.substr(loaded.rfind('/') + 1) != wanted.name || !identify(loaded, file)) return 0;
+        const auto& own = wanted.file;
+        if (file.stx_dev_major == own.stx_dev_major && file.stx_dev_minor == own.stx_dev_minor && file.stx_ino == own.stx_ino) return 0;
         wanted.found = loaded;
         return 1;
       },
