@@ -10,10 +10,27 @@ type Arguments = readonly unknown[];
 const f = (...shape: number[]) => torch.rand(shape);
 const long = (...data: number[]) => tensor(data, { dtype: 'int64' });
 const matrix = () => torch.eye(4).mul(2);
-const generator = () => native().generator();
+/** Stands for a generator, which is no argument of a program. */
+const GENERATOR = 'a generator';
 
 /** Arguments where a float32 [2, 4, 6, 8] for every tensor and 1 for every number will not do. */
 const ARGUMENTS: Readonly<Record<string, () => Arguments>> = {
+  'aten::bitwise_and.Scalar': () => [long(1, 2), 1],
+  'aten::bitwise_xor.Scalar': () => [long(1, 2), 1],
+  'aten::bitwise_left_shift.Tensor': () => [long(1, 2), long(1, 2)],
+  'aten::bitwise_left_shift.Tensor_Scalar': () => [long(1, 2), 1],
+  'aten::bitwise_right_shift.Tensor': () => [long(8, 2), long(1, 2)],
+  'aten::_linalg_slogdet': () => [matrix()],
+  'aten::_pdist_forward': () => [f(4, 3), 2],
+  'aten::addbmm': () => [f(2, 4), f(3, 2, 5), f(3, 5, 4)],
+  'aten::baddbmm': () => [f(3, 2, 4), f(3, 2, 5), f(3, 5, 4)],
+  'aten::as_strided_scatter': () => [f(3, 4), f(2, 2), [2, 2], [4, 1]],
+  'aten::col2im': () => [f(1, 8, 9), [4, 4], [2, 2], [1, 1], [0, 0], [1, 1]],
+  'aten::nonzero_static': () => [long(0, 1, 2), { size: 2 }],
+  'aten::searchsorted.Scalar': () => [f(6), 0.5],
+  'aten::trace': () => [f(3, 3)],
+  'aten::reflection_pad3d': () => [f(1, 2, 4, 4, 4), [1, 1, 1, 1, 1, 1]],
+  'aten::replication_pad3d': () => [f(1, 2, 4, 4, 4), [1, 1, 1, 1, 1, 1]],
   'aten::_adaptive_avg_pool3d_backward': () => [f(2, 4, 2, 2, 2), f(2, 4, 4, 4, 4)],
   'aten::_batch_norm_with_update_functional': () => [f(2, 4, 6), f(4), f(4), f(4), f(4), 0.1, 1e-5],
   'aten::_cdist_backward': () => [f(3, 5), f(3, 4), f(5, 4), 2, f(3, 5)],
@@ -214,13 +231,13 @@ const ARGUMENTS: Readonly<Record<string, () => Arguments>> = {
   ],
   'aten::norm.ScalarOpt_dim_dtype': () => [f(3, 4), 2, [1], false, { dtype: 'float64' }],
   'aten::ormqr': () => [f(4, 3), f(3), f(4, 2)],
-  'aten::randint.generator': () => [5, [3], { generator: generator() }],
-  'aten::randint.low_generator': () => [1, 5, [3], { generator: generator() }],
+  'aten::randint.generator': () => [5, [3], { generator: GENERATOR }],
+  'aten::randint.low_generator': () => [1, 5, [3], { generator: GENERATOR }],
   'aten::randint': () => [5, [3]],
-  'aten::rand.generator': () => [[3], { generator: generator() }],
-  'aten::rand_like.generator': () => [f(3), { generator: generator() }],
-  'aten::randn_like.generator': () => [f(3), { generator: generator() }],
-  'aten::randperm.generator': () => [5, { generator: generator() }],
+  'aten::rand.generator': () => [[3], { generator: GENERATOR }],
+  'aten::rand_like.generator': () => [f(3), { generator: GENERATOR }],
+  'aten::randn_like.generator': () => [f(3), { generator: GENERATOR }],
+  'aten::randperm.generator': () => [5, { generator: GENERATOR }],
   'aten::reflection_pad3d_backward': () => [f(1, 2, 6, 6, 6), f(1, 2, 4, 4, 4), [1, 1, 1, 1, 1, 1]],
   'aten::round.decimals': () => [f(3, 4), { decimals: 1 }],
   'aten::_conj_copy': () => [torch.randn([3], { dtype: 'complex64' })],
@@ -282,12 +299,19 @@ const fromSchema = (schema: string): Arguments => {
     });
 };
 
+const withGenerators = (args: Arguments): Arguments =>
+  args.map((a) =>
+    typeof a === 'object' && a !== null && (a as { generator?: unknown }).generator === GENERATOR
+      ? { ...a, generator: native().generator() }
+      : a,
+  );
+
 /** Calls the overload on tensors that are parameters of the program. */
 const programOf = (rule: string, schema: string): Program => {
   const [name, overload = ''] = rule.split('.') as [string, string?];
   const call = native().packet(name, overload);
   const { trace } = traceAlone(
-    (args: Arguments) => call(...args) as torch.Tensor,
+    (args: Arguments) => call(...withGenerators(args)) as torch.Tensor,
     [ARGUMENTS[rule]?.() ?? fromSchema(schema)],
   );
   const values = { ...trace, backward: null, views: trace.views.map(() => null) };
