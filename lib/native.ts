@@ -177,8 +177,13 @@ export interface EntrySpec extends ProgramSpec {
   readonly described: Circumstances;
 }
 
-/** The devices that a program is compiled for and runs on: a plugin's path for one device. */
-export type Target = string | MeshTarget;
+/** Where a program is compiled and run: on the CPU of a plugin's path, on a device that was opened, on the devices of a mesh. */
+export type Target = string | DeviceTarget | MeshTarget;
+export interface DeviceTarget {
+  readonly plugin: string;
+  /** Its number. */
+  readonly device: number;
+}
 export interface MeshTarget {
   readonly plugin: string;
   /** Devices that the client has; virtual ones are made. */
@@ -285,14 +290,6 @@ export interface Native {
   moveTo(tensor: Tensor, device: number): Tensor;
   /** The number of the tensor's device, 0 for the CPU. */
   deviceOf(tensor: Tensor): number;
-  compileOn(
-    device: number,
-    stablehlo: string,
-    options: Readonly<Record<string, boolean | number | string>>,
-  ): Executable;
-  loadOn(device: number, bytes: Buffer): Executable;
-  identityOf(device: number): string;
-  optionsOf(device: number, options: Readonly<Record<string, boolean | number | string>>): Buffer;
   /** `run` computes operators on device tensors, called by JavaScript or from within libtorch. */
   setDeviceOperator(run: (name: string, overload: string | undefined, args: readonly unknown[]) => unknown): void;
   /** Called with every new tensor, until set to null. */

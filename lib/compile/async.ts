@@ -3,7 +3,6 @@
  * on threads of jorch's own. Arguments and captured tensors count as they were at the call.
  */
 
-import { obtainOn } from '../cuda/devices.js';
 import { withLines } from '../inspect/lowered.js';
 import type { Lowered } from '../lowering/index.js';
 import type { CompiledHandle, Executable, FinishedRun, Snapshot } from '../native.js';
@@ -11,9 +10,9 @@ import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Built, Plan } from './build.js';
-import { executablesFor, type XlaOptions } from './executables.js';
+import type { XlaOptions } from './executables.js';
 import type { Variant, Variants } from './live.js';
-import { xlaOptions } from './xla-options.js';
+import { placeOf } from './place.js';
 
 /** Arguments as leaves, and the programs for their structure. */
 export interface Taken {
@@ -57,10 +56,8 @@ const executableFor = async (
   given: XlaOptions,
   device: number | undefined,
 ): Promise<{ executable: Executable; loaded: boolean }> => {
-  if (device) return obtainOn(device, program.text, given);
   const { text } = program;
-  const options = { ...xlaOptions(program), ...given };
-  const store = executablesFor(program);
+  const { executables: store, options } = placeOf(program, given, device);
   const key = store.key(text, options);
   const { target } = store;
   const bytes = key && store.cache.read(key);

@@ -1,5 +1,5 @@
 /** @file The programs of one compiled function: found by what they were traced for, traced and compiled when there is none. */
-import { anyOpened, deviceNumber, deviceOfAny, nameOfDevice, obtainOn, targetOf } from '../cuda/devices.js';
+import { anyOpened, deviceNumber, deviceOfAny, nameOfDevice, targetOf } from '../cuda/devices.js';
 import { collectReports, type Report } from '../debug/collect.js';
 import { dump } from '../inspect/dump.js';
 import { events } from '../inspect/events.js';
@@ -21,15 +21,15 @@ import { AsyncCalls, type Prepared, type Taken } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import type { CompileOptions, CompileStats, Explanation } from './compile.js';
 import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
-import { executablesFor, XLA_OPTIONS, type XlaOptions } from './executables.js';
+import { XLA_OPTIONS, type XlaOptions } from './executables.js';
 import { ownMemory, type Traced } from './export.js';
 import { type Reads, recordReads, Structures, type Variant, type Variants } from './live.js';
+import { obtain } from './place.js';
 import { capturedOf, explainMiss, leafSignatures, type Signature, signatureOf } from './reasons.js';
 import { checkResults, shapeOf } from './results.js';
 import { type Backward, backwardOf } from './second-order.js';
 import { materialize } from './spec.js';
 import { runTrace } from './trace.js';
-import { xlaOptions } from './xla-options.js';
 
 /** Compilations of one function after which it is probably called wrongly. */
 const MANY = 8;
@@ -381,16 +381,15 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   /** Compiles what was planned, or loads it from the persistent cache. */
   private make(planned: Plan): Built {
     const started = performance.now();
-    const obtain = (program: Lowered) => {
+    const executableFor = (program: Lowered) => {
       try {
-        if (planned.device) return obtainOn(planned.device, program.text, this.xla);
-        return executablesFor(program).obtain(program.text, { ...xlaOptions(program), ...this.xla });
+        return obtain(program, this.xla, planned.device);
       } catch (error) {
         throw withLines(planned.graph, program.text, error);
       }
     };
-    const obtained = planned.programs.map(obtain);
-    if (planned.backwardAfter) obtained.push(obtain(planned.backwardAfter(obtained[0]!.executable)));
+    const obtained = planned.programs.map(executableFor);
+    if (planned.backwardAfter) obtained.push(executableFor(planned.backwardAfter(obtained[0]!.executable)));
     this.countLoad(
       performance.now() - started,
       obtained.every(({ loaded }) => loaded),

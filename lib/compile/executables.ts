@@ -1,11 +1,7 @@
 /** @file Executables for program texts: from the persistent cache if they are there, else from XLA. */
 import { createHash } from 'node:crypto';
-import type { Lowered } from '../lowering/index.js';
-import type { Executable, Target } from '../native.js';
-import { located, native } from '../runtime/load.js';
-import { cpuPluginFile } from '../runtime/locate.js';
-import { targetOf } from '../shard/mesh.js';
-import { type PersistentCache, persistentCache } from './persistent.js';
+import type { Target } from '../native.js';
+import type { PersistentCache } from './persistent.js';
 import { pluginDigest } from './plugin-digest.js';
 
 /** XLA's own options, by name. */
@@ -36,7 +32,7 @@ export const isPortable = (stablehlo: string): boolean => {
   return true;
 };
 
-/** Finds, compiles and keeps executables for one target: a plugin's device, or a mesh of them. */
+/** Finds, compiles and keeps executables for one target. */
 export class Executables<E, T extends Target = string> {
   private identity: string | undefined;
 
@@ -92,18 +88,3 @@ export class Executables<E, T extends Target = string> {
     return { executable, loaded: false };
   }
 }
-
-let shared: Executables<Executable, Target> | undefined;
-
-/** Those of the addon with libtorch. @throws JorchError RUNTIME_MISSING */
-export const executables = (): Executables<Executable, Target> => {
-  shared ??= new Executables<Executable, Target>(native(), located().cpuPlugin || cpuPluginFile(), persistentCache());
-  return shared;
-};
-
-/** Those that a program belongs to: of the devices of its mesh if it has one. */
-export const executablesFor = ({ partition }: Lowered): Executables<Executable, Target> => {
-  if (partition === undefined) return executables();
-  const free = partition.results.map((sharding) => sharding === undefined);
-  return new Executables<Executable, Target>(native(), targetOf(partition.mesh, free), persistentCache());
-};

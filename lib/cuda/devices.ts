@@ -1,8 +1,7 @@
 /** @file The devices besides the CPU: opened at their first use, named as torch names them. */
-import { Executables, type XlaOptions } from '../compile/executables.js';
-import { persistentCache } from '../compile/persistent.js';
+import type { XlaOptions } from '../compile/executables.js';
 import type { Target } from '../lowering/lower.js';
-import type { Executable } from '../native.js';
+import type { DeviceTarget } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, native, runtimeAddon } from '../runtime/load.js';
 import { cpuPluginFile } from '../runtime/locate.js';
@@ -22,7 +21,7 @@ interface Backend {
 
 interface Opened {
   readonly name: string;
-  readonly executables: Executables<Executable>;
+  readonly target: DeviceTarget;
   readonly xla: XlaOptions;
 }
 
@@ -46,25 +45,11 @@ const xla = (): Backend => ({
 const opened = new Map<number, Opened>();
 const numbers = new Map<string, number>();
 
-/** One device's compiler behind the functions that take a plugin's path. */
-const executablesFor = (number: number, plugin: string): Executables<Executable> =>
-  new Executables(
-    {
-      compileProgram: (_, text, options) => native().compileOn(number, text, options),
-      loadProgram: (_, bytes) => native().loadOn(number, bytes),
-      serializeProgram: (executable) => native().serializeProgram(executable),
-      compilerIdentity: () => native().identityOf(number),
-      compileOptions: (_, options) => native().optionsOf(number, options),
-    },
-    plugin,
-    persistentCache(),
-  );
-
 const open = (name: string): number => {
   const backend = name === 'cuda:0' ? cuda() : xla();
   const number = native().openDevice(name, backend.plugin, backend.client);
   if (opened.size === 0) native().setDeviceOperator(runOperator);
-  opened.set(number, { name, executables: executablesFor(number, backend.plugin), xla: backend.xla });
+  opened.set(number, { name, target: { plugin: backend.plugin, device: number }, xla: backend.xla });
   return number;
 };
 
@@ -102,15 +87,8 @@ export const deviceOfAny = (tensors: readonly Tensor[]): number => {
   return 0;
 };
 
-/** An executable for a device, from the persistent cache or compiled. */
-export const obtainOn = (
-  number: number,
-  stablehlo: string,
-  options: XlaOptions,
-): { executable: Executable; loaded: boolean } => {
-  const { executables, xla: own } = opened.get(number)!;
-  return executables.obtain(stablehlo, { ...own, ...options });
-};
+/** An opened device as the compiler knows it, and options of all its compilations. */
+export const backendOf = (number: number): Readonly<Pick<Opened, 'target' | 'xla'>> => opened.get(number)!;
 
 /** What programs for the device are written for. */
 export const targetOf = (number: number): Target => (nameOfDevice(number).startsWith('cuda') ? 'gpu' : 'cpu');

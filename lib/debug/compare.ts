@@ -1,8 +1,7 @@
 /** @file Runs a function eagerly and compiled, operator by operator, and finds the first one whose values differ. */
 import { KEY, specOf } from '../compile/build.js';
-import { executables } from '../compile/executables.js';
 import type { Graph, Node, Value } from '../compile/graph.js';
-import { xlaOptions } from '../compile/xla-options.js';
+import { obtain } from '../compile/place.js';
 import { isRandom, lower } from '../lowering/index.js';
 import { native } from '../runtime/load.js';
 import { type DType, isComplex } from '../torch/dtype.js';
@@ -62,7 +61,7 @@ const runCompiled = (
 ): Tensor[] => {
   const inputs = given.map(([v]) => v);
   const lowered = lower(graph, { inputs, results: wanted, fallback: 'aten', optimize: 'auto' });
-  const { executable } = executables().obtain(lowered.text, xlaOptions(lowered));
+  const { executable } = obtain(lowered);
   const leaves = given.map(([, t]) => t);
   const program = new (native().Compiled)();
   program.add(0, {

@@ -9,6 +9,7 @@
 #include "device/device_tensor.h"
 #include "dispatch/convert.h"
 #include "dispatch/tracing.h"
+#include "pjrt/options_js.h"
 #include "program/executable_js.h"
 #include "tensor/tensor.h"
 #include "transforms/closure.h"
@@ -53,17 +54,7 @@ c10::DeviceIndex indexFrom(const Napi::Value& value) { return static_cast<c10::D
 Napi::Value OpenDevice(const Napi::CallbackInfo& info) {
   return entry(info, "device", "RUNTIME_MISSING", [&]() -> napi_value {
     const std::string name = info[0].As<Napi::String>();
-    pjrt::NamedOptions options;
-    const auto given = info[2].As<Napi::Object>();
-    const auto names = given.GetPropertyNames();
-    for (uint32_t i = 0; i < names.Length(); i++) {
-      const std::string option = Napi::Value(names.Get(i)).As<Napi::String>();
-      const Napi::Value value = given.Get(option);
-      if (value.IsBoolean()) options[option] = value.As<Napi::Boolean>().Value();
-      else if (value.IsNumber()) options[option] = value.As<Napi::Number>().Int64Value();
-      else options[option] = value.ToString().Utf8Value();
-    }
-    pjrt::Client& client = pjrt::Client::get(pjrt::Plugin::load(info[1].As<Napi::String>()), std::move(options));
+    pjrt::Client& client = pjrt::Client::get(pjrt::Plugin::load(info[1].As<Napi::String>()), pjrt::optionsFrom<pjrt::NamedOptions>(info[2]));
     Devices& devices = Devices::get();
     std::lock_guard<std::mutex> lock(devices.mutex);
     for (size_t i = 0; i < devices.all.size(); i++)
@@ -93,34 +84,6 @@ Napi::Value DeviceOf(const Napi::CallbackInfo& info) {
     const TensorWrap* wrapped = TensorWrap::from(Addon::of(info.Env()), info.Env(), info[0]);
     const DeviceTensor* own = wrapped ? deviceTensor(closure::use(wrapped->tensor())) : nullptr;
     return number(info.Env(), own ? own->device().index() : 0);
-  });
-}
-
-Napi::Value CompileOn(const Napi::CallbackInfo& info) {
-  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    return wrapExecutable(info.Env(), clientOf(indexFrom(info[0])).compile(info[1].As<Napi::String>(), overridesFrom(info[2])));
-  });
-}
-
-// The bytes must be whole: damaged ones may end the process.
-Napi::Value LoadOn(const Napi::CallbackInfo& info) {
-  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    const auto bytes = info[1].As<Napi::Buffer<char>>();
-    return wrapExecutable(info.Env(), clientOf(indexFrom(info[0])).deserialize(std::string(bytes.Data(), bytes.Length())));
-  });
-}
-
-Napi::Value IdentityOf(const Napi::CallbackInfo& info) {
-  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    const c10::DeviceIndex device = indexFrom(info[0]);
-    return text(info.Env(), clientOf(device).identity() + "\n" + nameOf(device));
-  });
-}
-
-Napi::Value OptionsOf(const Napi::CallbackInfo& info) {
-  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    const std::string bytes = clientOf(indexFrom(info[0])).compileOptions(overridesFrom(info[1]));
-    return Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size());
   });
 }
 
@@ -201,10 +164,6 @@ void initDevices(Napi::Env env, Napi::Object exports) {
   exports.Set("openDevice", Napi::Function::New(env, OpenDevice, "openDevice"));
   exports.Set("moveTo", Napi::Function::New(env, MoveTo, "moveTo"));
   exports.Set("deviceOf", Napi::Function::New(env, DeviceOf, "deviceOf"));
-  exports.Set("compileOn", Napi::Function::New(env, CompileOn, "compileOn"));
-  exports.Set("loadOn", Napi::Function::New(env, LoadOn, "loadOn"));
-  exports.Set("identityOf", Napi::Function::New(env, IdentityOf, "identityOf"));
-  exports.Set("optionsOf", Napi::Function::New(env, OptionsOf, "optionsOf"));
   exports.Set("setDeviceOperator", Napi::Function::New(env, SetDeviceOperator, "setDeviceOperator"));
 }
 

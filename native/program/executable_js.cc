@@ -2,10 +2,10 @@
 
 #include <mutex>
 
-#include "pjrt/cpu_features.h"
+#include "pjrt/options_js.h"
 #include "program/jobs.h"
 #include "program/program.h"
-#include "shard/shard_js.h"
+#include "program/target.h"
 #include "tensor/tensor.h"
 
 namespace jorch {
@@ -22,8 +22,8 @@ Napi::Value entry(const Napi::CallbackInfo& info, const char* where, const char*
 // compileProgram(target, stablehlo, overrides) → an executable
 Napi::Value CompileProgram(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    const shard::Target target = shard::targetFrom(info[0]);
-    return wrapExecutable(info.Env(), target.client->compile(info[1].As<Napi::String>(), overridesFrom(info[2]), target.partitioning));
+    const program::Target target = program::targetFrom(info[0]);
+    return wrapExecutable(info.Env(), target.client->compile(info[1].As<Napi::String>(), pjrt::optionsFrom(info[2]), target.partitioning));
   });
 }
 
@@ -31,7 +31,7 @@ Napi::Value CompileProgram(const Napi::CallbackInfo& info) {
 Napi::Value LoadProgram(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
     const auto bytes = info[1].As<Napi::Buffer<char>>();
-    return wrapExecutable(info.Env(), shard::targetFrom(info[0]).client->deserialize(std::string(bytes.Data(), bytes.Length())));
+    return wrapExecutable(info.Env(), program::targetFrom(info[0]).client->deserialize(std::string(bytes.Data(), bytes.Length())));
   });
 }
 
@@ -46,15 +46,15 @@ Napi::Value SerializeProgram(const Napi::CallbackInfo& info) {
 // compilerIdentity(target) → what compiled programs depend on besides their text and options
 Napi::Value CompilerIdentity(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    return text(info.Env(), shard::targetFrom(info[0]).client->identity() + "\n" + pjrt::cpuFeatures());
+    return text(info.Env(), program::targetFrom(info[0]).identity());
   });
 }
 
 // compileOptions(target, overrides) → Buffer: what XLA would be told
 Napi::Value CompileOptions(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
-    const shard::Target target = shard::targetFrom(info[0]);
-    const std::string bytes = target.client->compileOptions(overridesFrom(info[1]), target.partitioning);
+    const program::Target target = program::targetFrom(info[0]);
+    const std::string bytes = target.client->compileOptions(pjrt::optionsFrom(info[1]), target.partitioning);
     return Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size());
   });
 }
@@ -78,7 +78,7 @@ void PrepareCompiler(const Napi::CallbackInfo& info) {
 
 // Compiles, and serialises what came out if `keep`.
 struct CompileJob : Job {
-  shard::Target target;
+  program::Target target;
   std::string text;
   pjrt::OptionOverrides overrides;
   bool keep = false;
@@ -101,9 +101,9 @@ struct CompileJob : Job {
 Napi::Value CompileProgramAsync(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
     auto job = std::make_shared<CompileJob>();
-    job->target = shard::targetFrom(info[0]);
+    job->target = program::targetFrom(info[0]);
     job->text = info[1].As<Napi::String>();
-    job->overrides = overridesFrom(info[2]);
+    job->overrides = pjrt::optionsFrom(info[2]);
     job->keep = info[3].ToBoolean();
     return submit(Addon::of(info.Env()), info.Env(), Lane::Compile, "compile", std::move(job));
   });
@@ -122,7 +122,7 @@ struct LoadJob : Job {
 Napi::Value LoadProgramAsync(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
     auto job = std::make_shared<LoadJob>();
-    job->client = shard::targetFrom(info[0]).client;
+    job->client = program::targetFrom(info[0]).client;
     const auto bytes = info[1].As<Napi::Buffer<char>>();
     job->bytes.assign(bytes.Data(), bytes.Length());
     return submit(Addon::of(info.Env()), info.Env(), Lane::Compile, "compile", std::move(job));
@@ -164,20 +164,6 @@ napi_value wrapExecutable(napi_env env, ExecutableHolder executable) {
   auto external = Napi::External<ExecutableHolder>::New(env, new ExecutableHolder(std::move(executable)), [](Napi::BasicEnv, ExecutableHolder* held) { delete held; });
   check(env, napi_type_tag_object(env, external, &kExecutableTag));
   return external;
-}
-
-pjrt::OptionOverrides overridesFrom(const Napi::Value& value) {
-  pjrt::OptionOverrides overrides;
-  const auto given = value.As<Napi::Object>();
-  const auto names = given.GetPropertyNames();
-  for (uint32_t i = 0; i < names.Length(); i++) {
-    const std::string name = Napi::Value(names.Get(i)).As<Napi::String>();
-    const Napi::Value option = given.Get(name);
-    if (option.IsBoolean()) overrides[name] = option.As<Napi::Boolean>().Value();
-    else if (option.IsNumber()) overrides[name] = option.As<Napi::Number>().Int64Value();
-    else overrides[name] = option.ToString().Utf8Value();
-  }
-  return overrides;
 }
 
 JsError jsErrorFrom(const pjrt::PjrtError& error, const char* code) {

@@ -16,8 +16,6 @@ using ExecutableHolder = std::shared_ptr<pjrt::Executable>;
 ExecutableHolder executableFrom(napi_env env, const Napi::Value& value);
 napi_value wrapExecutable(napi_env env, ExecutableHolder executable);
 
-pjrt::OptionOverrides overridesFrom(const Napi::Value& value);
-
 // Runs out of memory, or fails otherwise with `code`.
 JsError jsErrorFrom(const pjrt::PjrtError& error, const char* code);
 

@@ -9,6 +9,7 @@
 #include "pjrt/client.h"
 #include "pjrt/cpu_features.h"
 #include "pjrt/executable.h"
+#include "pjrt/options_js.h"
 #include "pjrt/plugin.h"
 #include "pjrt/topology.h"
 
@@ -126,26 +127,12 @@ Buffer upload(Napi::Env env, const pjrt::Client& client, const Napi::Value& data
   return Buffer::fromHost(client, source, type.type, dims.data(), dims.size(), PJRT_HostBufferSemantics_kImmutableOnlyDuringCall);
 }
 
-pjrt::OptionOverrides overridesFrom(const Napi::Value& value) {
-  pjrt::OptionOverrides overrides;
-  const auto given = value.As<Napi::Object>();
-  const auto names = given.GetPropertyNames();
-  for (uint32_t i = 0; i < names.Length(); i++) {
-    const std::string name = Napi::Value(names.Get(i)).As<Napi::String>();
-    const Napi::Value option = given.Get(name);
-    if (option.IsBoolean()) overrides[name] = option.As<Napi::Boolean>().Value();
-    else if (option.IsNumber()) overrides[name] = option.As<Napi::Number>().Int64Value();
-    else overrides[name] = option.ToString().Utf8Value();
-  }
-  return overrides;
-}
-
 Napi::Value copyOf(Napi::Env env, const std::string& bytes) { return Napi::Buffer<char>::Copy(env, bytes.data(), bytes.size()); }
 
 // compileProgram(plugin, stablehlo, overrides) → an executable
 Napi::Value CompileProgram(const Napi::CallbackInfo& info) {
   return guarded(info, "COMPILE_FAILED", [&] {
-    return wrap(info.Env(), clientOf(info[0]).compile(info[1].As<Napi::String>(), overridesFrom(info[2])), kExecutableTag);
+    return wrap(info.Env(), clientOf(info[0]).compile(info[1].As<Napi::String>(), pjrt::optionsFrom(info[2])), kExecutableTag);
   });
 }
 
@@ -168,7 +155,7 @@ Napi::Value CompilerIdentity(const Napi::CallbackInfo& info) {
 
 Napi::Value CompileOptions(const Napi::CallbackInfo& info) {
   return guarded(info, "COMPILE_FAILED",
-                 [&] { return copyOf(info.Env(), clientOf(info[0]).compileOptions(overridesFrom(info[1]))); });
+                 [&] { return copyOf(info.Env(), clientOf(info[0]).compileOptions(pjrt::optionsFrom(info[1]))); });
 }
 
 // gpuTargets() → names of the cards that compileFor knows
@@ -184,7 +171,7 @@ Napi::Value CompileFor(const Napi::CallbackInfo& info) {
   return guarded(info, "COMPILE_FAILED", [&]() -> Napi::Value {
     const Napi::Env env = info.Env();
     const auto text = [&](size_t i) { return info[i].As<Napi::String>().Utf8Value(); };
-    const auto compiled = pjrt::compileFor(pjrt::Plugin::load(text(0)), text(2), text(3), text(1), overridesFrom(info[4]));
+    const auto compiled = pjrt::compileFor(pjrt::Plugin::load(text(0)), text(2), text(3), text(1), pjrt::optionsFrom(info[4]));
     auto result = Napi::Object::New(env);
     result.Set("bytes", copyOf(env, compiled->serialize()));
     const auto [hlo, format] = compiled->optimizedProgram();

@@ -85,13 +85,11 @@ Napi::Value MoveToDevices(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-Target targetFrom(const Napi::Value& value) {
-  if (value.IsString()) return {&program::cpuClient(value.As<Napi::String>()), {}};
-  const auto object = value.As<Napi::Object>();
-  pjrt::Client& client = clientOf(object.Get("plugin").As<Napi::String>(), object.Get("count").As<Napi::Number>().Int64Value());
-  Target target{&client, {}};
-  for (int64_t device : longs(object.Get("devices"))) target.partitioning.devices.push_back(client.deviceIds().at(device));
-  const auto free = object.Get("free").As<Napi::Array>();
+program::Target targetFrom(const Napi::Object& mesh) {
+  pjrt::Client& client = clientOf(mesh.Get("plugin").As<Napi::String>(), mesh.Get("count").As<Napi::Number>().Int64Value());
+  program::Target target{&client, {}, {}};
+  for (int64_t device : longs(mesh.Get("devices"))) target.partitioning.devices.push_back(client.deviceIds().at(device));
+  const auto free = mesh.Get("free").As<Napi::Array>();
   for (uint32_t i = 0; i < free.Length(); i++) target.partitioning.freeResults.push_back(free.Get(i).ToBoolean());
   return target;
 }

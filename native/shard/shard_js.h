@@ -2,17 +2,13 @@
 #pragma once
 
 #include "addon.h"
-#include "pjrt/client.h"
 #include "program/program.h"
+#include "program/target.h"
 
 namespace jorch::shard {
 
-/** Where a program is compiled and run: a plugin's path for one device, `{ plugin, devices, count, free }` for a mesh. */
-struct Target {
-  pjrt::Client* client;
-  pjrt::Partitioning partitioning;
-};
-Target targetFrom(const Napi::Value& value);
+/** `{ plugin, count, devices, free }`: the devices of a mesh. */
+program::Target targetFrom(const Napi::Object& mesh);
 
 /** { executable, inputs, outputs, placements: { devices, inputs, outputs }, donated } as a program over several devices. */
 std::unique_ptr<program::Callable> programFrom(napi_env env, const Napi::Object& spec);

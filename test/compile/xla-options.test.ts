@@ -1,7 +1,9 @@
 /** @file XLA's options per program, and that programs on disk are told apart by them. */
 import assert from 'node:assert/strict';
-import { executables } from '../../lib/compile/executables.js';
+import type { XlaOptions } from '../../lib/compile/executables.js';
+import { placeOf } from '../../lib/compile/place.js';
 import { xlaOptions } from '../../lib/compile/xla-options.js';
+import { deviceNumber } from '../../lib/cuda/devices.js';
 import * as torch from '../../lib/index.js';
 import { compile, type Tensor } from '../../lib/index.js';
 
@@ -25,12 +27,14 @@ describe('XLA options per program', () => {
     assert.ok(Number(error.item()) < 1e-4);
   });
 
-  it('are part of the key in the persistent cache', function () {
-    const store = executables();
-    const key = (options: Parameters<typeof store.key>[1]): string | undefined =>
-      store.key('module @m {}', options)?.toString('hex');
+  it('and the device are part of the key in the persistent cache', function () {
+    const program = { text: 'module @m {}', arithmetic: false };
+    const key = (options: XlaOptions, device = 0): string | undefined => {
+      const { executables, options: all } = placeOf(program, options, device);
+      return executables.key(program.text, all)?.toString('hex');
+    };
     if (key({}) === undefined) this.skip();
-    const keys = [{}, { xla_cpu_prefer_vector_width: 512 }, { xla_cpu_prefer_vector_width: 256 }].map(key);
-    assert.equal(new Set(keys).size, 3);
+    const keys = [{}, { xla_cpu_prefer_vector_width: 512 }, { xla_cpu_prefer_vector_width: 256 }].map((o) => key(o));
+    assert.equal(new Set([...keys, key({}, deviceNumber('xla'))]).size, 4);
   });
 });

@@ -1,0 +1,57 @@
+/** @file Where a program is compiled and run, and with which options of XLA's. */
+import { backendOf } from '../cuda/devices.js';
+import type { Lowered } from '../lowering/index.js';
+import type { Executable, Target } from '../native.js';
+import { located, native } from '../runtime/load.js';
+import { cpuPluginFile } from '../runtime/locate.js';
+import { targetOf } from '../shard/mesh.js';
+import { Executables, type XlaOptions } from './executables.js';
+import { persistentCache } from './persistent.js';
+import { xlaOptions } from './xla-options.js';
+
+const executablesOf = (target: Target): Executables<Executable, Target> =>
+  new Executables<Executable, Target>(native(), target, persistentCache());
+
+/** By device; one Executables asks for its compiler's identity once. */
+const ofDevices = new Map<number, Executables<Executable, Target>>();
+
+const ofDevice = (device: number): Executables<Executable, Target> => {
+  let known = ofDevices.get(device);
+  if (!known) {
+    known = executablesOf(device === 0 ? located().cpuPlugin || cpuPluginFile() : backendOf(device).target);
+    ofDevices.set(device, known);
+  }
+  return known;
+};
+
+/** What of a program decides. */
+type Program = Pick<Lowered, 'text' | 'arithmetic' | 'partition'>;
+
+/** What makes a program's executable. */
+export interface Place {
+  readonly executables: Executables<Executable, Target>;
+  readonly options: XlaOptions;
+}
+
+/**
+ * The place of a program: the devices of its mesh if it has one, else the device with this number (0: the CPU). `given` options win.
+ * @throws JorchError RUNTIME_MISSING, TOO_LARGE for a mesh of more devices than there are
+ */
+export const placeOf = (program: Program, given: XlaOptions = {}, device = 0): Place => {
+  const { partition } = program;
+  if (device !== 0) return { executables: ofDevice(device), options: { ...backendOf(device).xla, ...given } };
+  const options = { ...xlaOptions(program), ...given };
+  if (partition === undefined) return { executables: ofDevice(0), options };
+  const free = partition.results.map((sharding) => sharding === undefined);
+  return { executables: executablesOf(targetOf(partition.mesh, free)), options };
+};
+
+/** From the persistent cache or compiled, while the caller waits. */
+export const obtain = (
+  program: Program,
+  given?: XlaOptions,
+  device?: number,
+): ReturnType<Place['executables']['obtain']> => {
+  const { executables, options } = placeOf(program, given, device);
+  return executables.obtain(program.text, options);
+};
