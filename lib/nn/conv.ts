@@ -28,8 +28,11 @@ export interface ConvOptions extends FactoryOptions {
   bias?: boolean | undefined;
   padding_mode?: PaddingMode | undefined;
 }
-type ConvRest = Rest<ConvOptions, ['stride', 'padding', 'dilation', 'groups', 'bias', 'padding_mode', ...FactoryNames]>;
-const CONV = {
+export type ConvRest = Rest<
+  ConvOptions,
+  ['stride', 'padding', 'dilation', 'groups', 'bias', 'padding_mode', ...FactoryNames]
+>;
+export const CONV = {
   stride: 1 as Size,
   padding: 0 as Size | 'same' | 'valid',
   dilation: 1 as Size,
@@ -48,18 +51,18 @@ export interface ConvTransposeOptions extends FactoryOptions {
   dilation?: Size | undefined;
   padding_mode?: 'zeros' | undefined;
 }
-type ConvTransposeRest = Rest<
+export type ConvTransposeRest = Rest<
   ConvTransposeOptions,
   ['stride', 'padding', 'output_padding', 'groups', 'bias', 'dilation', 'padding_mode', ...FactoryNames]
 >;
-const CONV_TRANSPOSE = {
+export const CONV_TRANSPOSE = {
   stride: 1 as Size,
   padding: 0 as Size,
   output_padding: 0 as Size,
   groups: 1,
   bias: true,
   dilation: 1 as Size,
-  padding_mode: 'zeros' as PaddingMode,
+  padding_mode: 'zeros' as const,
   ...FACTORY,
 };
 

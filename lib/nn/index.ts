@@ -24,7 +24,20 @@ export * from './lazy.js';
 export * from './linear.js';
 export * from './loss.js';
 export { Module } from './module.js';
-export * from './norm.js';
+export {
+  BatchNorm1d,
+  BatchNorm2d,
+  BatchNorm3d,
+  type BatchNormOptions,
+  GroupNorm,
+  InstanceNorm1d,
+  InstanceNorm2d,
+  InstanceNorm3d,
+  LayerNorm,
+  type LayerNormOptions,
+  LocalResponseNorm,
+  RMSNorm,
+} from './norm.js';
 export * from './padding.js';
 export { Buffer, Parameter, UninitializedBuffer, UninitializedParameter } from './parameter.js';
 export * from './pooling.js';

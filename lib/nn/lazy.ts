@@ -6,22 +6,25 @@ import type { Tensor } from '../torch/python-types.js';
 import type { FactoryNames, FactoryOptions, Rest, Size } from './arguments.js';
 import { bind, FACTORY, factory } from './arguments.js';
 import {
+  CONV,
+  CONV_TRANSPOSE,
   Conv1d,
   Conv2d,
   Conv3d,
-  type ConvOptions,
+  type ConvRest,
   ConvTranspose1d,
   ConvTranspose2d,
   ConvTranspose3d,
-  type ConvTransposeOptions,
+  type ConvTransposeRest,
 } from './conv.js';
 import { Linear, type LinearOptions } from './linear.js';
 import type { Module } from './module.js';
 import {
+  BATCH,
   BatchNorm1d,
   BatchNorm2d,
   BatchNorm3d,
-  type BatchNormOptions,
+  type BatchNormRest,
   InstanceNorm1d,
   InstanceNorm2d,
   InstanceNorm3d,
@@ -139,31 +142,6 @@ const convolution = (spatial: number): Plan => ({
   reset: (self) => (self as unknown as Conv1d).reset_parameters(),
 });
 
-type ConvRest = Rest<ConvOptions, ['stride', 'padding', 'dilation', 'groups', 'bias', 'padding_mode', ...FactoryNames]>;
-const CONV = {
-  stride: 1 as Size,
-  padding: 0 as Size | 'same' | 'valid',
-  dilation: 1 as Size,
-  groups: 1,
-  bias: true,
-  padding_mode: 'zeros' as const,
-  ...FACTORY,
-};
-type ConvTransposeRest = Rest<
-  ConvTransposeOptions,
-  ['stride', 'padding', 'output_padding', 'groups', 'bias', 'dilation', 'padding_mode', ...FactoryNames]
->;
-const CONV_TRANSPOSE = {
-  stride: 1 as Size,
-  padding: 0 as Size,
-  output_padding: 0 as Size,
-  groups: 1,
-  bias: true,
-  dilation: 1 as Size,
-  padding_mode: 'zeros' as const,
-  ...FACTORY,
-};
-
 /** A Conv1d whose in_channels its first input tells. @see https://docs.pytorch.org/docs/stable/generated/torch.nn.LazyConv1d.html */
 export class LazyConv1d extends Conv1d {
   /** Whether the first input is still to come. */
@@ -231,10 +209,8 @@ makeLazy(LazyConvTranspose1d, ConvTranspose1d, convolution(1));
 makeLazy(LazyConvTranspose2d, ConvTranspose2d, convolution(2));
 makeLazy(LazyConvTranspose3d, ConvTranspose3d, convolution(3));
 
-type NormRest = Rest<BatchNormOptions, ['eps', 'momentum', 'affine', 'track_running_stats', ...FactoryNames]>;
 // Lazy instance norms too are affine and track statistics unless told otherwise, in PyTorch as here.
-const NORM = { eps: 1e-5, momentum: 0.1 as number | null, affine: true, track_running_stats: true, ...FACTORY };
-const withoutFeatures = (self: Module, options: typeof NORM): void => {
+const withoutFeatures = (self: Module, options: typeof BATCH): void => {
   const made = factory(options);
   if (options.affine)
     Object.assign(self, { weight: new UninitializedParameter(made), bias: new UninitializedParameter(made) });
@@ -257,8 +233,8 @@ const norm: Plan = {
 export class LazyBatchNorm1d extends BatchNorm1d {
   /** Whether the first input is still to come. */
   declare readonly has_uninitialized_params: () => boolean;
-  constructor(...rest: NormRest) {
-    const options = bind('LazyBatchNorm1d', NORM, rest);
+  constructor(...rest: BatchNormRest) {
+    const options = bind('LazyBatchNorm1d', BATCH, rest);
     super(0, options);
     withoutFeatures(this, options);
   }
@@ -267,8 +243,8 @@ export class LazyBatchNorm1d extends BatchNorm1d {
 export class LazyBatchNorm2d extends BatchNorm2d {
   /** Whether the first input is still to come. */
   declare readonly has_uninitialized_params: () => boolean;
-  constructor(...rest: NormRest) {
-    const options = bind('LazyBatchNorm2d', NORM, rest);
+  constructor(...rest: BatchNormRest) {
+    const options = bind('LazyBatchNorm2d', BATCH, rest);
     super(0, options);
     withoutFeatures(this, options);
   }
@@ -277,8 +253,8 @@ export class LazyBatchNorm2d extends BatchNorm2d {
 export class LazyBatchNorm3d extends BatchNorm3d {
   /** Whether the first input is still to come. */
   declare readonly has_uninitialized_params: () => boolean;
-  constructor(...rest: NormRest) {
-    const options = bind('LazyBatchNorm3d', NORM, rest);
+  constructor(...rest: BatchNormRest) {
+    const options = bind('LazyBatchNorm3d', BATCH, rest);
     super(0, options);
     withoutFeatures(this, options);
   }
@@ -287,8 +263,8 @@ export class LazyBatchNorm3d extends BatchNorm3d {
 export class LazyInstanceNorm1d extends InstanceNorm1d {
   /** Whether the first input is still to come. */
   declare readonly has_uninitialized_params: () => boolean;
-  constructor(...rest: NormRest) {
-    const options = bind('LazyInstanceNorm1d', NORM, rest);
+  constructor(...rest: BatchNormRest) {
+    const options = bind('LazyInstanceNorm1d', BATCH, rest);
     super(0, options);
     withoutFeatures(this, options);
   }
@@ -297,8 +273,8 @@ export class LazyInstanceNorm1d extends InstanceNorm1d {
 export class LazyInstanceNorm2d extends InstanceNorm2d {
   /** Whether the first input is still to come. */
   declare readonly has_uninitialized_params: () => boolean;
-  constructor(...rest: NormRest) {
-    const options = bind('LazyInstanceNorm2d', NORM, rest);
+  constructor(...rest: BatchNormRest) {
+    const options = bind('LazyInstanceNorm2d', BATCH, rest);
     super(0, options);
     withoutFeatures(this, options);
   }
@@ -307,8 +283,8 @@ export class LazyInstanceNorm2d extends InstanceNorm2d {
 export class LazyInstanceNorm3d extends InstanceNorm3d {
   /** Whether the first input is still to come. */
   declare readonly has_uninitialized_params: () => boolean;
-  constructor(...rest: NormRest) {
-    const options = bind('LazyInstanceNorm3d', NORM, rest);
+  constructor(...rest: BatchNormRest) {
+    const options = bind('LazyInstanceNorm3d', BATCH, rest);
     super(0, options);
     withoutFeatures(this, options);
   }

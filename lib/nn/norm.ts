@@ -18,8 +18,11 @@ export interface BatchNormOptions extends FactoryOptions {
   affine?: boolean | undefined;
   track_running_stats?: boolean | undefined;
 }
-type BatchNormRest = Rest<BatchNormOptions, ['eps', 'momentum', 'affine', 'track_running_stats', ...FactoryNames]>;
-const BATCH = { eps: 1e-5, momentum: 0.1 as number | null, affine: true, track_running_stats: true, ...FACTORY };
+export type BatchNormRest = Rest<
+  BatchNormOptions,
+  ['eps', 'momentum', 'affine', 'track_running_stats', ...FactoryNames]
+>;
+export const BATCH = { eps: 1e-5, momentum: 0.1 as number | null, affine: true, track_running_stats: true, ...FACTORY };
 const INSTANCE = { ...BATCH, affine: false, track_running_stats: false };
 
 /** Statistics per channel: what batch and instance norm share. */

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "dispatch/convert.h"
 #include "dispatch/tracing.h"
 #include "tensor/tensor.h"
 
@@ -230,29 +231,10 @@ napi_value toJs(Addon& addon, napi_env env, const c10::IValue& value, const Know
     for (size_t i = 0; i < items.size(); i++) check(env, napi_set_element(env, made, i, toJs(addon, env, items[i], known)));
     return made;
   };
-  if (value.isNone()) {
-    check(env, napi_get_null(env, &result));
-  } else if (value.isTensor()) {
+  if (value.isTensor()) {
     for (const auto& [impl, object] : known)
       if (impl == value.toTensor().unsafeGetTensorImpl() && value.toTensor().defined()) return object;
     return wrap(addon, env, value.toTensor());
-  } else if (value.isBool()) {
-    check(env, napi_get_boolean(env, value.toBool(), &result));
-  } else if (value.isInt()) {
-    const int64_t n = value.toInt();
-    if (std::fabs(static_cast<double>(n)) > kMaxSafe) check(env, napi_create_bigint_int64(env, n, &result));
-    else return number(env, static_cast<double>(n));
-  } else if (value.isDouble()) {
-    return number(env, value.toDouble());
-  } else if (value.isComplexDouble()) {
-    const auto z = value.toComplexDouble();
-    check(env, napi_create_object(env, &result));
-    check(env, napi_set_named_property(env, result, "re", number(env, z.real())));
-    check(env, napi_set_named_property(env, result, "im", number(env, z.imag())));
-  } else if (value.isString()) {
-    return text(env, value.toStringRef());
-  } else if (value.isDevice()) {
-    return text(env, value.toDevice().str());
   } else if (value.isTuple()) {
     const auto tuple = value.toTuple();
     result = array(tuple->elements().vec());
@@ -291,8 +273,10 @@ napi_value toJs(Addon& addon, napi_env env, const c10::IValue& value, const Know
       check(env, napi_set_element(env, pairs, i++, pair));
     }
     check(env, napi_new_instance(env, mapClass, 1, &pairs, &result));
-  } else {
+  } else if (value.isObject()) {
     throw JsError("BAD_ARGUMENT", "a value of type " + describe(value) + " has no JavaScript form");
+  } else {
+    return jorch::toJs(addon, env, value, nullptr);
   }
   return result;
 }
