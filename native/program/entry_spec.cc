@@ -9,13 +9,6 @@ namespace jorch::program {
 
 namespace {
 
-std::vector<int64_t> longs(const Napi::Value& value) {
-  std::vector<int64_t> result;
-  const auto array = value.As<Napi::Array>();
-  for (uint32_t i = 0; i < array.Length(); i++) result.push_back(array.Get(i).As<Napi::Number>().Int64Value());
-  return result;
-}
-
 uint32_t index(const Napi::Object& object, const char* name) { return object.Get(name).As<Napi::Number>().Uint32Value(); }
 
 Place placeFrom(const Napi::Object& object) {
@@ -35,8 +28,8 @@ std::unique_ptr<Callable> programFrom(napi_env env, const Napi::Object& spec) {
   if (spec.Get("placements").IsObject()) return shard::programFrom(env, spec);
   std::vector<InputSpec> inputs;
   std::vector<OutputSpec> outputs;
-  forEach(spec.Get("inputs"), [&](const Napi::Object& o) { inputs.push_back({longs(o.Get("shape")), dtypeOf(o)}); });
-  forEach(spec.Get("outputs"), [&](const Napi::Object& o) { outputs.push_back({longs(o.Get("shape")), dtypeOf(o), longs(o.Get("strides"))}); });
+  forEach(spec.Get("inputs"), [&](const Napi::Object& o) { inputs.push_back({integersFrom(o.Get("shape")), dtypeOf(o)}); });
+  forEach(spec.Get("outputs"), [&](const Napi::Object& o) { outputs.push_back({integersFrom(o.Get("shape")), dtypeOf(o), integersFrom(o.Get("strides"))}); });
   const auto device = static_cast<c10::DeviceIndex>(spec.Get("device").IsNumber() ? index(spec, "device") : 0);
   auto made = std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs), device);
   if (spec.Get("donated").IsArray()) forEach(spec.Get("donated"), [&](const Napi::Object& o) { made->donate(index(o, "input"), index(o, "output")); });
@@ -64,9 +57,9 @@ std::shared_ptr<BackwardPlan> backwardFrom(Addon& addon, napi_env env, const Nap
     plan->arguments.push_back({kind == "residual" ? Kind::Residual : kind == "input" ? Kind::Input : Kind::Cotangent, index(o, "index")});
   });
   plan->keys = keysFrom(env, spec);
-  for (int64_t i : longs(spec.Get("results"))) plan->results.push_back(static_cast<uint32_t>(i));
-  for (int64_t i : longs(spec.Get("gradientInputs"))) plan->inputs.push_back(static_cast<uint32_t>(i));
-  for (int64_t i : longs(spec.Get("gradients"))) plan->gradients.push_back(static_cast<int32_t>(i));
+  for (int64_t i : integersFrom(spec.Get("results"))) plan->results.push_back(static_cast<uint32_t>(i));
+  for (int64_t i : integersFrom(spec.Get("gradientInputs"))) plan->inputs.push_back(static_cast<uint32_t>(i));
+  for (int64_t i : integersFrom(spec.Get("gradients"))) plan->gradients.push_back(static_cast<int32_t>(i));
   plan->reports = Reports::from(addon, env, spec.Get("reports"));
   plan->second = SecondOrder::from(addon, env, spec.Get("second"));
   return plan;
@@ -79,8 +72,8 @@ ResultPlan resultFrom(const Napi::Object& spec) {
   if (!spec.Get("view").IsObject()) return plan;
   const auto view = spec.Get("view").As<Napi::Object>();
   plan.view = true;
-  plan.sizes = longs(view.Get("shape"));
-  plan.strides = longs(view.Get("strides"));
+  plan.sizes = integersFrom(view.Get("shape"));
+  plan.strides = integersFrom(view.Get("strides"));
   plan.offset = view.Get("offset").As<Napi::Number>().Int64Value();
   const std::string history = view.Get("history").As<Napi::String>();
   plan.leaf = history == "leaf";

@@ -9,13 +9,6 @@ namespace jorch::shard {
 
 namespace {
 
-std::vector<int64_t> longs(const Napi::Value& value) {
-  std::vector<int64_t> result;
-  const auto array = value.As<Napi::Array>();
-  for (uint32_t i = 0; i < array.Length(); i++) result.push_back(array.Get(i).As<Napi::Number>().Int64Value());
-  return result;
-}
-
 template <class Body>
 Napi::Value entry(const Napi::CallbackInfo& info, const char* where, Body body) {
   return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value { return translated("COMPILE_FAILED", body); }));
@@ -40,7 +33,7 @@ Napi::Value MeshDevices(const Napi::CallbackInfo& info) {
 Napi::Value MakePlacement(const Napi::CallbackInfo& info) {
   return entry(info, "shard", [&]() -> napi_value {
     pjrt::Client& client = clientOf(info[0].As<Napi::String>(), info[1].As<Napi::Number>().Int64Value());
-    return number(info.Env(), intern({&client, longs(info[2]), longs(info[3]), longs(info[4]), info[5].As<Napi::String>()}).id);
+    return number(info.Env(), intern({&client, integersFrom(info[2]), integersFrom(info[3]), integersFrom(info[4]), info[5].As<Napi::String>()}).id);
   });
 }
 
@@ -88,7 +81,7 @@ Napi::Value MoveToDevices(const Napi::CallbackInfo& info) {
 program::Target targetFrom(const Napi::Object& mesh) {
   pjrt::Client& client = clientOf(mesh.Get("plugin").As<Napi::String>(), mesh.Get("count").As<Napi::Number>().Int64Value());
   program::Target target{&client, {}, {}};
-  for (int64_t device : longs(mesh.Get("devices"))) target.partitioning.devices.push_back(client.deviceIds().at(device));
+  for (int64_t device : integersFrom(mesh.Get("devices"))) target.partitioning.devices.push_back(client.deviceIds().at(device));
   const auto free = mesh.Get("free").As<Napi::Array>();
   for (uint32_t i = 0; i < free.Length(); i++) target.partitioning.freeResults.push_back(free.Get(i).ToBoolean());
   return target;
@@ -98,11 +91,11 @@ std::unique_ptr<program::Callable> programFrom(napi_env env, const Napi::Object&
   const auto placements = spec.Get("placements").As<Napi::Object>();
   const auto valuesFrom = [&](const char* name) {
     const auto list = spec.Get(name).As<Napi::Array>();
-    const auto numbers = longs(placements.Get(name));
+    const auto numbers = integersFrom(placements.Get(name));
     std::vector<ShardedProgram::Value> values;
     for (uint32_t i = 0; i < list.Length(); i++) {
       const auto object = list.Get(i).As<Napi::Object>();
-      values.push_back({longs(object.Get("shape")), dtypeFrom(object.Get("dtype").As<Napi::String>()), &placementAt(static_cast<uint32_t>(numbers.at(i)))});
+      values.push_back({integersFrom(object.Get("shape")), dtypeFrom(object.Get("dtype").As<Napi::String>()), &placementAt(static_cast<uint32_t>(numbers.at(i)))});
     }
     return values;
   };

@@ -114,6 +114,13 @@ napi_value integers(napi_env env, c10::IntArrayRef values) {
   return array;
 }
 
+std::vector<int64_t> integersFrom(const Napi::Value& value) {
+  std::vector<int64_t> result;
+  const auto array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); i++) result.push_back(array.Get(i).As<Napi::Number>().Int64Value());
+  return result;
+}
+
 TensorWrap::TensorWrap(Addon& addon, at::Tensor tensor) : tensor_(std::move(tensor)) {
   addon.live.insert(this);
   hold(addon);

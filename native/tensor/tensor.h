@@ -42,6 +42,7 @@ bool isDtypeName(const std::string& name);
 
 napi_value number(napi_env env, double value);
 napi_value integers(napi_env env, c10::IntArrayRef values);
+std::vector<int64_t> integersFrom(const Napi::Value& array);
 napi_value text(napi_env env, const std::string& value);
 std::string textOf(napi_env env, napi_value value);
 

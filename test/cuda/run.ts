@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { ruleNames } from '../../lib/lowering/index.js';
 import { cudaCompiler } from '../../lib/runtime/locate-cuda.js';
+import { runProgram } from '../support/program.js';
 import { collect } from './collect.js';
 import { compileAll, type Failure } from './compile-all.js';
 import { cover } from './cover.js';
@@ -77,12 +78,4 @@ ${seconds()} s`);
   return compiled.length / all.length >= REQUIRED ? 0 : 1;
 };
 
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    console.error(error);
-    process.exitCode = 2;
-  },
-);
+runProgram(main);

@@ -7,6 +7,7 @@ import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { close } from '../support/close.js';
 import { fails } from '../support/fails.js';
+import { loss, waves } from '../support/waves.js';
 
 const stored = (name: string): string => join(__dirname, '../../../test/data/files', name);
 const open = (): torch.jit.ScriptModule => torch.jit.load(stored('script.pt'));
@@ -16,14 +17,6 @@ interface Gradients {
 }
 // biome-ignore lint/suspicious/noExplicitAny: results of many kinds
 const expected: Record<string, any> = torch.load(stored('script-results.pt'));
-const waves = (...shape: number[]): Tensor =>
-  torch
-    .arange(shape.reduce((a, b) => a * b, 1))
-    .mul(1.7)
-    .sin()
-    .reshape(shape);
-const loss = (out: Tensor): Tensor =>
-  out.mul(torch.arange(out.numel(), { dtype: out.dtype }).cos().reshape(out.shape)).sum();
 
 /** The result and the gradients are Python's. */
 const agrees = (module: torch.jit.ScriptModule, run: () => Tensor, { out, grads }: Gradients): void => {

@@ -1,6 +1,7 @@
 /** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--optimize xla|auto|aten] [--device cuda] [--limit SECONDS]`. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { runProgram } from '../support/program.js';
 import { defaultFolder, hasCases } from './cases.js';
 import { runFolder } from './folder.js';
 import { failures, summarize, summaryLine, table } from './report.js';
@@ -50,12 +51,4 @@ const main = async (): Promise<number> => {
   return failed ? 1 : 0;
 };
 
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    console.error(error);
-    process.exitCode = 2;
-  },
-);
+runProgram(main);

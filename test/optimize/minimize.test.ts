@@ -22,6 +22,23 @@ const near = (t: Tensor, expected: readonly number[], tolerance = 1e-5) =>
 const bad = (call: () => unknown, message: RegExp) =>
   assert.throws(call, (e: unknown) => torch.isJorchError(e) && e.code === 'BAD_ARGUMENT' && message.test(e.message));
 
+/** Counts the turns of the event loop until it is told to stop. */
+const countTurns = (): { stop(): number } => {
+  let turns = 0;
+  let running = true;
+  const turn = () => {
+    turns++;
+    if (running) setImmediate(turn);
+  };
+  setImmediate(turn);
+  return {
+    stop: () => {
+      running = false;
+      return turns;
+    },
+  };
+};
+
 describe('minimize', function () {
   this.timeout(60_000);
 
@@ -227,23 +244,17 @@ describe('minimize', function () {
   });
 
   it('runs between turns of the event loop when asynchronous', async () => {
-    let turns = 0;
-    let running = true;
-    const turn = () => {
-      turns++;
-      if (running) setImmediate(turn);
-    };
-    setImmediate(turn);
+    const turns = countTurns();
     const iterations: number[] = [];
     const { success, nit } = await minimize.async(rosenbrock, from2(10), {
       callback: async ({ iteration }) => {
         iterations.push(iteration);
       },
     });
-    running = false;
+    const counted = turns.stop();
     assert.ok(success);
     assert.equal(iterations.length, nit);
-    assert.ok(turns >= nit, `${turns} turns of the loop in ${nit} iterations`);
+    assert.ok(counted >= nit, `${counted} turns of the loop in ${nit} iterations`);
   });
 
   it('asynchronous, compiles off the event loop', async () => {
@@ -257,16 +268,10 @@ describe('minimize', function () {
           .add(salt + i);
       return y.mean().add(x.square().sum());
     };
-    let turns = 0;
-    let running = true;
-    const turn = () => {
-      turns++;
-      if (running) setImmediate(turn);
-    };
-    setImmediate(turn);
+    const turns = countTurns();
     const { nit } = await minimize.async(slow, from2(4), { options: { maxiter: 2 } });
-    running = false;
-    assert.ok(turns > nit + 20, `${turns} turns of the loop in ${nit} iterations and a compilation`);
+    const counted = turns.stop();
+    assert.ok(counted > nit + 20, `${counted} turns of the loop in ${nit} iterations and a compilation`);
   });
 
   it('asynchronous, is aborted from outside', async () => {

@@ -11,6 +11,7 @@ import { SourceFile } from '../../lib/io/file.js';
 import { readEntry, readZip, zipChunks } from '../../lib/io/zip.js';
 import { close } from '../support/close.js';
 import { fails } from '../support/fails.js';
+import { loss, waves } from '../support/waves.js';
 import { runMutations } from './mutations.js';
 
 const stored = (name: string): string => join(__dirname, '../../../test/data/files', name);
@@ -18,14 +19,6 @@ type Program = torch.export.ExportedProgram;
 const open = (name: string): Program => torch.export.load(stored(`exported-${name}.pt2`));
 // biome-ignore lint/suspicious/noExplicitAny: results of many kinds
 const expected: Record<string, any> = torch.load(stored('exported-results.pt'));
-const waves = (...shape: number[]): Tensor =>
-  torch
-    .arange(shape.reduce((a, b) => a * b, 1))
-    .mul(1.7)
-    .sin()
-    .reshape(shape);
-const loss = (out: Tensor): Tensor =>
-  out.mul(torch.arange(out.numel(), { dtype: out.dtype }).cos().reshape(out.shape)).sum();
 
 /** The result, the gradients and the state afterwards are Python's. */
 const agrees = (name: string, program: Program, run: () => Tensor): void => {

@@ -3,17 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { SourceFile } from '../../lib/io/file.js';
 import { readEntry, readZip, zipChunks } from '../../lib/io/zip.js';
+import { waves } from '../support/waves.js';
 
-const waves = (...shape: number[]): Tensor =>
-  torch
-    .arange(shape.reduce((a, b) => a * b, 1))
-    .mul(1.7)
-    .sin()
-    .reshape(shape);
 const tree = () => ({ a: waves(3), b: [waves(1)] });
 const PROGRAMS: Readonly<Record<string, () => unknown[]>> = {
   mlp: () => [waves(5, 3)],
