@@ -1,60 +1,75 @@
 /** @file torch.autograd: reverse mode on libtorch's own engine. */
 import { JorchError } from './runtime/errors.js';
 import { native } from './runtime/load.js';
+import { bindArguments } from './torch/python-call.js';
 import type { Tensor } from './torch/tensor.js';
 
 type Many = Tensor | readonly Tensor[];
 const list = (value: Many): readonly Tensor[] =>
   Array.isArray(value) ? (value as readonly Tensor[]) : [value as Tensor];
 
-const checkKeys = (name: string, options: unknown, known: readonly string[]): void => {
-  if (typeof options !== 'object' || options === null)
-    throw new JorchError(
-      'BAD_ARGUMENT',
-      `${name}: options must be an object with ${known.join(', ')}, not ${options === null ? 'null' : typeof options}`,
-    );
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key))
-      throw new JorchError('BAD_ARGUMENT', `${name}: got an unexpected keyword '${key}'; it takes ${known.join(', ')}`);
-  }
+const gradients = (name: string, given: unknown): readonly (Tensor | null)[] => {
+  if (given === null || given === undefined) return [];
+  if (Array.isArray(given)) return given as readonly (Tensor | null)[];
+  if (native().isTensor(given)) return [given];
+  throw new JorchError('BAD_ARGUMENT', `${name} must be a Tensor or an array of Tensors, not ${typeof given}`);
 };
+
+const flag = (name: string, value: unknown): boolean | undefined => {
+  if (value === null || value === undefined) return undefined;
+  if (typeof value === 'boolean') return value;
+  throw new JorchError('BAD_ARGUMENT', `${name} must be true or false, not ${typeof value}`);
+};
+
+export interface BackwardOptions {
+  retain_graph?: boolean | null | undefined;
+  create_graph?: boolean | undefined;
+  /** Only these accumulate. */
+  inputs?: Many | null | undefined;
+}
 
 /**
  * Accumulates the gradients of `tensors` into the `grad` of the leaves they were computed from.
  * @param grad_tensors one per tensor, of its shape; may be left out for one-element tensors.
  * @see https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html
  */
-export const backward = (
+export function backward(
   tensors: Many,
-  grad_tensors?: Tensor | readonly (Tensor | null)[] | undefined,
-  options: { retain_graph?: boolean; create_graph?: boolean; inputs?: Many } = {},
-): void => {
-  checkKeys('backward', options, ['retain_graph', 'create_graph', 'inputs']);
-  const gradients =
-    grad_tensors === undefined
-      ? []
-      : Array.isArray(grad_tensors)
-        ? (grad_tensors as readonly (Tensor | null)[])
-        : [grad_tensors as Tensor];
-  native().backward(
-    list(tensors),
-    gradients,
-    options.retain_graph,
-    options.create_graph ?? false,
-    options.inputs === undefined ? [] : list(options.inputs),
+  grad_tensors?: Tensor | readonly (Tensor | null)[] | null | undefined,
+  options?: BackwardOptions,
+): void;
+export function backward(
+  tensors: Many,
+  options: BackwardOptions & { grad_tensors?: Tensor | readonly (Tensor | null)[] | null },
+): void;
+export function backward(...args: unknown[]): void {
+  const given = bindArguments(
+    'backward',
+    [['tensors'], ['grad_tensors', null], ['retain_graph', null], ['create_graph', false], '*', ['inputs', null]],
+    args,
   );
-};
+  native().backward(
+    list(given['tensors'] as Many),
+    gradients('backward: grad_tensors', given['grad_tensors']),
+    flag('backward: retain_graph', given['retain_graph']),
+    flag('backward: create_graph', given['create_graph']) ?? false,
+    given['inputs'] === null ? [] : list(given['inputs'] as Many),
+  );
+}
 
 export interface GradOptions {
-  grad_outputs?: Tensor | readonly (Tensor | null)[] | undefined;
-  retain_graph?: boolean | undefined;
+  grad_outputs?: Tensor | readonly (Tensor | null)[] | null | undefined;
+  retain_graph?: boolean | null | undefined;
   create_graph?: boolean | undefined;
-  allow_unused?: boolean | undefined;
+  /** An input that was not used is no error and has null. */
+  allow_unused?: boolean | null | undefined;
+  /** An input that was not used has zeros. */
+  materialize_grads?: boolean | undefined;
 }
 
 /**
  * Gradients of `outputs` with respect to `inputs`, one per input, of its shape; null where there is none and `allow_unused`.
- * @throws JorchError BAD_ARGUMENT when an input was not used and `allow_unused` is false.
+ * @throws JorchError BAD_ARGUMENT when an input was not used and neither `allow_unused` nor `materialize_grads` is true.
  * @see https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html
  */
 export function grad(outputs: Many, inputs: Many, options: GradOptions & { allow_unused: true }): (Tensor | null)[];
@@ -62,26 +77,45 @@ export function grad(outputs: Many, inputs: Many, options?: GradOptions): Tensor
 export function grad(
   outputs: Many,
   inputs: Many,
-  grad_outputs?: Tensor | readonly (Tensor | null)[] | null,
-  options?: GradOptions,
-): Tensor[];
+  grad_outputs: Tensor | readonly (Tensor | null)[] | null | undefined,
+  options: Omit<GradOptions, 'grad_outputs'> & { allow_unused: true },
+): (Tensor | null)[];
 export function grad(
   outputs: Many,
   inputs: Many,
-  third?: GradOptions | Tensor | readonly (Tensor | null)[] | null,
-  fourth?: GradOptions,
-): (Tensor | null)[] {
-  const positional = third === null || Array.isArray(third) || (third !== undefined && native().isTensor(third));
-  const options: GradOptions = (positional ? fourth : (third as GradOptions | undefined)) ?? {};
-  checkKeys('grad', options, ['grad_outputs', 'retain_graph', 'create_graph', 'allow_unused']);
-  const given = (positional ? third : options.grad_outputs) ?? [];
-  const gradOutputs = Array.isArray(given) ? (given as readonly (Tensor | null)[]) : [given as Tensor];
-  return native().grad(
-    list(outputs),
-    list(inputs),
-    gradOutputs,
-    options.retain_graph,
-    options.create_graph ?? false,
-    options.allow_unused ?? false,
+  grad_outputs?: Tensor | readonly (Tensor | null)[] | null,
+  options?: Omit<GradOptions, 'grad_outputs'>,
+): Tensor[];
+export function grad(...args: unknown[]): (Tensor | null)[] {
+  const given = bindArguments(
+    'grad',
+    [
+      ['outputs'],
+      ['inputs'],
+      ['grad_outputs', null],
+      ['retain_graph', null],
+      ['create_graph', false],
+      '*',
+      ['allow_unused', null],
+      ['materialize_grads', false],
+    ],
+    args,
   );
+  const inputs = list(given['inputs'] as Many);
+  const materialize = flag('grad: materialize_grads', given['materialize_grads']) ?? false;
+  const unused = flag('grad: allow_unused', given['allow_unused']);
+  if (materialize && unused === false)
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      'grad: allow_unused must be true or not given where materialize_grads is true',
+    );
+  const made = native().grad(
+    list(given['outputs'] as Many),
+    inputs,
+    gradients('grad: grad_outputs', given['grad_outputs']),
+    flag('grad: retain_graph', given['retain_graph']),
+    flag('grad: create_graph', given['create_graph']) ?? false,
+    unused ?? materialize,
+  );
+  return materialize ? made.map((g, i) => g ?? (native().packet('aten::zeros_like')(inputs[i]!) as Tensor)) : made;
 }

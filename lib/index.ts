@@ -33,6 +33,7 @@ export { expr } from './torch/expression.js';
 export { type PrintOptions, set_printoptions } from './torch/format.js';
 export * from './torch/functions.js';
 export { Generator, initial_seed, manual_seed } from './torch/generator.js';
+export type { TensorHook } from './torch/hooks.js';
 export { type Index, type Slice, slice } from './torch/indexing.js';
 export { keep, memory, scope } from './torch/memory.js';
 export {

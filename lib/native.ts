@@ -328,6 +328,8 @@ export interface Native {
   gradEnabled(): boolean;
   /** Returns what it was before. */
   setGradEnabled(enabled: boolean): boolean;
+  /** `hook` is called with gradients of the tensor, or (accumulated) with the tensor itself after they were added to its grad. Returns what takes it away. */
+  addHook(tensor: Tensor, hook: (tensor: Tensor) => unknown, accumulated: boolean): () => void;
   inferenceMode<T>(fn: () => T): T;
   autocast<T>(enabled: boolean, dtype: DType, fn: () => T): T;
   defaultDtype(dtype?: DType): DType;

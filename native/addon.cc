@@ -9,6 +9,7 @@
 #include "device/devices.h"
 #include "dispatch/autograd.h"
 #include "dispatch/call.h"
+#include "dispatch/hooks.h"
 #include "jit/script_js.h"
 #include "program/compiled.h"
 #include "program/executable_js.h"
@@ -179,6 +180,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   initShare(env, exports);
   initCall(env, exports);
   initAutograd(env, exports);
+  hooks::init(env, exports);
   initTrace(env, exports);
   initCompiled(env, exports);
   initExecutable(env, exports);

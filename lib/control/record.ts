@@ -29,6 +29,11 @@ const traceBody = (name: string, fn: Flat, like: readonly Like[]): Body => {
         'BAD_ARGUMENT',
         `${name}: a function changes a tensor in place that it was given or that it captures; the loop that runs when compiled passes values on, so return the new value instead (or change a clone())`,
       );
+  if (trace.captures.some((c) => c.requiresGrad !== null))
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `${name}: a function changes requires_grad of a tensor that it was given; the loop that runs when compiled has no history of its own steps, so set it before (or work on a detach())`,
+    );
   return { trace, met: trace.captures.filter((c) => c.leaf < 0).map((c) => c.tensor) };
 };
 

@@ -1,4 +1,5 @@
 /** @file Hooks of modules. A module without hooks pays nothing: the first one puts a wrapper around its `forward`. */
+import type { RemovableHandle } from '../torch/hooks.js';
 import type { Tensor } from '../torch/python-types.js';
 import { isPlainObject } from '../transforms/arguments.js';
 import { BackwardHooks } from './backward-hooks.js';
@@ -24,11 +25,6 @@ export interface Hook {
   loaded: (module: Module, keys: IncompatibleKeys) => void;
 }
 export type HookKind = keyof Hook;
-
-/** Takes a hook away again. */
-export interface RemovableHandle {
-  remove(): void;
-}
 
 /** Those of one list run in its order; `pre` and `post` hold both forms, with keywords and without. */
 type Slot = 'pre' | 'post' | 'backward' | 'backwardPre' | 'beforeState' | 'state' | 'load' | 'loaded';

@@ -1,4 +1,6 @@
 /** @file torch.nn */
+
+export type { RemovableHandle } from '../torch/hooks.js';
 export * as functional from '../torch/python-functional.js';
 export * from './activation.js';
 export { AdaptiveLogSoftmaxWithLoss } from './adaptive-softmax.js';
@@ -18,7 +20,7 @@ export {
 export { deepcopy } from './copy.js';
 export * from './dropout.js';
 export { Embedding, EmbeddingBag, type EmbeddingBagOptions, type EmbeddingOptions } from './embedding.js';
-export type { Gradients, RemovableHandle } from './hooks.js';
+export type { Gradients } from './hooks.js';
 export * as init from './init.js';
 export * from './lazy.js';
 export * from './linear.js';

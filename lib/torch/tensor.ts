@@ -1,6 +1,6 @@
 /** @file The Tensor: its type, and the members that are TypeScript's rather than an ATen operator's. */
 import { inspect } from 'node:util';
-import { backward } from '../autograd.js';
+import { type BackwardOptions, backward } from '../autograd.js';
 import { deviceNumber, moveTo } from '../cuda/devices.js';
 import type { Native, TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
@@ -12,7 +12,9 @@ import { type Device, device } from './device.js';
 import { type DType, ITEM_BYTES, isComplex, isFloating } from './dtype.js';
 import { describeTensor } from './format-tensor.js';
 import { ATTRIBUTES, METHODS, type TensorAttributes, type TensorMethods } from './generated/tensor-methods.js';
+import { addHook, type RemovableHandle, type TensorHook } from './hooks.js';
 import { at, type Index, setAt } from './indexing.js';
+import { bindArguments } from './python-call.js';
 import { PYTHON_METHODS, type PythonMethods } from './python-methods.js';
 import type { MemoryFormat } from './python-types.js';
 import { method } from './runtime-ops.js';
@@ -67,10 +69,21 @@ export interface TensorCore {
   ready(): Promise<this>;
 
   /** Gradients of this tensor into the leaves' `grad`. `gradient` may be left out for one element. */
-  backward(
-    gradient?: Tensor | null,
-    options?: { retain_graph?: boolean; create_graph?: boolean; inputs?: readonly Tensor[] },
-  ): void;
+  backward(gradient?: Tensor | null, options?: BackwardOptions): void;
+  backward(options: BackwardOptions & { gradient?: Tensor | null }): void;
+
+  /**
+   * Calls `hook` with each gradient of this tensor, before it goes on; what the hook returns, if anything, goes on instead. Inside `compile` the hook
+   * is recorded with the backward. A hook keeps what it closes over until `remove()`, or until nothing leads to the tensor any more.
+   * @throws JorchError BAD_ARGUMENT for a tensor that requires no grad, for a returned tensor of another shape or dtype.
+   * @see https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
+   */
+  register_hook(hook: TensorHook): RemovableHandle;
+  /**
+   * Calls `hook` with this tensor, a leaf, each time after a gradient was added to its `grad`.
+   * @see https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_post_accumulate_grad_hook.html
+   */
+  register_post_accumulate_grad_hook(hook: (tensor: Tensor) => void): RemovableHandle;
 
   /** Python's `x[...]`: `x.at(0, '1:3', null, '...', mask, [0, 2])`. */
   at(...indices: Index[]): Tensor;
@@ -125,6 +138,16 @@ const METHODS_HERE: Members = {
   storage_offset() {
     return this.offset;
   },
+  requires_grad_(...args: unknown[]) {
+    this.requires_grad = bindArguments('requires_grad_', [['requires_grad', true]], args)['requires_grad'] as boolean;
+    return this;
+  },
+  register_hook(hook: TensorHook) {
+    return addHook('register_hook', this, hook, false);
+  },
+  register_post_accumulate_grad_hook(hook: (tensor: Tensor) => void) {
+    return addHook('register_post_accumulate_grad_hook', this, hook, true);
+  },
   is_floating_point() {
     return isFloating(this.dtype);
   },
@@ -146,11 +169,18 @@ const METHODS_HERE: Members = {
   async ready() {
     return this;
   },
-  backward(
-    gradient?: Tensor | null,
-    options?: { retain_graph?: boolean; create_graph?: boolean; inputs?: readonly Tensor[] },
-  ) {
-    backward([this], gradient === undefined || gradient === null ? undefined : [gradient], options);
+  backward(...args: unknown[]) {
+    const { gradient, ...options } = bindArguments(
+      'backward',
+      [
+        ['gradient', null],
+        ['retain_graph', null],
+        ['create_graph', false],
+        ['inputs', null],
+      ],
+      args,
+    );
+    backward([this], gradient as Tensor | null, options);
   },
   at(...indices: Index[]) {
     return at(this, indices);

@@ -9,9 +9,12 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <algorithm>
+
 #include "dispatch/generator.h"
 #include "dispatch/tracing.h"
 #include "tensor/tensor.h"
+#include "trace/tracer.h"
 
 namespace jorch {
 
@@ -64,6 +67,15 @@ Napi::Value Backward(const Napi::CallbackInfo& info) {
   });
 }
 
+JsError unused(size_t i) {
+  std::string text = "inputs[" + std::to_string(i) + "] was not used to compute outputs";
+  const auto* tracer = trace::current();
+  const auto cut = [](const trace::Capture& capture) { return capture.root.defined(); };
+  if (tracer && std::any_of(tracer->captures().begin(), tracer->captures().end(), cut))
+    text += " inside the compiled function, which knows nothing of the history that its arguments and captured tensors have outside: compute them inside, or call grad() outside";
+  return JsError("BAD_ARGUMENT", text + " (allow_unused: true gives null for what was not used)");
+}
+
 // grad(outputs, inputs, gradOutputs, retainGraph?, createGraph, allowUnused) → (Tensor | null)[]
 Napi::Value Grad(const Napi::CallbackInfo& info) {
   return entry(info, "grad", [&](Addon& addon) -> napi_value {
@@ -71,7 +83,9 @@ Napi::Value Grad(const Napi::CallbackInfo& info) {
     const std::optional<bool> retain = info[3].IsBoolean() ? std::optional<bool>(info[3].As<Napi::Boolean>()) : std::nullopt;
     const auto outputs = tensorList(addon, info.Env(), info[0], "outputs");
     const auto inputs = tensorList(addon, info.Env(), info[1], "inputs");
-    const auto gradients = torch::autograd::grad(outputs, inputs, tensorList(addon, info.Env(), info[2], "grad_outputs", true), retain, create, info[5].ToBoolean());
+    const auto gradients = torch::autograd::grad(outputs, inputs, tensorList(addon, info.Env(), info[2], "grad_outputs", true), retain, create, /*allow_unused=*/true);
+    for (size_t i = 0; i < gradients.size() && !info[5].ToBoolean(); i++)
+      if (!gradients[i].defined()) throw unused(i);
     auto result = Napi::Array::New(info.Env(), gradients.size());
     for (uint32_t i = 0; i < gradients.size(); i++) result.Set(i, Napi::Value(info.Env(), wrap(addon, info.Env(), gradients[i])));
     return result;

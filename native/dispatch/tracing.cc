@@ -289,6 +289,7 @@ napi_value traceOnce(napi_env env, napi_callback_info info, const std::unordered
       check(env, napi_set_element(env, twins, i, wrap(addon, env, twin)));
     }
     const auto results = elements(env, callJs(env, args[0], {twins}));
+    tracer.dropHooks();
     const size_t ownNodes = tracer.graph().nodes.size();
     std::vector<at::Tensor> traced;
     std::vector<int64_t> same;
@@ -296,6 +297,8 @@ napi_value traceOnce(napi_env env, napi_callback_info info, const std::unordered
     for (napi_value result : results) {
       const at::Tensor& tensor = wrapArgument(addon, env, result, "a result").tensor();
       traced.push_back(lifted(tensor));
+      if (joint && !traced.back().is_leaf() && traced.back().retains_grad())
+        throw JsError("BAD_ARGUMENT", "retain_grad: what the compiled function returns is a new tensor; call retain_grad() on the result of the call");
       same.push_back(-1);
       objects.resize(tracer.captures().size(), nullptr);
       for (size_t k = 0; k < tracer.captures().size(); k++) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "dispatch/hooks.h"
 #include "shard/sharded.h"
 
 namespace jorch::program {
@@ -19,13 +20,14 @@ struct Signature {
   bool requiresGrad;
   bool isLeaf;
   bool hasGrad;
+  uint64_t hooks;            // that ran while it was recorded
   bool leafMatters = false;  // the program changes it or its .grad
   bool gradMatters = false;  // the program reads or changes its .grad, or the function asked whether there is one
   uint32_t placement = 0;    // how a partitioned program takes it, where the tensor itself decided that
 
   static bool gradDefined(const at::Tensor& t) { return t.requires_grad() && t.is_leaf() && t.grad().defined(); }
   static Signature of(const at::Tensor& t) {
-    Signature s{{}, t.scalar_type(), t.device(), t.requires_grad(), t.is_leaf(), gradDefined(t)};
+    Signature s{{}, t.scalar_type(), t.device(), t.requires_grad(), t.is_leaf(), gradDefined(t), hooks::stampOf(t)};
     s.sizesAndStrides.append(t.sizes().begin(), t.sizes().end());
     s.sizesAndStrides.append(t.strides().begin(), t.strides().end());
     return s;
@@ -35,6 +37,7 @@ struct Signature {
     if (n * 2 != sizesAndStrides.size() || t.scalar_type() != dtype || t.device() != device || t.requires_grad() != requiresGrad) return false;
     if (!std::equal(t.sizes().begin(), t.sizes().end(), sizesAndStrides.begin())) return false;
     if (!std::equal(t.strides().begin(), t.strides().end(), sizesAndStrides.begin() + n)) return false;
+    if (requiresGrad && hooks != hooks::stampOf(t)) return false;
     if (placement != 0 && !shard::fits(t, placement)) return false;
     if (leafMatters && isLeaf != t.is_leaf()) return false;
     return !gradMatters || hasGrad == gradDefined(t);

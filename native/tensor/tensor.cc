@@ -288,14 +288,20 @@ napi_value getVersion(napi_env env, napi_callback_info info) {
   return getter(env, info, "_version", [&](Addon&, const at::Tensor& t) { return number(env, t.is_inference() ? 0 : static_cast<double>(t._version())); });
 }
 napi_value getRequiresGrad(napi_env env, napi_callback_info info) {
-  return getter(env, info, "requires_grad", [&](Addon&, const at::Tensor& t) { return boolean(env, lifted(t).requires_grad()); });
+  // In the body of a loop or branch another tensor stands for it, which has no flag of its own.
+  return getter(env, info, "requires_grad", [&](Addon&, const at::Tensor& t) { return boolean(env, closure::isExchanged(t) ? trace::requiresGrad(t) : lifted(t).requires_grad()); });
 }
 napi_value assignRequiresGrad(napi_env env, napi_callback_info info) {
   return guarded(env, "requires_grad", [&]() -> napi_value {
     Self self = selfOf(env, info, "the tensor");
     bool value = false;
     if (!self.argument || napi_get_value_bool(env, self.argument, &value) != napi_ok) throw JsError("BAD_ARGUMENT", "requires_grad must be true or false");
-    setRequiresGrad(lifted(self.wrapped.tensor()), value);
+    const at::Tensor& own = self.wrapped.tensor();
+    if (closure::isExchanged(own)) {
+      if (trace::requiresGrad(own) == value) return nullptr;
+      throw JsError("BAD_ARGUMENT", "requires_grad: cannot be changed inside the body of a compiled loop, branch or checkpoint, whose history is already settled; set it before");
+    }
+    setRequiresGrad(lifted(own), value);
     return nullptr;
   });
 }

@@ -80,6 +80,13 @@ Tracer::Tracer(std::unordered_set<const void*> shared) : serial_(serials++), sha
 Tracer::~Tracer() = default;
 
 Tracer* current() { return openTraces.empty() ? nullptr : openTraces.back(); }
+bool isInner() { return openTraces.size() > 1; }
+
+bool requiresGrad(const at::Tensor& t) {
+  for (size_t i = openTraces.size(); i-- > 0;)
+    if (const Capture* met = openTraces[i]->find(t)) return met->twin.requires_grad();
+  return t.requires_grad();
+}
 
 void noteGrad(at::Tensor twin) {
   for (size_t i = openTraces.size(); i-- > 0 && twin.defined();) twin = openTraces[i]->noteGrad(twin);
@@ -117,6 +124,15 @@ at::Tensor Tracer::fresh(const at::Tensor& like) {
   return at::detail::make_tensor<TraceTensor>(like, id, serial_);
 }
 
+const Capture* Tracer::find(const at::Tensor& eager) const {
+  const auto known = byIdentity_.find(eager.unsafeGetTensorImpl());
+  return known == byIdentity_.end() ? nullptr : &captures_[known->second];
+}
+
+void Tracer::dropHooks() {
+  for (Capture& capture : captures_) capture.hooks.reset();
+}
+
 at::Tensor Tracer::noteGrad(const at::Tensor& twin) {
   for (Capture& capture : captures_) {
     if (!capture.twin.is_same(twin)) continue;
@@ -151,6 +167,7 @@ at::Tensor Tracer::capture(const at::Tensor& eager, bool requiresGrad, bool isAr
     }
   }
   captures_[at].requiredGrad = twin.requires_grad();
+  if (requiresGrad && hooks::stampOf(eager) != 0) captures_[at].hooks = std::make_shared<hooks::Borrowed>(eager, twin);
   byIdentity_[eager.unsafeGetTensorImpl()] = at;
   const at::Tensor& grad = eager.is_leaf() && !eager.is_inference() ? eager.grad() : at::Tensor();
   if (grad.defined()) {

@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "dispatch/hooks.h"
 #include "graph.h"
 
 namespace jorch::trace {
@@ -45,6 +46,7 @@ struct Capture {
   bool closedOver = false;  // an argument that the function also met by itself: it must be this very tensor
   bool requiredGrad = false;
   bool gradSeen = false;    // the function has read or set its .grad
+  std::shared_ptr<hooks::Borrowed> hooks;  // until the function has returned
   at::Tensor root;          // for a tensor with a history: the leaf that stands at its end in the trace
   std::shared_ptr<torch::autograd::Node> history;  // between that and the twin
 
@@ -88,6 +90,9 @@ class Tracer {
   /** A data literal born in the trace. */
   at::Tensor constant(const at::Tensor& cpu);
 
+  /** The function has returned: when autograd comes from outside, hooks of captured tensors run there. */
+  void dropHooks();
+
   /** The value that a tensor holds now; pending mutations of its base are applied first. */
   int64_t valueOf(const at::Tensor& t);
   const std::vector<Capture>& captures() const { return captures_; }
@@ -101,6 +106,8 @@ class Tracer {
   uint64_t serial() const { return serial_; }
   /** Notes that the function looks at the .grad of `twin`; the tensor that it stands for, undefined if it is no capture. */
   at::Tensor noteGrad(const at::Tensor& twin);
+  /** The capture of an eager tensor, nullptr if the function has not met it. */
+  const Capture* find(const at::Tensor& eager) const;
 
   // For the recorder only.
   /** A bare trace tensor (not functional) for a fresh value with the geometry of `like`. */
@@ -131,6 +138,10 @@ at::Tensor wholeStorage(const at::Tensor& t);
 
 /** The innermost open trace of this thread, or nullptr. */
 Tracer* current();
+/** Whether that is a trace within a trace: the body of a loop or branch, or a function that is watched. */
+bool isInner();
+/** Whether gradients flow back to `t`, which may have been told so in one of the open traces that took it in. */
+bool requiresGrad(const at::Tensor& t);
 /** Notes in every open trace that the function looks at the .grad of a tensor. */
 void noteGrad(at::Tensor twin);
 

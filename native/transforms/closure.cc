@@ -45,6 +45,12 @@ const at::Tensor& use(const at::Tensor& t) {
   return t;
 }
 
+bool isExchanged(const at::Tensor& t) {
+  for (const Substitution* scope : substitutions)
+    if (scope->find(t.unsafeGetTensorImpl())) return true;
+  return false;
+}
+
 void note(const at::Tensor& t) {
   for (Probe* probe : probes) probe->made(t);
 }

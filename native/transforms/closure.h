@@ -43,6 +43,8 @@ class Substitution {
 
 /** A tensor is used by an operator: what stands for it now. */
 const at::Tensor& use(const at::Tensor& t);
+/** Whether something may stand for it, itself included, because the function runs with what it captures exchanged. */
+bool isExchanged(const at::Tensor& t);
 /** A tensor goes out to JavaScript. */
 void note(const at::Tensor& t);
 bool probing();

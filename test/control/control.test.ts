@@ -290,4 +290,40 @@ describe('control flow', () => {
       );
     });
   });
+
+  it('requires_grad of a captured tensor: read as it is outside, not changed inside', () => {
+    const w = torch.ones(2, { requires_grad: true });
+    const plain = torch.ones(2);
+    const x = torch.ones(2);
+    const seen = new Set<string>();
+    const body = (_: Tensor, c: Tensor): Tensor => {
+      seen.add(String([w.requires_grad, plain.requires_grad]));
+      w.requires_grad_();
+      plain.requires_grad = false;
+      return c.mul(w).mul(plain);
+    };
+    const loop = compile((t: Tensor) => torch.fori(0, 3, body, t));
+    assert.equal(loop(x).requires_grad, true);
+    assert.deepEqual([...seen], ['true,false']);
+    const set = (t: Tensor, value: boolean) => (c: Tensor) => {
+      t.requires_grad_(value);
+      return c.mul(2);
+    };
+    for (const change of [set(plain, true), set(w, false)]) {
+      fails('BAD_ARGUMENT', /cannot be changed inside the body/, () => compile((t: Tensor) => torch.map(change, t))(x));
+      fails('BAD_ARGUMENT', /cannot be changed inside the body/, () =>
+        compile((t: Tensor) => torch.cond(t.sum().gt(0), change, change, [t]))(x),
+      );
+    }
+    fails('BAD_ARGUMENT', /changes requires_grad/, () =>
+      compile((t: Tensor) =>
+        torch.while_loop(
+          (c) => c.sum().lt(10),
+          (c) => [c.requires_grad_().mul(2)],
+          [t],
+        ),
+      )(x),
+    );
+    assert.deepEqual([w.requires_grad, plain.requires_grad, x.requires_grad], [true, false, false]);
+  });
 });

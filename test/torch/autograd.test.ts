@@ -68,6 +68,55 @@ describe('autograd', () => {
     assert.deepEqual(autograd.grad(a.sum(), [a, b], { allow_unused: true })[1], null);
   });
 
+  it('options stand in third or fourth place, flags by position as in Python; what is unknown is refused', () => {
+    const x = leaf([2]);
+    const cube = (): Tensor => x.pow(3);
+    for (const [g] of [
+      autograd.grad(cube(), x, { create_graph: true }),
+      autograd.grad(cube(), x, undefined, { create_graph: true }),
+      autograd.grad(cube(), x, null, { create_graph: true }),
+      autograd.grad(cube(), x, ones(1, { dtype: 'float64' }), { create_graph: true }),
+      (autograd.grad as (...args: unknown[]) => Tensor[])(cube(), x, undefined, undefined, true),
+    ])
+      assert.deepEqual([g!.tolist(), autograd.grad(g!, x)[0]!.tolist()], [[12], [12]]);
+    fails('BAD_ARGUMENT', /unknown keyword 'creat_graph'/, () =>
+      autograd.grad(cube(), x, null, { creat_graph: true } as never),
+    );
+    fails('BAD_ARGUMENT', /grad_outputs must be a Tensor/, () => autograd.grad(cube(), x, {} as never, {}));
+    fails('BAD_ARGUMENT', /create_graph must be true or false/, () =>
+      autograd.grad(cube(), x, { create_graph: 1 } as never),
+    );
+    const y = cube().sum();
+    y.backward({ retain_graph: true });
+    y.backward(undefined, { retain_graph: true });
+    autograd.backward(y, { retain_graph: true });
+    autograd.backward(y);
+    assert.deepEqual(x.grad!.tolist(), [48]);
+    fails('BAD_ARGUMENT', /unknown keyword 'retain'/, () => y.backward({ retain: true } as never));
+  });
+
+  it('materialize_grads: zeros for an input that was not used', () => {
+    const [a, b] = [leaf([1, 2]), leaf([2])];
+    assert.deepEqual(
+      autograd.grad(a.sum(), [a, b], { materialize_grads: true }).map((g) => g.tolist()),
+      [[1, 1], [0]],
+    );
+    fails('BAD_ARGUMENT', /allow_unused must be true/, () =>
+      autograd.grad(a.sum(), [a, b], { materialize_grads: true, allow_unused: false }),
+    );
+  });
+
+  it('a gradient asked inside compile across a history that lies outside says so', () => {
+    const x = leaf([2]);
+    const y = torch.compile((t: Tensor) => t.pow(3))(x);
+    fails('BAD_ARGUMENT', /history that its arguments and captured tensors have outside/, () =>
+      torch.compile(() => autograd.grad(y, x))(),
+    );
+    fails('BAD_ARGUMENT', /inputs\[0\] was not used to compute outputs \(/, () =>
+      torch.compile((t: Tensor) => autograd.grad(t, t.mul(2)))(x),
+    );
+  });
+
   it('a graph is freed after backward unless retained', () => {
     const a = leaf([1, 2]);
     const y = a.square().sum();
@@ -127,12 +176,12 @@ describe('autograd', () => {
 
   it('backward without a graph says so', () => {
     fails('BAD_ARGUMENT', /does not require grad/, () => ones(1).sum().backward());
-    fails('BAD_ARGUMENT', /unexpected keyword 'retain'/, () =>
+    fails('BAD_ARGUMENT', /unknown keyword 'retain'/, () =>
       leaf([1])
         .sum()
         .backward(null, { retain: true } as never),
     );
-    fails('BAD_ARGUMENT', /unexpected keyword/, () =>
+    fails('BAD_ARGUMENT', /unknown keyword/, () =>
       autograd.grad(leaf([1]).sum(), leaf([1]), { create: true } as never),
     );
   });
