@@ -52,6 +52,57 @@ export const flatten = (value: unknown): Flat => {
   return { structure: visit(value), leaves };
 };
 
+/**
+ * Takes a value apart that is put together as `structure` says, in a fraction of flatten's time: its tensors are added to `leaves`. False, with some
+ * of them added, for any other value, and for static values that are equal without being the same.
+ */
+export const follow = (structure: Structure, value: unknown, leaves: Tensor[]): boolean => {
+  switch (structure.kind) {
+    case 'tensor':
+      if (structure.number !== undefined || !(value instanceof (native().Tensor as never))) return false;
+      leaves.push(value as Tensor);
+      return true;
+    case 'static':
+      return Object.is(structure.value, value);
+    case 'array': {
+      const { items } = structure;
+      if (!Array.isArray(value) || value.length !== items.length) return false;
+      for (let i = 0; i < items.length; i++) if (!follow(items[i]!, value[i], leaves)) return false;
+      return true;
+    }
+    case 'object': {
+      const { keys, items } = structure;
+      if (typeof value !== 'object' || value === null || Array.isArray(value) || !isPlain(value)) return false;
+      const own = Object.keys(value);
+      if (own.length !== keys.length) return false;
+      for (let i = 0; i < keys.length; i++) {
+        const key = keys[i]!;
+        if (own[i] !== key && !Object.hasOwn(value, key)) return false;
+        if (!follow(items[i]!, value[key], leaves)) return false;
+      }
+      return true;
+    }
+    case 'map': {
+      const { keys, items } = structure;
+      if (!(value instanceof Map) || value.size !== keys.length) return false;
+      let i = 0;
+      for (const [key, item] of value) if (!Object.is(key, keys[i]) || !follow(items[i++]!, item, leaves)) return false;
+      return true;
+    }
+  }
+};
+
+/** Objects are copied from one with the same keys: adding them one by one takes four times as long. */
+const templates = new WeakMap<Structure, Readonly<Record<string, unknown>>>();
+const emptyOf = (structure: Structure & { kind: 'object' }): Record<string, unknown> => {
+  let template = templates.get(structure);
+  if (template === undefined) {
+    template = Object.fromEntries(structure.keys.map((key) => [key, undefined]));
+    templates.set(structure, template);
+  }
+  return { ...template };
+};
+
 /** Puts a value together again, with other leaves. `leaves` begins at `from`. */
 export const unflatten = (structure: Structure, leaves: readonly unknown[], from = 0): unknown => {
   let next = from;
@@ -63,8 +114,12 @@ export const unflatten = (structure: Structure, leaves: readonly unknown[], from
         return s.value;
       case 'array':
         return s.items.map(build);
-      case 'object':
-        return Object.fromEntries(s.items.map((item, i) => [s.keys[i]!, build(item)]));
+      case 'object': {
+        const { keys, items } = s;
+        const made = emptyOf(s);
+        for (let i = 0; i < keys.length; i++) made[keys[i]!] = build(items[i]!);
+        return made;
+      }
       case 'map':
         return new Map(s.items.map((item, i) => [s.keys[i], build(item)]));
     }

@@ -4,6 +4,7 @@ import { type DataChecks, forwardNodes, reportHandler, type Watch, watchOf } fro
 import {
   type Check,
   checkOperands,
+  type Donation,
   type Lowered,
   type LoweredPartition,
   LoweringError,
@@ -28,6 +29,8 @@ import type {
 import { JorchError } from '../runtime/errors.js';
 import { type Partition, placementsOf, shardingsOf, spreadOf } from '../shard/plan.js';
 import type { Sharding } from '../shard/sharding.js';
+import { numel } from '../stablehlo/types.js';
+import { ITEM_BYTES } from '../torch/dtype.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Graph, Node, Value } from './graph.js';
 import { isIdentity, physicalOrder } from './layout.js';
@@ -43,7 +46,7 @@ export interface BuildOptions {
   readonly target?: Target | undefined;
   /** Results come back row-major whatever eager's strides are. */
   readonly rowMajor?: boolean;
-  /** Whether a changed argument leaf (-1: a captured tensor) may be overwritten while the program runs. */
+  /** Whether a changed argument leaf (-1: a captured tensor) may be overwritten while the program runs. Default: large ones, in programs that cannot fail. */
   readonly donate?: ((leaf: number) => boolean) | undefined;
   /** The program is for several devices. */
   readonly partition?: Partition | undefined;
@@ -117,7 +120,8 @@ export const specOf = ({ shape, strides, dtype }: Value): TensorSpec => ({
 /** What random numbers are derived from. */
 export const KEY: TensorSpec = { shape: [], strides: [], dtype: 'uint64' };
 
-type Donation = NonNullable<ProgramSpec['donated']>[number];
+/** Below this a copy costs less than the buffer that PJRT makes of memory to be overwritten. */
+const WORTH_GIVING = 64 * 1024;
 
 /** The program between `inputs` and `results`, and the types of both. */
 interface Part {
@@ -129,7 +133,7 @@ const lowerPart = (
   graph: Graph,
   inputs: readonly Value[],
   results: readonly Value[],
-  { fallback, optimize, target, rowMajor = false }: BuildOptions,
+  { fallback, optimize, target, rowMajor = false, donate }: BuildOptions,
   partition?: LoweredPartition,
   checks: readonly Check[] = [],
   donated: readonly Donation[] = [],
@@ -143,6 +147,7 @@ const lowerPart = (
       optimize,
       checks,
       donated,
+      donateSafely: donate === undefined,
       partition,
       rowMajor,
       ...written,
@@ -156,7 +161,7 @@ const lowerPart = (
         inputs: parameters,
         outputs: [...results.map((v) => (rowMajor ? { ...specOf(v), strides: [] } : specOf(v))), ...flags],
         keys,
-        donated,
+        donated: lowered.donated,
       },
     };
   } catch (error) {
@@ -217,14 +222,16 @@ const behind = (graph: Graph, gradients: readonly Value[], nodes: readonly Node[
 /** New values of changed tensors that can be computed in the memory of the old ones; `shared` outputs have other readers. */
 const donationsOf = (
   { graph, captures }: Trace,
-  { donate }: BuildOptions,
+  { donate, partition, rowMajor: onDevice = false }: BuildOptions,
   inputs: ValueList,
   results: ValueList,
   shared: readonly number[],
 ): Donation[] =>
   captures.flatMap(({ leaf, input, mutated, history }) => {
-    if (mutated < 0 || history || !donate?.(leaf)) return [];
+    if (mutated < 0 || history) return [];
     const [from, to] = [graph.inputs[input]!, graph.values[mutated]!];
+    const large = partition === undefined && !onDevice && numel(from.shape) * ITEM_BYTES[from.dtype] >= WORTH_GIVING;
+    if (!(donate?.(leaf) ?? large)) return [];
     const rowMajor = [from, to].every((v) => isIdentity(physicalOrder(v.shape, v.strides) ?? [-1]));
     const donation = { input: inputs.indexOf(from), output: results.indexOf(to) };
     return rowMajor && donation.input >= 0 && !shared.includes(donation.output) ? [donation] : [];
@@ -291,7 +298,7 @@ export const plan = (trace: Trace, options: BuildOptions): Plan => {
     ...watch.printed.map((v) => results.indexOf(v)),
   ]);
   // A failed check must leave everything as it was.
-  const inPlace = watch.checks.length > 0 ? [] : donated;
+  const inPlace = watch.checks.length > 0 || (options.donate === undefined && watch.events.length > 0) ? [] : donated;
   const byInput = new Map(
     captures.flatMap(({ input }, k) => (input < 0 ? [] : [[graph.inputs[input]!.id, places[k]!] as const])),
   );

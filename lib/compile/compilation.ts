@@ -16,7 +16,7 @@ import { Partitioner } from '../shard/partitioner.js';
 import type { Partition } from '../shard/plan.js';
 import { keep } from '../torch/memory.js';
 import type { Tensor } from '../torch/tensor.js';
-import { type Flat, flatten, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
+import { type Flat, flatten, follow, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
 import { AsyncCalls, type Prepared, type Taken } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import type { CompileOptions, CompileStats, Explanation } from './compile.js';
@@ -97,6 +97,8 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   /** Of calls with tensors alone, by their number; as of `structures.version`. */
   private readonly flatStructures: (Variants | undefined)[] = [];
   private flatVersion = 0;
+  /** The latest other arguments that there were programs for: the next ones are most often put together in the same way. */
+  private nested: { readonly structure: Structure; readonly variants: Variants } | undefined;
   private readonly entries = new Map<number, Entry>();
   private readonly reasons: string[] = [];
   private nextId = 0;
@@ -194,6 +196,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     if (this.flatVersion !== this.structures.version) {
       this.flatVersion = this.structures.version;
       this.flatStructures.length = 0;
+      this.nested = undefined;
     }
     let flat = this.statics.size === 0;
     for (let i = 0; flat && i < args.length; i++) flat = args[i] instanceof (Tensor as never);
@@ -201,8 +204,14 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       this.flatStructures[args.length] ??= this.structures.find(this.keyOf(args));
       return { structure: this.flatStructures[args.length], leaves: args as Tensor[] };
     }
+    if (this.nested !== undefined) {
+      const followed: Tensor[] = [];
+      if (follow(this.nested.structure, args, followed)) return { structure: this.nested.variants, leaves: followed };
+    }
     const { structure, leaves } = this.flatten(args);
-    return { structure: this.structures.find(structureKey(structure)), leaves };
+    const variants = this.structures.find(structureKey(structure));
+    if (variants !== undefined) this.nested = { structure, variants };
+    return { structure: variants, leaves };
   }
 
   private keyOf(args: unknown[]): string {
@@ -313,10 +322,11 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     spans.add(this.name, 'compile', performance.now() - ms, { cached: fromCache });
   }
 
-  /** Which leaves may be overwritten; captured tensors are leaf -1. */
+  /** Which leaves may be overwritten; captured tensors are leaf -1. undefined: as is best. */
   private donations(structure: Structure): ((leaf: number) => boolean) | undefined {
     const { donate } = this.options;
-    if (!donate || typeof donate === 'boolean') return donate ? () => true : undefined;
+    if (donate === undefined) return undefined;
+    if (typeof donate === 'boolean') return () => donate;
     const owners = structure.kind === 'array' ? structure.items.flatMap((s, i) => leafStructures(s).map(() => i)) : [];
     return (leaf) => leaf >= 0 && donate.includes(owners[leaf]!);
   }

@@ -35,6 +35,7 @@ export interface CompileOptions extends PartitionOptions {
   /**
    * Lets the program compute the new values of tensors that the function changes in place in their own memory, which halves the memory of a
    * training step: `true` for all of them, positions for those in these arguments. A run that fails half-way then leaves anything in them.
+   * Default: those from 64 KiB, in programs on the CPU that cannot fail half-way (without libtorch's kernels, checks and prints).
    */
   donate?: boolean | readonly number[];
   /** What to do with an operator that has no lowering: run libtorch's kernel inside the program (`aten`), or refuse (`error`). Default `aten`. */

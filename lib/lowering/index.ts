@@ -40,6 +40,7 @@ export {
   type AtenCall,
   type Check,
   checkOperands,
+  type Donation,
   isRandom,
   type Lowered,
   type LoweredPartition,

@@ -24,8 +24,10 @@ export interface LowerOptions {
   readonly inputs?: readonly Value[];
   /** What to do with a node that has no lowering: run libtorch's kernel inside the program, or refuse. */
   readonly fallback: 'aten' | 'error';
-  /** Results (by position) that take the memory of a parameter (by position). */
-  readonly donated?: readonly { readonly input: number; readonly output: number }[];
+  /** Results that take the memory of a parameter. */
+  readonly donated?: readonly Donation[];
+  /** Not in a program that may fail half-way, in one of libtorch's kernels. */
+  readonly donateSafely?: boolean;
   /** Which operators run as libtorch's kernels although they have a lowering. Default `xla`: none. */
   readonly optimize?: Optimize;
   /** What the program runs on: decides how elementary functions are written. Default `cpu`. */
@@ -36,6 +38,11 @@ export interface LowerOptions {
   readonly rowMajor?: boolean;
   /** Computes one flag each, returned behind the results as one bool vector: nodes that would raise, conditions that do not hold. */
   readonly checks?: readonly Check[];
+}
+/** Both by position. */
+export interface Donation {
+  readonly input: number;
+  readonly output: number;
 }
 /** How parameters and results are spread; a result of which nothing is said as XLA decides. */
 export interface LoweredPartition {
@@ -64,6 +71,7 @@ export interface Lowered {
   /** Generators (places in the graph's list, undefined: the default one) whose random keys are parameters behind `inputs`. */
   readonly keys: readonly (number | undefined)[];
   readonly partition?: LoweredPartition | undefined;
+  readonly donated: readonly Donation[];
 }
 
 /** A rule that is missing or wrong. The message names the operator and where it was called. */
@@ -364,7 +372,8 @@ export function lower(
     fallback,
     optimize = 'xla',
     checks = [],
-    donated = [],
+    donated: wished = [],
+    donateSafely = false,
     partition,
     target = partition?.mesh.device_type === 'cuda' ? 'gpu' : 'cpu',
     rowMajor = false,
@@ -395,6 +404,7 @@ export function lower(
   }
   const types = returned.map((o) => o.type).join(', ');
   const end = returned.length === 0 ? 'return' : `return ${returned.map((o) => o.name).join(', ')} : ${types}`;
+  const donated = donateSafely && lowering.calls.length > 0 ? [] : wished;
   const taken = new Map(donated.map(({ input, output }) => [input, output]));
   const keys = [...lowering.keys.values()];
   const declared = [...params, ...keys].map((p, i) => {
@@ -426,6 +436,7 @@ export function lower(
     lowered,
     arithmetic,
     keys: [...lowering.keys.keys()],
+    donated,
     ...(partition ? { partition } : {}),
   };
 }

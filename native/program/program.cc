@@ -4,6 +4,7 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/CPUAllocator.h>
+#include <c10/core/impl/COW.h>
 #include <c10/util/SmallVector.h>
 #include <c10/util/accumulate.h>
 
@@ -198,8 +199,8 @@ PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments
   const void* data = plain->numel() == 0 ? emptyData() : plain->const_data_ptr();
 
   if (C10_UNLIKELY(donated_[index] >= 0)) {
-    // The buffer is gone after the run; the memory stays the tensor's. Memory that must not be overwritten is copied.
-    const bool own = inPlace && plain == &tensor && zeroCopyAligned(data);
+    // The buffer is gone after the run; the memory stays the tensor's. Memory that must not be overwritten (a snapshot's too) is copied.
+    const bool own = inPlace && plain == &tensor && zeroCopyAligned(data) && !c10::impl::cow::is_cow_data_ptr(tensor.storage().data_ptr());
     held.buffers.push_back(pjrt::Buffer::fromHost(executable_->client(), data, inputTypes_[index], spec.sizes.data(), spec.sizes.size(),
                                                   own ? PJRT_HostBufferSemantics_kMutableZeroCopy : PJRT_HostBufferSemantics_kImmutableOnlyDuringCall));
     return held.buffers.back().get();

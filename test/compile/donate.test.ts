@@ -73,6 +73,43 @@ describe('compile: donate', () => {
     assert.equal(w.sum().item(), 9 * N);
   });
 
+  it('large tensors are by default, in programs that cannot fail half-way', () => {
+    const large = ones(200, 200);
+    const small = ones(20);
+    const f = compile((t: Tensor) => {
+      large.mul_(t);
+      small.mul_(t);
+    });
+    f(torch.tensor(2));
+    f(torch.tensor(3));
+    assert.deepEqual([large.sum().item(), small.sum().item()], [6 * 40000, 6 * 20]);
+    const two = torch.tensor(2);
+    assert.equal(aliases(f as never, two), 1);
+    const change = (t: Tensor) => void large.mul_(t);
+    assert.equal(aliases(compile(change, { donate: false }) as never, two), 0);
+    const sorts = () => void large.copy_(large.sort().values.add(1));
+    assert.equal(aliases(compile(sorts) as never), 0, 'a kernel of libtorch may fail');
+    const checked = (t: Tensor) => void large.copy_(large.index_select(0, t));
+    const rows = torch.zeros([200], { dtype: 'int64' });
+    assert.equal(aliases(compile(checked, { checks: true }) as never, rows), 0, 'a check may fail');
+  });
+
+  it('an asynchronous call reads the values of its moment, whatever is overwritten meanwhile', async () => {
+    const w = ones(300, 300);
+    const read = compile((t: Tensor) => w.mul(t).sum());
+    const change = compile(() => void w.add_(1));
+    read(torch.tensor(1));
+    change();
+    const sums = [read.async(torch.tensor(1)), read.async(torch.tensor(2))];
+    change();
+    change();
+    assert.deepEqual(
+      (await Promise.all(sums)).map((t) => t.item()),
+      [2 * 90000, 4 * 90000],
+    );
+    assert.equal(w.select(0, 0).select(0, 0).item(), 4);
+  });
+
   it('a step on 64 MiB of parameters needs less memory', () => {
     const script = (donate: boolean) => `
       const torch = require(${JSON.stringify(require.resolve('../../lib/index.js'))});

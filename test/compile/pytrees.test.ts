@@ -55,6 +55,42 @@ describe('compile: pytrees', () => {
     assert.equal(f.stats.compiles, 2);
   });
 
+  it('arguments that differ from the last ones in a key, a length or a value are told apart', () => {
+    const names = (o: object): string => Object.keys(o).sort().join();
+    let traces = 0;
+    const f = compile((o: Record<string, unknown>) => {
+      traces++;
+      const leaves = tree.leaves(o);
+      return { ['__proto__']: leaves[0]!.mul(leaves.length), [names(o)]: leaves[0]!.add(1) };
+    });
+    const x = ones(2);
+    const variants: Record<string, unknown>[] = [
+      { a: x, b: [x, x] },
+      { a: x, b: [x] },
+      { a: x, c: [x, x] },
+      { a: x, b: [x, x], c: undefined },
+      { a: x, toString: [x, x] },
+      { a: x, b: new Map([['k', x]]) },
+      { a: x, b: new Map([['l', x]]) },
+      { a: x, b: [x, 1] },
+      { a: x, b: [x, 2] },
+      { a: x, b: { 0: x, 1: x } },
+      { a: x, b: null },
+    ];
+    for (const round of [1, 2, 3])
+      for (const [i, given] of variants.entries()) {
+        for (const again of [1, 2]) {
+          const result = f(given) as Record<string, unknown>;
+          const own = Object.getOwnPropertyDescriptor(result, '__proto__')!.value as Tensor;
+          assert.equal(own.at(0).item(), tree.leaves(given).length, `variant ${i}, ${round}.${again}`);
+          assert.deepEqual(Object.keys(result).sort(), ['__proto__', names(given)].sort());
+        }
+        assert.equal(traces, round === 1 ? i + 1 : variants.length);
+      }
+    assert.ok('a,b' in f({ b: [x, x], a: x }), 'the order of keys does not matter');
+    assert.equal(traces, variants.length);
+  });
+
   it('strings, booleans, null and undefined among the arguments are part of the program', () => {
     const f = compile((x: Tensor, o: { mode: string; flip: boolean; mask: Tensor | null }) =>
       o.mask ? x.mul(o.mask) : o.flip ? x.neg() : o.mode === 'double' ? x.mul(2) : x,

@@ -102,6 +102,25 @@ describe('elementary functions on the CPU', () => {
     for (const f of [torch.sin, torch.cos, torch.tan]) close(compile((v: Tensor) => f(v))(x), f(x), { rtol: 1e-13 });
   });
 
+  it('one large number, an infinity or a NaN in a long array changes no other result', () => {
+    const x = torch.randn([20_000]).mul(100);
+    for (const [f, scale] of [
+      [torch.sin, 1],
+      [torch.cos, 1],
+      [torch.tan, 3],
+    ] as const) {
+      const fast = compile((v: Tensor) => f(v));
+      const expected = f(x.double()).float();
+      close(fast(x), expected, { rtol: 2.4e-7 * scale, atol: 1e-38 });
+      for (const special of [1e9, -3e38, Infinity, NaN]) {
+        const mixed = x.clone();
+        mixed.select(0, 123).fill_(special);
+        const wanted = f(mixed.double()).float();
+        close(fast(mixed), wanted, { rtol: 2.4e-7 * scale, atol: 1e-38 });
+      }
+    }
+  });
+
   it('what is known of the arguments changes no result', () => {
     const x = torch.randn([1000]).mul(30);
     const bounded: ((v: Tensor) => Tensor)[] = [
