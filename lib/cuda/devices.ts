@@ -8,7 +8,6 @@ import { cpuPluginFile } from '../runtime/locate.js';
 import { cudaRuntime } from '../runtime/locate-cuda.js';
 import { device as deviceNamed } from '../torch/device.js';
 import type { Tensor } from '../torch/tensor.js';
-import { runOperator } from './operator.js';
 
 /** What a device is opened with. */
 interface Backend {
@@ -48,7 +47,6 @@ const numbers = new Map<string, number>();
 const open = (name: string): number => {
   const backend = name === 'cuda:0' ? cuda() : xla();
   const number = native().openDevice(name, backend.plugin, backend.client);
-  if (opened.size === 0) native().setDeviceOperator(runOperator);
   opened.set(number, { name, target: { plugin: backend.plugin, device: number }, xla: backend.xla });
   return number;
 };
@@ -107,3 +105,14 @@ export const moveTo = (tensor: Tensor, number: number): Tensor => {
     ]);
   return moved;
 };
+
+type Run = (name: string, f: (...args: never[]) => unknown, args: readonly unknown[]) => unknown;
+let run: Run | undefined;
+
+/** Called by operator.ts, which is built on all of compile and so cannot be imported here. */
+export const setProgramRunner = (runner: Run): void => {
+  run = runner;
+};
+
+/** Runs `f` as one program on the device of its tensors: what it changes is changed, views are views. One function has one name. */
+export const runAsProgram: Run = (name, f, args) => run!(name, f, args);

@@ -1,4 +1,5 @@
 /** @file torch.cuda, and which devices there are. */
+import './operator.js';
 import { findCuda, hasNvidiaDevice } from '../runtime/locate-cuda.js';
 import { type Device, device } from '../torch/device.js';
 

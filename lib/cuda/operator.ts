@@ -1,10 +1,10 @@
 /** @file Eager operators on device tensors: each is compiled as a program of its own, once per shape, and kept. */
 import { compileQuietly } from '../compile/compile.js';
-import { isJorchError } from '../runtime/errors.js';
-import { native } from '../runtime/load.js';
+import { isJorchError, JorchError } from '../runtime/errors.js';
+import { native, onLoad } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import { leaves, map } from '../tree.js';
-import { moveTo } from './devices.js';
+import { moveTo, nameOfDevice, setProgramRunner } from './devices.js';
 
 type Call = (...args: unknown[]) => unknown;
 
@@ -69,17 +69,67 @@ const WITHOUT_PROGRAM: Readonly<Record<string, (self: Tensor, value?: unknown) =
   },
 };
 
-/** Called from C++ for an operator that was given tensors on a device. */
-export const runOperator = (name: string, overload: string | undefined, args: readonly unknown[]): unknown => {
+/** Operators whose result may be a view of their first argument, by what libtorch registers. */
+const views = (): ReadonlySet<string> => {
+  viewNames ??= new Set(
+    native()
+      .schemas()
+      .filter((schema) => /^[^!]*-> (\(?Tensor\(a\)|Tensor\(a\)\[\])/.test(schema))
+      .map((schema) => schema.slice(0, schema.search(/[.(]/))),
+  );
+  return viewNames;
+};
+let viewNames: ReadonlySet<string> | undefined;
+
+/** What a view operator gave: a copy here, by the operator's name. */
+const copies = new WeakMap<Tensor, string>();
+
+const noteCopies = (name: string, result: unknown, self: unknown): void => {
+  if (views().has(name)) for (const t of leaves(result)) if (t !== self) copies.set(t, name.replace('aten::', ''));
+};
+
+/** Whether the operator writes to an argument. @throws JorchError BAD_ARGUMENT where eager torch would write through a view */
+const writes = (name: string, args: readonly unknown[]): boolean => {
+  const keywords = args.at(-1);
+  const out = typeof keywords === 'object' && keywords !== null && 'out' in keywords ? keywords.out : undefined;
+  const targets = /[^_]_$/.test(name) ? leaves(args[0]) : leaves(out);
+  for (const target of targets) {
+    const view = copies.get(target);
+    if (view !== undefined)
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `${name.replace('aten::', '')}: on ${nameOfDevice(native().deviceOf(target))} the result of ${view}() is a copy, so that writing to it does not change the tensor it was taken from; write with setAt() or index_put_(), inside compile (where views are views), or to a clone()`,
+      );
+  }
+  return targets.length > 0;
+};
+
+/** An operator that was given tensors on a device. */
+const runOperator = (name: string, overload: string | undefined, args: readonly unknown[]): unknown => {
   const direct = WITHOUT_PROGRAM[name];
   if (direct) return direct(args[0] as Tensor, args[1]);
   const operator = lookUp(name, overload);
+  const changes = writes(name, args);
+  let result: unknown;
   try {
-    return named(operator.compiled(...args), operator.names);
+    result = named(operator.compiled(...args), operator.names);
   } catch (error) {
     // Changes to a copy would be lost.
-    const changes = /[^_]_$/.test(name) || args.some((a) => typeof a === 'object' && a !== null && 'out' in a);
     if (!isJorchError(error) || !NEEDS_HOST.has(error.code) || changes) throw error;
-    return onHost(operator.call, args);
+    result = onHost(operator.call, args);
   }
+  if (!changes) noteCopies(name, result, args[0]);
+  return result;
 };
+
+const programs = new Map<string, Call>();
+
+onLoad((addon) => addon.setDeviceOperator(runOperator));
+setProgramRunner((name, f, args) => {
+  let program = programs.get(name);
+  if (!program) {
+    program = compileQuietly(f as Call, name);
+    programs.set(name, program);
+  }
+  return program(...args);
+});

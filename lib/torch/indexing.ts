@@ -1,4 +1,5 @@
 /** @file x.at(...) and x.setAt(...): Python's subscripts, on libtorch's own view and index operators. */
+import { runAsProgram } from '../cuda/devices.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { tensor } from './data.js';
@@ -135,6 +136,8 @@ export const setAt = (
   indices: readonly Index[],
   value: Tensor | number | boolean | bigint | Scalar,
 ): Tensor => {
+  if (!native().isTracing() && native().deviceOf(x) !== 0)
+    return runAsProgram('setAt', setAt, [x, indices, value]) as Tensor;
   const { view, advanced } = applyBasic(x, indices);
   if (advanced.length === 0) {
     if (native().isTensor(value)) view.copy_(value);

@@ -310,6 +310,10 @@ const install = ({ Tensor }: Native): void => {
           ? /^(cpu|cuda|meta|xla)/.test(first)
           : typeof first === 'object' && first !== null && 'type' in first && !native().isTensor(first);
       const keywords = plainObject(first) ? first : undefined;
+      if (native().isTensor(first) && !native().isTracing()) {
+        const [number, own] = [native().deviceOf(first), native().deviceOf(this)];
+        if (number !== own) return to.call(moveTo(this, number), { dtype: first.dtype, ...(args[1] as object) });
+      }
       const wanted = isDevice ? first : keywords?.['device'];
       if (wanted !== undefined && wanted !== null && !native().isTracing()) {
         const { type } = device(String(wanted));

@@ -154,6 +154,17 @@ void TensorWrap::release(Addon& addon) {
   account(addon, -bytes);
 }
 
+void TensorWrap::replace(Addon& addon, const at::Tensor& data) {
+  const at::Tensor before = tensor_;
+  if (before.grad_fn()) throw JsError("BAD_ARGUMENT", "data: the result of an operation cannot move from " + device::nameOf(before) + " to " + device::nameOf(data) + "; make a new tensor with to()");
+  at::Tensor fresh = data.variable_data();
+  fresh.set_requires_grad(before.requires_grad());
+  fresh.mutable_grad() = before.grad();
+  release(addon);
+  tensor_ = std::move(fresh);
+  hold(addon);
+}
+
 void TensorWrap::dispose(Addon& addon) {
   if (tensor_.defined()) release(addon);
 }
@@ -357,9 +368,9 @@ napi_value setData(napi_env env, napi_callback_info info) {
     if (!self.argument) throw JsError("BAD_ARGUMENT", "data must be a Tensor");
     const at::Tensor data = tensorArgument(self.addon, env, self.argument, "data");
     const at::Tensor target = lifted(self.wrapped.tensor());
-    if (device::isDeviceTensor(data) != device::isDeviceTensor(target))
-      throw JsError("BAD_ARGUMENT", "data: a tensor on " + device::nameOf(target) + " cannot take the data of one on " + device::nameOf(data) + "; make a new one with to()");
-    target.set_data(data);
+    // A tensor of another kind: what libtorch knows of this one stays behind, the handle goes on with the new one.
+    if (device::isDeviceTensor(data) != device::isDeviceTensor(target)) self.wrapped.replace(self.addon, data);
+    else target.set_data(data);
     return nullptr;
   });
 }

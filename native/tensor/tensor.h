@@ -15,6 +15,8 @@ class TensorWrap {
   // Throws DISPOSED; `what` names the argument.
   const at::Tensor& get(const char* what) const;
   void dispose(Addon& addon);
+  // The handle of another tensor with these values and what the old one had: requires_grad, grad. Throws BAD_ARGUMENT for one with a history.
+  void replace(Addon& addon, const at::Tensor& data);
 
  private:
   friend napi_value constructTensor(napi_env, napi_callback_info);
