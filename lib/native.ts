@@ -217,7 +217,7 @@ export interface Executable {
 /** The programs of one compiled function. */
 export interface CompiledHandle {
   /** The results, or undefined when no program fits these arguments. */
-  call(structure: number, leaves: readonly Tensor[]): Tensor | (Tensor | number)[] | undefined;
+  call(structure: number, ...leaves: readonly Tensor[]): Tensor | (Tensor | number)[] | undefined;
   add(structure: number, spec: EntrySpec): void;
   describe(leaves: readonly Tensor[], captures: readonly Tensor[]): Circumstances;
   /** The modes of this moment, as a number. */

@@ -175,6 +175,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("setCollector", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
                 napi_create_reference(info.Env(), info[0], 1, &Addon::of(info.Env()).collector);
               }));
+  napi_create_reference(env, env.Global().Get("Array").As<Napi::Object>().Get("of"), 1, &addon->arrayOf);
   initTensor(env, exports);
   initData(env, exports);
   initShare(env, exports);

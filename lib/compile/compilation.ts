@@ -175,13 +175,13 @@ export class Compilation<F extends (...args: never[]) => unknown> {
 
   /** Memory on a device that only garbage holds is freed when it is needed, once; then the error is the caller's. */
   private run(handle: CompiledHandle, variant: number, leaves: readonly Tensor[]): ReturnType<CompiledHandle['call']> {
-    if (!anyOpened()) return handle.call(variant, leaves);
+    if (!anyOpened()) return handle.call(variant, ...leaves);
     try {
-      return handle.call(variant, leaves);
+      return handle.call(variant, ...leaves);
     } catch (error) {
       if (!(error instanceof JorchError) || error.code !== 'OUT_OF_MEMORY' || this.options.donate) throw error;
       collectGarbage();
-      return handle.call(variant, leaves);
+      return handle.call(variant, ...leaves);
     }
   }
 

@@ -81,7 +81,7 @@ const runCompiled = (
     grads: [],
     shape: 1,
   });
-  return program.call(0, leaves) as Tensor[];
+  return program.call(0, ...leaves) as Tensor[];
 };
 
 /** Results that mean something: memory nobody has written yet does not, and random numbers are others at every run. */

@@ -49,6 +49,11 @@ CompiledWrap& self(napi_env env, napi_callback_info info, size_t& count, napi_va
 struct Leaves {
   Tensors tensors;
   c10::SmallVector<napi_value, 8> objects;
+
+  void push(Addon& addon, napi_env env, napi_value object) {
+    tensors.push_back(wrapArgument(addon, env, object, "an argument").tensor());
+    objects.push_back(object);
+  }
 };
 
 void readLeaves(Addon& addon, napi_env env, napi_value array, Leaves& leaves) {
@@ -57,26 +62,31 @@ void readLeaves(Addon& addon, napi_env env, napi_value array, Leaves& leaves) {
   for (uint32_t i = 0; i < length; i++) {
     napi_value object;
     check(env, napi_get_element(env, array, i, &object));
-    leaves.tensors.push_back(wrapArgument(addon, env, object, "an argument").tensor());
-    leaves.objects.push_back(object);
+    leaves.push(addon, env, object);
   }
 }
 
 int64_t integer(napi_env env, napi_value value) { return Napi::Value(env, value).As<Napi::Number>().Int64Value(); }
 
-// call(structure, leaves) → the results, or undefined when no program fits.
+// call(structure, ...leaves) → the results, or undefined when no program fits. Elements of an array would cost ten times what arguments do.
 napi_value callCompiled(napi_env env, napi_callback_info info) {
   return guarded(env, "compiled call", [&]() -> napi_value {
-    size_t count = 2;
-    napi_value args[2];
-    CompiledWrap& compiled = self(env, info, count, args);
+    c10::SmallVector<napi_value, 16> args(16);
+    size_t count = args.size();
+    CompiledWrap& compiled = self(env, info, count, args.data());
+    if (count > args.size()) {
+      args.resize(count);
+      self(env, info, count, args.data());
+    }
     if (trace::current() || transforms::active()) return nullptr;
     Addon& addon = Addon::of(env);
     addon.reaper->drain(env);
     uint32_t structure = 0;
     check(env, napi_get_value_uint32(env, args[0], &structure));
     Leaves leaves;
-    readLeaves(addon, env, args[1], leaves);
+    leaves.tensors.reserve(count);
+    leaves.objects.reserve(count);
+    for (size_t i = 1; i < count; i++) leaves.push(addon, env, args[i]);
     const std::shared_ptr<Entry> entry = compiled.find(structure, leaves.tensors, program::modes());
     if (!entry) return nullptr;
     return translated("BAD_ARGUMENT", [&] { return program::runEntry(addon, env, *entry, leaves.tensors, leaves.objects); });

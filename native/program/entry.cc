@@ -102,11 +102,13 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
     return object;
   };
   if (entry.shape == Shape::Single) return resultAt(entry.results[0]);
-  const uint32_t skip = entry.shape == Shape::Tree;
-  napi_value array;
-  check(env, napi_create_array_with_length(env, entry.results.size() + skip, &array));
-  if (skip) check(env, napi_set_element(env, array, 0, number(env, entry.id)));
-  for (uint32_t i = 0; i < entry.results.size(); i++) check(env, napi_set_element(env, array, i + skip, resultAt(entry.results[i])));
+  c10::SmallVector<napi_value, 16> items;
+  if (entry.shape == Shape::Tree) items.push_back(number(env, entry.id));
+  for (const ResultPlan& plan : entry.results) items.push_back(resultAt(plan));
+  napi_value undefined, arrayOf, array;
+  check(env, napi_get_undefined(env, &undefined));
+  check(env, napi_get_reference_value(env, addon.arrayOf, &arrayOf));
+  check(env, napi_call_function(env, undefined, arrayOf, items.size(), items.data(), &array));
   return array;
 }
 
