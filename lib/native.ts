@@ -213,6 +213,10 @@ declare const executable: unique symbol;
 export interface Executable {
   readonly [executable]: never;
 }
+/** One that is being loaded. */
+export interface Loading {
+  readonly [opaque]: 'loading';
+}
 
 /** The programs of one compiled function. */
 export interface CompiledHandle {
@@ -431,6 +435,10 @@ export interface Native {
     keep: boolean,
   ): Promise<{ executable: Executable; bytes?: Buffer }>;
   loadProgramAsync(target: Target, bytes: Buffer): Promise<Executable>;
+  /** Begins to load on another thread. */
+  beginLoad(target: Target, bytes: Buffer): Loading;
+  /** What was begun, once it is there; undefined when that failed. */
+  endLoad(loading: Loading): Executable | undefined;
   serializeProgram(executable: Executable): Buffer;
   /** What executables depend on besides text and options: platform, device, threads, CPU. */
   compilerIdentity(target: Target): string;

@@ -6,7 +6,7 @@ import { events } from '../inspect/events.js';
 import { type LoweredProgram, loweredProgram, withLines } from '../inspect/lowered.js';
 import { spans } from '../inspect/spans.js';
 import type { Lowered } from '../lowering/index.js';
-import type { CompiledHandle, Trace } from '../native.js';
+import type { CompiledHandle, Executable, Trace } from '../native.js';
 import { isModule } from '../nn/fields.js';
 import { readModule } from '../nn/slots.js';
 import { JorchError } from '../runtime/errors.js';
@@ -17,6 +17,7 @@ import type { Partition } from '../shard/plan.js';
 import { keep } from '../torch/memory.js';
 import type { Tensor } from '../torch/tensor.js';
 import { type Flat, flatten, follow, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
+import type { Ahead } from './ahead.js';
 import { AsyncCalls, type Prepared, type Taken } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import type { CompileOptions, CompileStats, Explanation } from './compile.js';
@@ -24,7 +25,7 @@ import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
 import { XLA_OPTIONS, type XlaOptions } from './executables.js';
 import { ownMemory, type Traced } from './export.js';
 import { type Reads, recordReads, Structures, type Variant, type Variants } from './live.js';
-import { obtain } from './place.js';
+import { loadAhead, obtain } from './place.js';
 import { capturedOf, explainMiss, leafSignatures, type Signature, signatureOf } from './reasons.js';
 import { checkResults, shapeOf } from './results.js';
 import { type Backward, backwardOf } from './second-order.js';
@@ -236,13 +237,32 @@ export class Compilation<F extends (...args: never[]) => unknown> {
 
   /** Traces, lowers and compiles for these arguments. Whatever fails leaves everything as it was. */
   private compile(args: unknown[]): Entry {
+    const ahead = this.loadAhead(args);
     const { plan: planned, install, failed } = this.prepare(args);
     try {
-      return install(this.make(planned));
+      const built = this.make(planned, ahead);
+      ahead?.end();
+      return install(built);
     } catch (error) {
       failed();
       throw error;
     }
+  }
+
+  /** Begins to load the programs that this call had in another process. */
+  private loadAhead(args: unknown[]): Ahead<Executable> | undefined {
+    const { options, partitioner } = this;
+    if (partitioner !== undefined || options.device !== undefined) return undefined;
+    const { structure, leaves } = this.flatten(args);
+    const { optimize, fallback, checks } = options;
+    const how = [this.programs().modes(), optimize, fallback, checks, this.xla];
+    return loadAhead([
+      this.name,
+      String(this.f),
+      structureKey(structure),
+      JSON.stringify(leafSignatures(leaves)),
+      JSON.stringify(how),
+    ]);
   }
 
   /** Traces and lowers for these arguments; `install` makes the executables a program for them. */
@@ -389,11 +409,11 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   }
 
   /** Compiles what was planned, or loads it from the persistent cache. */
-  private make(planned: Plan): Built {
+  private make(planned: Plan, ahead?: Ahead<Executable>): Built {
     const started = performance.now();
     const executableFor = (program: Lowered) => {
       try {
-        return obtain(program, this.xla, planned.device);
+        return obtain(program, this.xla, planned.device, ahead);
       } catch (error) {
         throw withLines(planned.graph, program.text, error);
       }

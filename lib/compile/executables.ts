@@ -1,6 +1,7 @@
 /** @file Executables for program texts: from the persistent cache if they are there, else from XLA. */
 import { createHash } from 'node:crypto';
 import type { Target } from '../native.js';
+import type { Ahead } from './ahead.js';
 import type { PersistentCache } from './persistent.js';
 import { pluginDigest } from './plugin-digest.js';
 
@@ -47,16 +48,26 @@ export class Executables<E, T extends Target = string> {
     return typeof target === 'string' ? target : target.plugin;
   }
 
+  /** What executables depend on besides program and options. */
+  private get compilerIs(): string {
+    this.identity ??= `${GENERATION}\n${pluginDigest(this.plugin, this.cache)}\n${this.compiler.compilerIdentity(this.target)}`;
+    return this.identity;
+  }
+
+  /** Executables of another one must not be loaded. */
+  compilerDigest(): Buffer {
+    return createHash('sha256').update(this.compilerIs).digest();
+  }
+
   /** The key of a program on disk; undefined when it must not be kept. */
   key(stablehlo: string, options: XlaOptions): Buffer | undefined {
     if (this.cache.folder === undefined || !isPortable(stablehlo)) return undefined;
-    this.identity ??= `${GENERATION}\n${pluginDigest(this.plugin, this.cache)}\n${this.compiler.compilerIdentity(this.target)}`;
     const hash = createHash('sha256');
     const part = (bytes: string | Buffer): void => {
       // Lengths first: no two lists of parts give the same bytes.
       hash.update(`${Buffer.byteLength(bytes)}:`).update(bytes);
     };
-    part(this.identity);
+    part(this.compilerIs);
     part(this.compiler.compileOptions(this.target, options));
     part(stablehlo);
     return hash.digest();
@@ -79,9 +90,9 @@ export class Executables<E, T extends Target = string> {
     if (key) this.cache.write(key, this.compiler.serializeProgram(executable));
   }
 
-  obtain(stablehlo: string, options: XlaOptions): { executable: E; loaded: boolean } {
+  obtain(stablehlo: string, options: XlaOptions, ahead?: Ahead<E, T>): { executable: E; loaded: boolean } {
     const key = this.key(stablehlo, options);
-    const known = this.load(key);
+    const known = ahead?.take(key) ?? this.load(key);
     if (known !== undefined) return { executable: known, loaded: true };
     const executable = this.compiler.compileProgram(this.target, stablehlo, options);
     this.keep(key, executable);

@@ -27,6 +27,8 @@ const VERSION = 1;
 const HEADER = MAGIC.length + 4 + 32 + 8 + 32;
 const DIGEST_AT = HEADER - 32;
 const SUFFIX = '.xla';
+/** Small files about programs. */
+const NOTE = '.note';
 /** Leftovers of processes that died while writing are older than any writer that lives. */
 const STALE_MS = 3600_000;
 
@@ -102,8 +104,12 @@ export interface CacheEntry {
   readonly used: Date;
 }
 
-/** The entries of a cache folder, the latest used first. */
-export const entriesOf = (folder: string): CacheEntry[] => {
+/** The programs of a cache folder, the latest used first. */
+export const entriesOf = (folder: string): CacheEntry[] => filesOf(folder).filter(({ name }) => name.endsWith(SUFFIX));
+
+const isKept = (name: string): boolean => name.endsWith(SUFFIX) || name.endsWith(NOTE);
+
+const filesOf = (folder: string): CacheEntry[] => {
   const entries: CacheEntry[] = [];
   let names: string[] = [];
   try {
@@ -112,7 +118,7 @@ export const entriesOf = (folder: string): CacheEntry[] => {
     if (!isCode(error, 'ENOENT')) throw error;
   }
   for (const name of names) {
-    if (!name.endsWith(SUFFIX)) continue;
+    if (!isKept(name)) continue;
     const stat = statSync(join(folder, name), { throwIfNoEntry: false }); // another process may clear it meanwhile
     if (stat) entries.push({ name, bytes: stat.size, used: stat.mtime });
   }
@@ -161,22 +167,34 @@ export class PersistentCache {
     process.emitWarning(text, { type: 'JorchCache', code: 'CACHE_REFUSED' });
   }
 
-  private path(key: Buffer): string {
-    return join(this.folder!, key.toString('hex') + SUFFIX);
+  private path(key: Buffer, suffix = SUFFIX): string {
+    return join(this.folder!, key.toString('hex') + suffix);
   }
 
-  /** What was written for `key` that is no program: not counted. */
+  private find(key: Buffer, suffix = SUFFIX): { found: Found; payload: Buffer | undefined } {
+    const found = readOwn(this.path(key, suffix), this.user);
+    return { found, payload: typeof found === 'object' ? payloadOf(found.bytes, key) : undefined };
+  }
+
+  /** What was remembered for `key`, or undefined. */
   note(key: Buffer): Buffer | undefined {
-    if (this.folder === undefined) return undefined;
-    const found = readOwn(this.path(key), this.user);
-    return typeof found === 'object' ? payloadOf(found.bytes, key) : undefined;
+    return this.folder === undefined ? undefined : this.find(key, NOTE).payload;
+  }
+
+  /** Keeps something that is no program, uncounted. */
+  remember(key: Buffer, payload: Uint8Array): void {
+    this.put(key, NOTE, payload);
+  }
+
+  /** The payload written for `key`, or undefined; nothing is counted or said until it is used, or read. */
+  peek(key: Buffer): Buffer | undefined {
+    return this.folder === undefined ? undefined : this.find(key).payload;
   }
 
   /** The payload written for `key` (SHA-256), or undefined. */
   read(key: Buffer): Buffer | undefined {
     if (this.folder === undefined) return undefined;
-    const found = readOwn(this.path(key), this.user);
-    const payload = typeof found === 'object' ? payloadOf(found.bytes, key) : undefined;
+    const { found, payload } = this.find(key);
     if (payload) {
       this.counts.hits++;
       return payload;
@@ -200,8 +218,12 @@ export class PersistentCache {
 
   /** Keeps `payload` under `key`, replacing whatever is there. */
   write(key: Buffer, payload: Uint8Array): void {
-    if (this.folder === undefined) return;
-    const path = this.path(key);
+    if (this.put(key, SUFFIX, payload)) this.counts.writes++;
+  }
+
+  private put(key: Buffer, suffix: string, payload: Uint8Array): boolean {
+    if (this.folder === undefined) return false;
+    const path = this.path(key, suffix);
     const temporary = join(this.folder, `.${process.pid}-${randomBytes(6).toString('hex')}`);
     try {
       writeFileSync(temporary, Buffer.concat([headerOf(key, payload), payload]), { flag: 'wx', mode: 0o600 });
@@ -212,12 +234,13 @@ export class PersistentCache {
         rmSync(path, { recursive: true, force: true });
         renameSync(temporary, path);
       }
-      this.counts.writes++;
       this.bytesSinceScan += payload.length;
       this.evict();
+      return true;
     } catch (error) {
       rmSync(temporary, { force: true });
       this.warn(`a compiled program could not be kept on disk: ${(error as Error).message}`);
+      return false;
     }
   }
 
@@ -228,12 +251,12 @@ export class PersistentCache {
     this.bytesSinceScan = 0;
     const folder = this.folder!;
     for (const name of readdirSync(folder)) {
-      if (name.endsWith(SUFFIX)) continue;
+      if (isKept(name)) continue;
       const stat = statSync(join(folder, name), { throwIfNoEntry: false });
       if (stat && Date.now() - stat.mtimeMs > STALE_MS) rmSync(join(folder, name), { recursive: true, force: true });
     }
     let total = 0;
-    for (const { name, bytes } of entriesOf(folder)) {
+    for (const { name, bytes } of filesOf(folder)) {
       total += bytes;
       if (total <= limit) continue;
       rmSync(join(folder, name), { recursive: true, force: true });

@@ -1,10 +1,12 @@
 /** @file Where a program is compiled and run, and with which options of XLA's. */
+import { createHash } from 'node:crypto';
 import { backendOf } from '../cuda/devices.js';
 import type { Lowered } from '../lowering/index.js';
 import type { Executable, Target } from '../native.js';
 import { located, native } from '../runtime/load.js';
 import { cpuPluginFile } from '../runtime/locate.js';
 import { targetOf } from '../shard/mesh.js';
+import { Ahead } from './ahead.js';
 import { Executables, type XlaOptions } from './executables.js';
 import { persistentCache } from './persistent.js';
 import { xlaOptions } from './xla-options.js';
@@ -46,12 +48,30 @@ export const placeOf = (program: Program, given: XlaOptions = {}, device = 0): P
   return { executables: executablesOf(targetOf(partition.mesh, free)), options };
 };
 
+/** Calls that were compiled, and how often: one function of the same arguments may stand for several programs. */
+const turns = new Map<string, number>();
+
+/** Begins to load what a call on the CPU loaded in another process; `parts` say what makes it the same call. */
+export const loadAhead = (parts: readonly string[]): Ahead<Executable> | undefined => {
+  try {
+    const executables = ofDevice(0);
+    if (executables.cache.folder === undefined) return undefined;
+    const call = createHash('sha256').update(JSON.stringify(parts)).digest();
+    const turn = turns.get(call.toString('hex')) ?? 0;
+    turns.set(call.toString('hex'), turn + 1);
+    return new Ahead(native(), executables, createHash('sha256').update(call).update(String(turn)).digest());
+  } catch {
+    return undefined; // whoever compiles hears of it
+  }
+};
+
 /** From the persistent cache or compiled, while the caller waits. */
 export const obtain = (
   program: Program,
   given?: XlaOptions,
   device?: number,
+  ahead?: Ahead<Executable>,
 ): ReturnType<Place['executables']['obtain']> => {
   const { executables, options } = placeOf(program, given, device);
-  return executables.obtain(program.text, options);
+  return executables.obtain(program.text, options, ahead?.executables === executables ? ahead : undefined);
 };

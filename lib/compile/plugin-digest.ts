@@ -21,6 +21,6 @@ export const pluginDigest = (path: string, cache: PersistentCache): string => {
   const known = cache.note(key);
   if (known?.length === 32) return known.toString('hex');
   const digest = createHash('sha256').update(readFileSync(real)).digest();
-  cache.write(key, digest);
+  cache.remember(key, digest);
   return digest.toString('hex');
 };

@@ -1,8 +1,11 @@
 #include "program/executable_js.h"
 
+#include <atomic>
+#include <condition_variable>
 #include <mutex>
 
 #include "pjrt/options_js.h"
+#include "program/external.h"
 #include "program/jobs.h"
 #include "program/program.h"
 #include "program/target.h"
@@ -129,6 +132,58 @@ Napi::Value LoadProgramAsync(const Napi::CallbackInfo& info) {
   });
 }
 
+// A load that whoever comes first does: a thread of ours, or the one that needs the executable when those are busy.
+class Loading {
+ public:
+  Loading(pjrt::Client* client, const Napi::Buffer<char>& bytes) : client_(client), bytes_(bytes.Data(), bytes.Length()) {}
+
+  void run() noexcept {
+    if (begun_.exchange(true)) return;
+    try {
+      executable_ = client_->deserialize(bytes_);
+    } catch (...) {  // the caller loads once more, and hears why it fails
+    }
+    std::lock_guard<std::mutex> lock(mutex_);
+    over_ = true;
+    wake_.notify_all();
+  }
+
+  ExecutableHolder wait() {
+    run();
+    std::unique_lock<std::mutex> lock(mutex_);
+    wake_.wait(lock, [this] { return over_; });
+    return executable_;
+  }
+
+ private:
+  pjrt::Client* client_;
+  std::string bytes_;
+  ExecutableHolder executable_;
+  std::atomic<bool> begun_{false};
+  bool over_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+constexpr napi_type_tag kLoadingTag = {0x6a6f726368206c64ULL, 0x51b09e7f3c2da684ULL};
+
+// beginLoad(target, bytes) → a loading
+Napi::Value BeginLoad(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    auto loading = std::make_shared<Loading>(program::targetFrom(info[0]).client, info[1].As<Napi::Buffer<char>>());
+    enqueue(Lane::Compile, [loading] { loading->run(); });
+    return externalOf(info.Env(), std::move(loading), kLoadingTag);
+  });
+}
+
+// endLoad(loading) → the executable, when it is there; undefined when it could not be loaded
+Napi::Value EndLoad(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    const ExecutableHolder executable = externalFrom<std::shared_ptr<Loading>>(info.Env(), info[0], kLoadingTag, "a loading")->wait();
+    return executable ? wrapExecutable(info.Env(), executable) : napi_value(info.Env().Undefined());
+  });
+}
+
 // optimizedProgram(executable) → { format, bytes, memory, cost }
 Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
   return entry(info, "lower", "BAD_ARGUMENT", [&]() -> napi_value {
@@ -177,6 +232,8 @@ void initExecutable(Napi::Env env, Napi::Object exports) {
   exports.Set("loadProgram", Napi::Function::New(env, LoadProgram, "loadProgram"));
   exports.Set("compileProgramAsync", Napi::Function::New(env, CompileProgramAsync, "compileProgramAsync"));
   exports.Set("loadProgramAsync", Napi::Function::New(env, LoadProgramAsync, "loadProgramAsync"));
+  exports.Set("beginLoad", Napi::Function::New(env, BeginLoad, "beginLoad"));
+  exports.Set("endLoad", Napi::Function::New(env, EndLoad, "endLoad"));
   exports.Set("serializeProgram", Napi::Function::New(env, SerializeProgram, "serializeProgram"));
   exports.Set("compilerIdentity", Napi::Function::New(env, CompilerIdentity, "compilerIdentity"));
   exports.Set("compileOptions", Napi::Function::New(env, CompileOptions, "compileOptions"));

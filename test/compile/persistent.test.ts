@@ -207,7 +207,7 @@ describe('compile: the persistent cache', () => {
   it('the folder is made for its owner alone', () => {
     open().made.obtain('a', {});
     assert.deepEqual(
-      readdirSync(folder).filter((name) => !name.endsWith('.xla')),
+      readdirSync(folder).filter((name) => !/\.(xla|note)$/.test(name)),
       [],
       'nothing temporary is left',
     );
