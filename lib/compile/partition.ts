@@ -35,6 +35,7 @@ export const partition = (
   cotangents: readonly Value[],
   unstable: ReadonlySet<number>,
 ): Partition => {
+  if (gradients.length === 0) return { residuals: [], inputs: [] };
   const producer = new Map<number, Node>();
   for (const node of graph.nodes) for (const v of resultsOf(node)) producer.set(v.id, node);
   const backward = new Set(cotangents.map((v) => v.id));

@@ -88,8 +88,9 @@ export function pointwise<N extends RuleName>(name: N | readonly N[], body: Poin
   for (const n of typeof name === 'string' ? [name] : name) {
     rule(n, (ctx, args) => {
       const out = { shape: ctx.out.shape, dtype: opmath(ctx.out.dtype) };
-      const entries = Object.entries(args).map(([k, v]) => [k, isOp(v) ? spread(ctx.b, v, out) : v]);
-      return ctx.b.convert(body({ ...ctx, out }, Object.fromEntries(entries) as RuleArgs[N]), ctx.out.dtype);
+      const given: Record<string, unknown> = {};
+      for (const name in args) given[name] = isOp(args[name]) ? spread(ctx.b, args[name], out) : args[name];
+      return ctx.b.convert(body({ ...ctx, out }, given as RuleArgs[N]), ctx.out.dtype);
     });
   }
 }

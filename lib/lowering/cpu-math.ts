@@ -329,9 +329,11 @@ export class CpuBuilder extends Builder {
     if (name === 'stablehlo.add') return this.note(z, [a[0] + c[0], a[1] + c[1]]);
     if (name === 'stablehlo.subtract') return this.note(z, [a[0] - c[1], a[1] - c[0]]);
     if (name === 'stablehlo.multiply') {
-      const ends = a.flatMap((p) => c.map((q) => p * q));
-      if (ends.some(Number.isNaN)) return z; // 0 · ∞
-      return this.note(z, [x === y ? 0 : Math.min(...ends), Math.max(...ends)]);
+      if (a === EVERYTHING && c === EVERYTHING) return x === y ? this.note(z, [0, Infinity]) : z;
+      const [p, q, r, s] = [a[0] * c[0], a[0] * c[1], a[1] * c[0], a[1] * c[1]];
+      const high = Math.max(p, q, r, s);
+      if (Number.isNaN(high)) return z; // 0 · ∞
+      return this.note(z, [x === y ? 0 : Math.min(p, q, r, s), high]);
     }
     if (name === 'stablehlo.maximum') return this.note(z, [Math.max(a[0], c[0]), Math.max(a[1], c[1])]);
     if (name === 'stablehlo.minimum') return this.note(z, [Math.min(a[0], c[0]), Math.min(a[1], c[1])]);

@@ -86,7 +86,8 @@ const RANDOM =
 /** Whether an operator draws random numbers. */
 export const isRandom = (op: string): boolean => RANDOM.test(op);
 
-const flat = (outs: Node['outs']): (Value | null)[] => outs.flat() as (Value | null)[];
+const flat = (outs: Node['outs']): readonly (Value | null)[] =>
+  outs.some(Array.isArray) ? (outs.flat() as (Value | null)[]) : (outs as readonly (Value | null)[]);
 
 /** Visits the tensors of an argument, those in lists too. */
 export function valuesIn(arg: Arg, visit: (v: Value) => void): void {
@@ -103,10 +104,11 @@ export function liveNodes(graph: Graph, results: readonly Value[], given: readon
   };
   results.forEach(need);
   const live: Node[] = [];
-  for (const node of [...graph.nodes].reverse()) {
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const node = graph.nodes[i]!;
     if (!flat(node.outs).some((v) => v !== null && needed.has(v.id))) continue;
     live.push(node);
-    for (const arg of Object.values(node.args)) valuesIn(arg, need);
+    for (const name in node.args) valuesIn(node.args[name]!, need);
   }
   return live.reverse();
 }
@@ -115,7 +117,7 @@ export function liveNodes(graph: Graph, results: readonly Value[], given: readon
 export function liveInputs(graph: Graph, results: readonly Value[]): Value[] {
   const used = new Set(results.map((v) => v.id));
   for (const node of liveNodes(graph, results)) {
-    for (const arg of Object.values(node.args)) valuesIn(arg, (v) => used.add(v.id));
+    for (const name in node.args) valuesIn(node.args[name]!, (v) => used.add(v.id));
   }
   return graph.inputs.filter((v) => used.has(v.id));
 }
@@ -237,6 +239,12 @@ export class Lowering {
     return arg;
   }
 
+  private arguments({ args }: Node): Record<string, unknown> {
+    const taken: Record<string, unknown> = {};
+    for (const name in args) taken[name] = this.argument(args[name]!);
+    return taken;
+  }
+
   /** The random numbers of a node: the value it makes numbers its stream, in every program that it is part of. */
   private randomOf(node: Node, first: Value | undefined): RandomStream {
     const { generator } = node.args;
@@ -277,7 +285,7 @@ export class Lowering {
     const outs = flat(node.outs);
     const types = outs.map((v) => v ?? undefined);
     const ctx: RuleContext = { b: this.b, out: types[0]!, outs: types, node, random: this.randomOf(node, types[0]) };
-    const args = Object.fromEntries(Object.entries(node.args).map(([k, a]) => [k, this.argument(a)]));
+    const args = this.arguments(node);
     try {
       const result = lowerNode(ctx, args as never);
       this.check(node, Array.isArray(result) ? result : [result as Op], outs);
@@ -312,7 +320,7 @@ export class Lowering {
       return anyOf(b, b.isNan(x));
     }
     if (check.node.control) return this.failures.get(check.node)!;
-    const args = Object.fromEntries(Object.entries(check.node.args).map(([k, a]) => [k, this.argument(a)]));
+    const args = this.arguments(check.node);
     return findCheck(check.node.op)?.(b, args as never) ?? b.scalar(false, 'bool');
   }
 

@@ -81,11 +81,18 @@ const ownFiles = join(packageRoot, 'dist', 'lib');
 /** Where source maps say that those are. */
 const ownSources = join(packageRoot, 'lib');
 
+/** As far as the user's frame is looked for. */
+const FRAMES = 24;
+/** As far as it was away lately, and a little more: what a stack costs is its frames. */
+let reach = 4;
+
 /** The line of the first frame outside this package, taken from V8's frames: formatting them as text costs ten times as much. */
 const lineOf = (_: unknown, frames: readonly NodeJS.CallSite[]): string => {
-  for (const frame of frames) {
+  for (let i = 0; i < frames.length; i++) {
+    const frame = frames[i]!;
     const file = frame.getFileName();
     if (!file || file.startsWith('node:') || file.startsWith(ownFiles)) continue;
+    reach = Math.min(i + 3, FRAMES);
     return `${file}:${frame.getLineNumber()}:${frame.getColumnNumber()}`;
   }
   return '';
@@ -107,11 +114,17 @@ export const userLine = (): string => {
   // Node's own formatter has this name; undefined is V8's.
   const own = prepareStackTrace === undefined || prepareStackTrace.name === 'ErrorPrepareStackTrace';
   const plain = own && process.sourceMapsEnabled !== true;
-  Error.stackTraceLimit = 24;
   if (plain) Error.prepareStackTrace = lineOf;
-  try {
+  const capture = (limit: number): string => {
+    Error.stackTraceLimit = limit;
     Error.captureStackTrace(holder, userLine);
     return plain ? (holder.stack as string) : lineIn(String(holder.stack));
+  };
+  try {
+    const near = plain && reach < FRAMES ? capture(reach) : '';
+    if (near !== '') return near;
+    reach = FRAMES; // until a frame is found
+    return capture(FRAMES);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
     if (plain) Error.prepareStackTrace = prepareStackTrace as typeof Error.prepareStackTrace;

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace jorch::trace {
 namespace {
@@ -48,7 +50,16 @@ const char* memoryFormatName(c10::MemoryFormat format) {
 /** Builds every object of one graph; the handles live in the caller's scope. */
 class Writer {
  public:
-  Writer(Napi::Env env, const Graph& graph) : env_(env), graph_(graph) {}
+  Writer(Napi::Env env, const Graph& graph) : env_(env), graph_(graph) {
+    // Names are made once, here: V8 looks up each new string that is to be a property's name, which is most of an object's time.
+    for (const Node& n : graph.nodes) {
+      text(n.op);
+      text(n.line);
+      if (n.schema == nullptr || !named_.insert(n.schema).second) continue;
+      for (const c10::Argument& a : n.schema->arguments()) text(a.name());
+    }
+    for (const ValueInfo& v : graph.values) text(dtypeName(v.dtype));
+  }
 
   Napi::Object write() {
     values_ = list(graph_.values, [&](const ValueInfo& v) { return value(v); });
@@ -70,6 +81,21 @@ class Writer {
       Napi::HandleScope scope(env_);
       out.Set(i++, make(item));
     }
+    return out;
+  }
+
+  /** The string, made at its first use: in the constructor, for it must outlive the scopes of the list's items. */
+  Napi::String text(const std::string& s) {
+    const auto known = texts_.find(s);
+    if (known != texts_.end()) return Napi::String(env_, known->second);
+    const Napi::String made = Napi::String::New(env_, s);
+    texts_.emplace(s, made);
+    return made;
+  }
+
+  Napi::Value integers(const std::vector<int64_t>& items) {
+    Napi::Array out = Napi::Array::New(env_, items.size());
+    for (size_t i = 0; i < items.size(); ++i) out.Set(static_cast<uint32_t>(i), integer(items[i]));
     return out;
   }
 
@@ -98,10 +124,10 @@ class Writer {
 
   Napi::Value value(const ValueInfo& v) {
     Napi::Object out = Napi::Object::New(env_);
-    out.Set("id", integer(v.id));
-    out.Set("shape", list(v.sizes, [&](int64_t n) { return integer(n); }));
-    out.Set("strides", list(v.strides, [&](int64_t n) { return integer(n); }));
-    out.Set("dtype", dtypeName(v.dtype));
+    out.Set(id_, integer(v.id));
+    out.Set(shape_, integers(v.sizes));
+    out.Set(strides_, integers(v.strides));
+    out.Set(dtype_, text(dtypeName(v.dtype)));
     return out;
   }
 
@@ -196,7 +222,7 @@ class Writer {
 
   Napi::Value node(const Node& n) {
     Napi::Object out = Napi::Object::New(env_);
-    out.Set("op", n.op);
+    out.Set(op_, text(n.op));
     Napi::Object args = Napi::Object::New(env_);
     if (n.schema == nullptr) {  // an operator of our own
       args.Set("operands", list(n.args[0].ids, [&](int64_t id) { return ref(id); }));
@@ -204,14 +230,14 @@ class Writer {
     }
     for (size_t i = 0; n.schema != nullptr && i < n.args.size(); ++i) {
       const c10::Argument& declared = n.schema->arguments()[i];
-      args.Set(declared.name(), arg(n.args[i], declared));
+      args.Set(text(declared.name()), arg(n.args[i], declared));
     }
-    out.Set("args", args);
-    out.Set("outs", list(n.outs, [&](const Out& o) -> Napi::Value {
+    out.Set(args_, args);
+    out.Set(outs_, list(n.outs, [&](const Out& o) -> Napi::Value {
               if (!o.list) return ref(o.ids[0]);
               return list(o.ids, [&](int64_t id) { return ref(id); });
             }));
-    if (!n.line.empty()) out.Set("line", n.line);
+    if (!n.line.empty()) out.Set(line_, text(n.line));
     return out;
   }
 
@@ -219,6 +245,10 @@ class Writer {
   const Graph& graph_;
   Napi::Array values_;
   std::vector<at::Generator> generators_;
+  std::unordered_map<std::string, napi_value> texts_;
+  std::unordered_set<const c10::FunctionSchema*> named_;
+  const Napi::String id_ = text("id"), shape_ = text("shape"), strides_ = text("strides"), dtype_ = text("dtype");
+  const Napi::String op_ = text("op"), args_ = text("args"), outs_ = text("outs"), line_ = text("line");
 };
 }  // namespace
 
