@@ -18,6 +18,9 @@ interface Advanced {
   readonly shape: readonly number[];
 }
 function advanced(b: Builder, self: Op, indices: readonly (Op | undefined)[]): Advanced {
+  // index_put's shape function looks at the number of indices no more than at their values: libtorch's kernel says what is wrong.
+  if (indices.length > self.shape.length)
+    throw new NoLowering(`${indices.length} indices for ${self.shape.length} dimensions`);
   const dims = range(indices.length).filter((d) => indices[d] !== undefined);
   const given = dims.map((d) => indices[d]!);
   if (given.some((i) => i.dtype === 'bool' || i.dtype === 'uint8')) {

@@ -53,6 +53,8 @@ std::optional<ViewOf> viewOf(trace::Tracer& tracer, const at::Tensor& base, cons
   if (base.scalar_type() != view.scalar_type() || base.is_conj() != view.is_conj() || base.is_neg() != view.is_neg()) return std::nullopt;
   const at::Tensor from = bare(base), to = bare(view);
   if (to.numel() == 0) return std::nullopt;
+  // The history is that of a leaf which the function made of `base` (detach().requires_grad_()): a view of `base` would have none.
+  if (view.requires_grad() && !view.is_leaf() && !base.requires_grad()) return std::nullopt;
   if (!ofCapture) {
     const auto [first, last] = span(from);
     const auto [low, high] = span(to);
@@ -61,6 +63,9 @@ std::optional<ViewOf> viewOf(trace::Tracer& tracer, const at::Tensor& base, cons
   return ViewOf{ofCapture, index, to.sizes().vec(), to.strides().vec(), to.storage_offset() - from.storage_offset(),
                 historyOf(base, view)};
 }
+
+// A changed tensor that has gaps in its memory is a dense one in the trace, where its views are dense too. With the storage as the input it is not.
+bool keepsItsLayout(const trace::Capture& capture) { return bare(capture.twin).strides() == capture.eager.strides(); }
 
 }  // namespace
 
@@ -71,8 +76,11 @@ std::vector<std::optional<ViewOf>> findViews(trace::Tracer& tracer, std::vector<
   for (size_t i = 0; i < count; i++) {
     if (!isNew(i)) continue;
     const auto& captures = tracer.captures();
-    for (size_t k = 0; k < captures.size() && !views[i]; k++)
-      if (storageOf(captures[k].twin) == storageOf(results[i])) views[i] = viewOf(tracer, captures[k].twin, results[i], true, static_cast<int64_t>(k));
+    for (size_t k = 0; k < captures.size() && !views[i]; k++) {
+      if (storageOf(captures[k].twin) != storageOf(results[i])) continue;
+      if (keepsItsLayout(captures[k])) views[i] = viewOf(tracer, captures[k].twin, results[i], true, static_cast<int64_t>(k));
+      else if (!captures[k].eager.requires_grad()) throw trace::SharedStorage(captures[k].eager.storage().unsafeGetStorageImpl());
+    }
   }
   for (size_t i = 0; i < count; i++) {
     if (!isNew(i) || views[i]) continue;

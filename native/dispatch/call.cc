@@ -28,7 +28,8 @@ struct Overload {
   int varargs = -1;       // index of the only non-self positional argument if it is an int list: view(2, 3)
   int device = -1;
   bool takesTensor = false;
-  Guard guard = nullptr;
+  Guard guard;
+  bool internal;
   explicit Overload(const c10::OperatorHandle& handle);
 };
 
@@ -38,7 +39,7 @@ struct Packet {
   std::vector<Overload> overloads;
 };
 
-Overload::Overload(const c10::OperatorHandle& handle) : op(handle), guard(guardOf(handle.schema())) {
+Overload::Overload(const c10::OperatorHandle& handle) : op(handle), guard(handle.schema()), internal(isInternal(handle.schema())) {
   const auto& schema = op.schema();
   for (const auto& argument : schema.arguments()) {
     ArgPlan plan = ArgPlan::of(argument);
@@ -214,6 +215,8 @@ napi_value namedResults(Addon& addon, napi_env env, const c10::FunctionSchema& s
 }
 
 napi_value invoke(const Packet& packet, const Overload& overload, const Bound& bound, c10::ArrayRef<napi_value> given, Addon& addon, napi_env env) {
+  if (overload.internal)
+    throw JsError("BAD_ARGUMENT", packet.name + ": a part of libtorch's own that trusts its caller; it is not offered, the public operators that use it are");
   torch::jit::Stack stack;
   stack.reserve(overload.args.size());
   for (size_t i = 0; i < overload.args.size(); i++) stack.push_back(convert(overload.args[i], *bound[i], addon, env));

@@ -1,5 +1,6 @@
 #include "dispatch/guards.h"
 
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/isfinite.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
@@ -7,6 +8,7 @@
 #include <cmath>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace jorch {
 
@@ -49,20 +51,243 @@ void someTensors(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> a
               schema.arguments()[0].name(), "'");
 }
 
+// The argument of this name, if it is a tensor that is there.
+const at::Tensor* tensorNamed(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args, const char* name) {
+  const auto at = schema.argumentIndexWithName(name);
+  if (!at || static_cast<size_t>(*at) >= args.size() || !args[*at].isTensor() || !args[*at].toTensor().defined()) return nullptr;
+  return &args[*at].toTensor();
+}
+
+// Lists of a fixed length: one number stands for all, except where a number for each side is read. Kernels read all of them.
+void listLengths(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  for (size_t i = 0; i < args.size(); i++) {
+    const c10::Argument& argument = schema.arguments()[i];
+    if (!argument.N() || *argument.N() < 2 || !(args[i].isIntList() || args[i].isBoolList())) continue;
+    const size_t wanted = *argument.N();
+    const size_t given = args[i].isIntList() ? args[i].toIntVector().size() : args[i].toBoolList().size();
+    if (given == wanted || (given == 0 && argument.default_value() && argument.default_value()->isIntList() && argument.default_value()->toIntVector().empty())) continue;
+    const bool exact = args[i].isBoolList() || schema.name().find("_pad") != std::string::npos;
+    TORCH_CHECK(given == 1 && !exact, "expected argument '", argument.name(), "' to have ", wanted, exact ? "" : " numbers or 1", ", got a list of ", given);
+  }
+}
+
+void sameSizes(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  TORCH_CHECK(args[0].toTensor().sizes() == args[1].toTensor().sizes(), "expected ", schema.arguments()[0].name(), " and ", schema.arguments()[1].name(),
+              " to have one shape, got ", args[0].toTensor().sizes(), " and ", args[1].toTensor().sizes());
+}
+
+// A row is written for every index, wherever it is.
+void embeddingRows(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor* indices = tensorNamed(schema, args, "indices");
+  const auto rows = schema.argumentIndexWithName("num_weights");
+  if (!indices || !rows || !args[*rows].isInt() || !hasData(*indices) || indices->numel() == 0) return;
+  const c10::impl::ExcludeDispatchKeyGuard below(c10::autograd_dispatch_keyset_with_ADInplaceOrView);
+  const auto [least, most] = at::aminmax(*indices);
+  TORCH_CHECK(least.item<double>() >= 0 && most.item<double>() < args[*rows].toInt(), "indices must be from 0 to ", args[*rows].toInt() - 1);
+}
+
+// Statistics, weight and bias have one number a channel.
+void channels(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor* input = tensorNamed(schema, args, "input");
+  if (!input) return;
+  const auto training = schema.argumentIndexWithName("training");
+  if (training && args[*training].isBool() && !args[*training].toBool() && schema.name().find("backward") == std::string::npos)
+    TORCH_CHECK(tensorNamed(schema, args, "running_mean") && tensorNamed(schema, args, "running_var"), "expected running_mean and running_var where not training");
+  TORCH_CHECK(input->dim() >= 2, "expected an input of at least 2 dimensions, got ", input->sizes());
+  for (const char* name : {"weight", "bias", "running_mean", "running_var", "save_mean", "save_invstd"})
+    if (const at::Tensor* t = tensorNamed(schema, args, name); t && !(t->numel() == 0 && name[0] == 's'))
+      TORCH_CHECK(t->numel() == input->size(1), name, " should have ", input->size(1), " elements, one a channel, got ", t->numel());
+}
+
+void choleskyBatches(const c10::FunctionSchema&, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor &b = args[0].toTensor(), &a = args[1].toTensor();
+  TORCH_CHECK(a.dim() >= 2 && b.dim() == a.dim() && a.size(-1) == a.size(-2) && a.size(-1) == b.size(-2) &&
+                  a.sizes().slice(0, a.dim() - 2) == b.sizes().slice(0, a.dim() - 2),
+              "expected batches of square matrices and as many right sides of their size, got ", a.sizes(), " and ", b.sizes());
+}
+
+// MKL is asked for transforms of the dimensions as they are.
+void transformed(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor& self = args[0].toTensor();
+  const auto dims = args[1].toIntVector();
+  TORCH_CHECK(!dims.empty(), "expected at least one dimension to transform");
+  std::unordered_set<int64_t> seen;
+  for (const int64_t dim : dims) {
+    TORCH_CHECK(dim >= 0 && dim < self.dim(), "dimension ", dim, " is out of range for a tensor of ", self.dim(), " dimensions; they are counted from 0 here");
+    TORCH_CHECK(seen.insert(dim).second, "dimension ", dim, " appears twice");
+    TORCH_CHECK(self.size(dim) > 0, "dimension ", dim, " has no elements");
+  }
+  TORCH_CHECK(args[2].toInt() >= 0 && args[2].toInt() <= 2, "normalization must be 0, 1 or 2, got ", args[2].toInt());
+}
+
+void pooledBackward(const c10::FunctionSchema&, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor &grad = args[0].toTensor(), &self = args[1].toTensor();
+  TORCH_CHECK(grad.dim() == self.dim() && grad.numel() > 0 && self.numel() > 0, "expected a gradient of as many dimensions as the input, both with elements, got ",
+              grad.sizes(), " and ", self.sizes());
+}
+
+// v, g and their norms are walked together.
+void weightNorm(const c10::FunctionSchema&, c10::ArrayRef<c10::IValue> args) {
+  for (const c10::IValue& value : args)
+    if (value.isTensor()) TORCH_CHECK(value.toTensor().numel() > 0, "expected tensors with elements");
+}
+
+// One list is walked by the length of the other.
+void sameLengths(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  std::optional<size_t> length;
+  for (size_t i = 0; i < args.size(); i++) {
+    if (!args[i].isTensorList()) continue;
+    const size_t given = args[i].toTensorList().size();
+    TORCH_CHECK(!length || *length == given || given == 0, "expected lists of tensors of one length, got ", length.value_or(0), " and ", given, " (", schema.arguments()[i].name(), ")");
+    if (!length) length = given;
+  }
+}
+
+void sameSizesInLists(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  sameLengths(schema, args);
+  const auto first = args[0].toTensorVector();
+  for (const c10::IValue& value : args) {
+    if (!value.isTensorList()) continue;
+    const auto list = value.toTensorVector();
+    for (size_t i = 0; i < list.size(); i++)
+      TORCH_CHECK(list[i].numel() == first[i].numel() && list[i].scalar_type() == first[i].scalar_type(), "expected tensors of one size and type in all lists, got ", first[i].sizes(), " ",
+                  first[i].scalar_type(), " and ", list[i].sizes(), " ", list[i].scalar_type());
+  }
+}
+
+// Hidden and cell state, both.
+void twoStates(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const auto hx = schema.argumentIndexWithName("hx");
+  if (hx && args[*hx].isTensorList()) TORCH_CHECK(args[*hx].toTensorList().size() == 2, "lstm expects two hidden states");
+  const auto params = schema.argumentIndexWithName("params");
+  if (params && args[*params].isTensorList()) TORCH_CHECK(args[*params].toTensorList().size() > 0, "lstm expects parameters");
+}
+
+void strided(const c10::FunctionSchema&, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor& self = args[0].toTensor();
+  const auto sizes = args[1].toIntVector(), strides = args[2].toIntVector();
+  TORCH_CHECK(sizes.size() == strides.size(), "mismatch in length of strides and shape");
+  int64_t last = self.storage_offset();
+  for (size_t d = 0; d < sizes.size(); d++) {
+    TORCH_CHECK(sizes[d] >= 0 && strides[d] >= 0, "expected sizes and strides from 0");
+    last += sizes[d] > 0 ? (sizes[d] - 1) * strides[d] : 0;
+  }
+  TORCH_CHECK(self.numel() > 0 || c10::multiply_integers(sizes) == 0, "the tensor has no elements");
+  TORCH_CHECK(!self.has_storage() || static_cast<size_t>(last) < std::max<size_t>(1, self.storage().nbytes() / self.itemsize()), "sizes and strides reach beyond the tensor's memory");
+}
+
+// A coordinate for every point and every pair.
+void pairs(const c10::FunctionSchema&, c10::ArrayRef<c10::IValue> args) {
+  const bool backward = args[1].isTensor();
+  const at::Tensor& x = args[backward ? 1 : 0].toTensor();
+  TORCH_CHECK(x.dim() == 2, "pdist only supports 2D tensors, got ", x.sizes());
+  if (!backward) return;
+  const int64_t count = x.size(0) * (x.size(0) - 1) / 2;
+  for (const size_t i : {size_t{0}, size_t{3}}) TORCH_CHECK(args[i].toTensor().numel() == count, "expected a number for each of ", count, " pairs, got ", args[i].toTensor().sizes());
+}
+
+// Whole numbers are divided by beta, which is none of them.
+void floating(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  for (size_t i = 0; i < args.size(); i++)
+    if (args[i].isTensor()) TORCH_CHECK(args[i].toTensor().is_floating_point(), schema.arguments()[i].name(), " must be a floating point tensor, got ", args[i].toTensor().scalar_type());
+}
+
+void channelsWithElements(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  channels(schema, args);
+  TORCH_CHECK(args[0].toTensor().numel() > 0 && args[0].toTensor().sizes() == args[1].toTensor().sizes(), "expected a gradient of the input's shape, with elements, got ", args[0].toTensor().sizes());
+}
+
+// The bounds are moved to the next floating-point number by steps that never end beyond this.
+void randomBounds(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  if (!args[0].isTensor() || !args[0].toTensor().is_floating_point()) return;
+  constexpr int64_t kBeyond = int64_t{1} << 62;
+  for (size_t i = 1; i < args.size(); i++)
+    if (args[i].isInt()) TORCH_CHECK(args[i].toInt() <= kBeyond && args[i].toInt() >= -kBeyond, schema.arguments()[i].name(), " is out of bounds for ", args[0].toTensor().scalar_type());
+}
+
 }  // namespace
 
-Guard guardOf(const c10::FunctionSchema& schema) {
-  static const auto* table = new std::unordered_map<std::string, Guard>{
+Guard::Guard(const c10::FunctionSchema& schema) {
+  static const auto* table = new std::unordered_map<std::string, Check>{
       {"linalg_eigvals", finiteMatrices},
       {"_linalg_eigvals", finiteMatrices},
       {"linalg_eig", finiteMatrices},
+      {"align_tensors", someTensors},
+      {"embedding_dense_backward", embeddingRows},
+      {"_log_softmax_backward_data", sameSizes},
+      {"_softmax_backward_data", sameSizes},
+      {"_native_batch_norm_legit", channels},
+      {"_native_batch_norm_legit_functional", channels},
+      {"_native_batch_norm_legit_no_training", channels},
+      {"_batch_norm_with_update", channels},
+      {"_batch_norm_no_update", channels},
+      {"native_batch_norm", channels},
+      {"_cholesky_solve_helper", choleskyBatches},
+      {"_fft_r2c", transformed},
+      {"_fft_c2r", transformed},
+      {"_fft_c2c", transformed},
+      {"_adaptive_avg_pool2d_backward", pooledBackward},
+      {"_adaptive_avg_pool3d_backward", pooledBackward},
+      {"_weight_norm_interface_backward", weightNorm},
+      {"_batch_norm_impl_index", channels},
+      {"native_batch_norm_backward", channelsWithElements},
+      {"_weight_norm", weightNorm},
+      {"_weight_norm_interface", weightNorm},
+      {"smooth_l1_loss_backward", floating},
+      {"_foreach_copy", sameLengths},
+      {"_foreach_copy_", sameLengths},
+      {"_fused_sgd", sameSizesInLists},
+      {"_fused_sgd_", sameSizesInLists},
+      {"_fused_adam", sameSizesInLists},
+      {"_fused_adam_", sameSizesInLists},
+      {"_fused_adamw", sameSizesInLists},
+      {"_fused_adamw_", sameSizesInLists},
+      {"_fused_adagrad", sameSizesInLists},
+      {"_fused_adagrad_", sameSizesInLists},
+      {"lstm", twoStates},
+      {"_pdist_forward", pairs},
+      {"_pdist_backward", pairs},
+      {"_reshape_alias", strided},
+      {"_reshape_alias_copy", strided},
+      {"random", randomBounds},
+      {"random_", randomBounds},
   };
   const std::string name = schema.name().substr(schema.name().find("::") + 2);
-  if (const auto found = table->find(name); found != table->end()) return found->second;
-  if (name.find("_polynomial_") != std::string::npos) return degree;
+  if (const auto found = table->find(name); found != table->end()) checks_.push_back(found->second);
+  if (name.find("_polynomial_") != std::string::npos) checks_.push_back(degree);
+  const auto& arguments = schema.arguments();
   const auto isList = [](const c10::Argument& argument) { return argument.type()->str() == "Tensor[]"; };
-  if (name[0] == '_' && std::any_of(schema.arguments().begin(), schema.arguments().end(), isList)) return someTensors;
-  return nullptr;
+  if (name[0] == '_' && std::any_of(arguments.begin(), arguments.end(), isList)) checks_.push_back(someTensors);
+  if (std::any_of(arguments.begin(), arguments.end(), [](const c10::Argument& argument) { return argument.N() && *argument.N() > 1; })) checks_.push_back(listLengths);
+}
+
+bool isInternal(const c10::FunctionSchema& schema) {
+  static const auto* names = new std::unordered_set<std::string>{
+      "_ctc_loss_backward",
+      "_cummax_helper",
+      "_cummin_helper",
+      "_nnpack_spatial_convolution",
+      "_chunk_cat",
+      "_convert_indices_from_coo_to_csr",
+      "_convert_indices_from_csr_to_coo",
+      "_stack",
+      "_saturate_weight_to_fp16",
+      "batch_norm_backward",
+      "mkldnn_rnn_layer",
+      "mkldnn_rnn_layer_backward",
+      "_slow_conv2d_backward",
+      "_new_zeros_with_same_feature_meta",
+      "_transform_bias_rescale_qkv",
+      "_add_batch_dim",
+      "_remove_batch_dim",
+      "_thnn_differentiable_gru_cell_backward",
+      "_thnn_differentiable_lstm_cell_backward",
+  };
+  const std::string name = schema.name().substr(schema.name().find("::") + 2);
+  if (names->count(name)) return true;
+  for (const char* family : {"_nested_", "_sobol_", "_dyn_quant_", "quantized_", "fbgemm_"})
+    if (name.rfind(family, 0) == 0) return true;
+  return false;
 }
 
 }  // namespace jorch

@@ -27,7 +27,7 @@ struct AtenCall {
     std::vector<int64_t> sizes;
   };
 
-  explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)), guard(guardOf(op.schema())) {}
+  explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)), guard(op.schema()) {}
   c10::OperatorHandle op;
   Guard guard;
   std::vector<c10::IValue> stack;

@@ -317,6 +317,8 @@ std::vector<Effect> Tracer::effects() {
   std::vector<Effect> all(captures_.size());
   for (size_t i = 0; i < captures_.size(); ++i) {  // by index: reading a value may capture another tensor
     const int64_t now = valueOf(captures_[i].twin);
+    TORCH_CHECK(!fn::isFunctionalTensor(captures_[i].twin) || !fn::unsafeGetFunctionalWrapper(captures_[i].twin)->has_metadata_mutation(), "compile: the function changes the shape of a tensor of its caller, "
+                "now ", captures_[i].twin.sizes(), ", in place (t_, unsqueeze_, resize_ …), which a program cannot; use the form without _ and return what it gives");
     const int64_t input = captures_[i].inputIndex;
     if (input >= 0 && now != graph_.inputs[input]) all[i].mutated = now;
     const Capture& capture = captures_[i];

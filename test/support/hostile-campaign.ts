@@ -1,0 +1,121 @@
+/** @file Runs hostile calls in processes of their own, finds out which one ended a process or never came back, and makes it as small as it gets. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { callNumber, recipesOf, seedOf } from './hostile-schemas.js';
+import type { Recipe } from './recipes.js';
+
+const fixture = join(__dirname, '..', 'torch', 'fixtures', 'hostile-calls.js');
+/** A call that takes longer never comes back: sizes are tiny. */
+const HANG_MS = 60_000;
+
+interface Told {
+  readonly results: number;
+  readonly refused: number;
+  readonly wrong: readonly { readonly call: Recipe; readonly words: string }[];
+}
+
+/** What a process told; undefined, with its last words, when it did not live to. */
+const inProcess = (args: readonly string[], progress: string): Promise<{ told?: Told; death: string }> =>
+  new Promise((resolve) => {
+    const child = spawn(process.execPath, [fixture, progress, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let [out, err, seen, since, hung] = ['', '', '', Date.now(), false];
+    child.stdout.on('data', (chunk) => {
+      out += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      err = (err + chunk).slice(-2000);
+    });
+    const watch = setInterval(() => {
+      const now = readFileSync(progress, 'utf8');
+      if (now !== seen) [seen, since] = [now, Date.now()];
+      else if (Date.now() - since > HANG_MS) {
+        hung = true;
+        child.kill('SIGKILL');
+      }
+    }, 1000);
+    child.on('close', (code, signal) => {
+      clearInterval(watch);
+      if (code === 0) resolve({ told: JSON.parse(out) as Told, death: '' });
+      else
+        resolve({
+          death: hung
+            ? 'never comes back'
+            : `${signal ?? `exit ${code}`}: ${err.trim().split('\n').slice(-3).join(' ')}`,
+        });
+    });
+  });
+
+const withProgress = async <T>(body: (progress: string) => Promise<T>): Promise<T> => {
+  const dir = mkdtempSync(join(tmpdir(), 'jorch-hostile-'));
+  try {
+    const progress = join(dir, 'progress');
+    writeFileSync(progress, '');
+    return await body(progress);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+};
+
+export interface Failure {
+  readonly call: Recipe;
+  readonly words: string;
+}
+export interface Campaign {
+  readonly results: number;
+  readonly refused: number;
+  readonly failures: readonly Failure[];
+}
+
+/** Calls that were kept, in one process, and those that end it one after the other. */
+export const performKept = async (calls: readonly Recipe[]): Promise<Campaign> =>
+  withProgress(async (progress) => {
+    writeFileSync(progress, JSON.stringify(calls));
+    const { told, death } = await inProcess([], progress);
+    if (told) return { results: told.results, refused: told.refused, failures: told.wrong };
+    if (calls.length === 1) return { results: 0, refused: 0, failures: [{ call: calls[0]!, words: death }] };
+    const middle = calls.length >> 1;
+    const [a, b] = [await performKept(calls.slice(0, middle)), await performKept(calls.slice(middle))];
+    return { results: a.results + b.results, refused: a.refused + b.refused, failures: [...a.failures, ...b.failures] };
+  });
+
+/** The smallest call with the same operator, found from this one, that fails in any way. */
+const shrink = async (seed: number, i: number, words: string): Promise<Failure> => {
+  let smallest: Failure = { call: callNumber(seed, i), words };
+  await fc.check(
+    fc.asyncProperty(recipesOf(smallest.call.operator), async (call) => {
+      const [failure] = (await performKept([call])).failures;
+      if (failure) smallest = failure;
+      return failure === undefined;
+    }),
+    { seed: seedOf(seed, i), numRuns: 1, interruptAfterTimeLimit: 120_000 },
+  );
+  return smallest;
+};
+
+/** Calls number `from` … `from + count - 1`. */
+export const campaign = (
+  seed: number,
+  from: number,
+  count: number,
+  options: { readonly shrink?: boolean } = {},
+): Promise<Campaign> =>
+  withProgress(async (progress) => {
+    const failures: Failure[] = [];
+    let [results, refused] = [0, 0];
+    for (let next = from; next < from + count; ) {
+      const { told, death } = await inProcess([String(seed), String(next), String(from + count - next)], progress);
+      if (told) {
+        results += told.results;
+        refused += told.refused;
+        failures.push(...told.wrong);
+        break;
+      }
+      const at = Number(readFileSync(progress, 'utf8'));
+      failures.push(options.shrink ? await shrink(seed, at, death) : { call: callNumber(seed, at), words: death });
+      next = at + 1;
+    }
+    return { results, refused, failures };
+  });
