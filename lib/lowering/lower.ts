@@ -4,7 +4,7 @@ import { isIdentity, physicalOrder } from '../compile/layout.js';
 import type { Mesh } from '../shard/mesh.js';
 import type { Sharding } from '../shard/sharding.js';
 import { Builder } from '../stablehlo/builder.js';
-import { BuilderError, type Op, sameShape, type TensorType, typeText } from '../stablehlo/types.js';
+import { BuilderError, DtypeError, type Op, sameShape, type TensorType, typeText } from '../stablehlo/types.js';
 import { encodeCall, isValue } from './aten-call.js';
 import { anyOf, canFail, findCheck } from './checks.js';
 import { lowerControl } from './control.js';
@@ -291,7 +291,7 @@ export class Lowering {
       this.check(node, Array.isArray(result) ? result : [result as Op], outs);
       return undefined;
     } catch (error) {
-      if (error instanceof NoLowering) return error.message;
+      if (error instanceof NoLowering || error instanceof DtypeError) return error.message;
       if (error instanceof BuilderError) throw new LoweringError(`rule ${node.op}: ${error.message}${where(node)}`);
       throw error;
     }

@@ -1,10 +1,9 @@
 /** @file Softmax, layer, group and batch normalisation, forward and backward. All compute in float32 at least. */
 import type { Builder } from '../stablehlo/builder.js';
 import { type Op, range } from '../stablehlo/types.js';
-import { isFloating } from '../torch/dtype.js';
 import { inOpmath, keepShape, opmath, sumOver, wrapDim } from './common.js';
 import { extremum, mean } from './reduction.js';
-import { NoLowering, type RuleContext, rule, rules } from './registry.js';
+import { type RuleContext, rule, rules } from './registry.js';
 
 const spreadTo = (b: Builder, x: Op, shape: readonly number[]): Op => b.broadcast(x, shape);
 /** The dimension of a softmax; a 0-d tensor is one row of one element. */
@@ -28,18 +27,8 @@ export function logSoftmax(b: Builder, self: Op, dim: number): Op {
   const total = b.log(sumOver(b, b.exp(c), [d], true));
   return b.reshape(b.subtract(c, spreadTo(b, total, x.shape)), self.shape);
 }
-/** Without elements libtorch takes whole numbers too; with some its kernel refuses them. */
-const floating = (x: Op): void => {
-  if (!isFloating(x.dtype)) throw new NoLowering(`softmax of ${x.dtype}`);
-};
-rule('aten::_softmax', (ctx, { self, dim }) => {
-  floating(self);
-  return inOpmath(ctx, [self], ([x]) => softmax(ctx.b, x!, dim));
-});
-rule('aten::_log_softmax', (ctx, { self, dim }) => {
-  floating(self);
-  return inOpmath(ctx, [self], ([x]) => logSoftmax(ctx.b, x!, dim));
-});
+rule('aten::_softmax', (ctx, { self, dim }) => inOpmath(ctx, [self], ([x]) => softmax(ctx.b, x!, dim)));
+rule('aten::_log_softmax', (ctx, { self, dim }) => inOpmath(ctx, [self], ([x]) => logSoftmax(ctx.b, x!, dim)));
 /** Rows that are -inf everywhere give 0, not NaN. */
 rule('aten::_safe_softmax', (ctx, { self, dim }) => {
   const { b, out } = ctx;

@@ -3,9 +3,41 @@ import type { DType } from '../torch/dtype.js';
 import { isComplex, isFloating, realOf } from '../torch/dtype.js';
 import { Emitter } from './emitter.js';
 import { denseText, splatText } from './literal.js';
-import { BuilderError, type Literal, numel, type Op, sameShape, type TensorType, typeText } from './types.js';
+import {
+  BuilderError,
+  DtypeError,
+  type Literal,
+  numel,
+  type Op,
+  sameShape,
+  type TensorType,
+  typeText,
+} from './types.js';
 
 export type Direction = 'EQ' | 'NE' | 'LT' | 'LE' | 'GT' | 'GE';
+
+/** What does not take every dtype. XLA refuses the others in words about its own program, and is ended by a remainder of complex numbers. */
+const TAKES = new Map<string, (dtype: DType) => boolean>();
+const takes = (accepts: (dtype: DType) => boolean, names: string): void => {
+  for (const name of names.split(' ')) TAKES.set(name, accepts);
+};
+takes(
+  isFloating,
+  'stablehlo.floor stablehlo.ceil stablehlo.round_nearest_even stablehlo.round_nearest_afz stablehlo.is_finite chlo.erf chlo.erfc chlo.erf_inv chlo.lgamma chlo.digamma chlo.bessel_i1e',
+);
+takes(
+  (dtype) => isFloating(dtype) || isComplex(dtype),
+  'stablehlo.exponential stablehlo.exponential_minus_one stablehlo.log stablehlo.log_plus_one stablehlo.sqrt stablehlo.rsqrt stablehlo.cbrt stablehlo.sine stablehlo.cosine stablehlo.tan stablehlo.tanh stablehlo.logistic stablehlo.atan2 chlo.sinh chlo.cosh chlo.asin chlo.acos chlo.atan chlo.asinh chlo.acosh chlo.atanh',
+);
+takes((dtype) => !isComplex(dtype), 'stablehlo.maximum stablehlo.minimum');
+takes((dtype) => !isComplex(dtype) && dtype !== 'bool', 'stablehlo.remainder');
+takes(
+  (dtype) => dtype !== 'bool',
+  'stablehlo.subtract stablehlo.divide stablehlo.negate stablehlo.abs stablehlo.power stablehlo.sign',
+);
+const checkDtype = (name: string, dtype: DType): void => {
+  if (TAKES.get(name)?.(dtype) === false) throw new DtypeError(`${name} of ${dtype}`);
+};
 
 export class Elementwise extends Emitter {
   /** A constant tensor: one value everywhere, or row-major elements. */
@@ -29,6 +61,7 @@ export class Elementwise extends Emitter {
 
   /** A unary StableHLO operation of the given name that keeps shape and dtype. */
   unary(name: string, x: Op, dtype: DType = x.dtype): Op {
+    checkDtype(name, x.dtype);
     if (name.startsWith('chlo.')) {
       const type = typeText(x.shape, dtype);
       return this.emit(`${name} ${x.name} : ${x.type} -> ${type}`, x.shape, dtype, type);
@@ -40,6 +73,7 @@ export class Elementwise extends Emitter {
   /** A binary StableHLO operation of the given name; both operands have the result's type. */
   binary(name: string, x: Op, y: Op): Op {
     if (x.type !== y.type) throw new BuilderError(`${name}: operands differ: ${x.type} and ${y.type}.`);
+    checkDtype(name, x.dtype);
     const type = name.startsWith('chlo.') ? `${x.type}, ${x.type} -> ${x.type}` : x.type;
     return this.emit(`${name} ${x.name}, ${y.name} : ${type}`, x.shape, x.dtype, x.type);
   }

@@ -18,7 +18,11 @@ export type Literal = number | bigint | boolean | { readonly re: number; readonl
 
 /** A malformed program: names the StableHLO operation and the offending types. Always a bug in a rule. */
 export class BuilderError extends Error {
-  override readonly name = 'BuilderError';
+  override readonly name: string = 'BuilderError';
+}
+/** An operation that StableHLO does not have for this dtype: libtorch's kernel takes it, or says that it does not either. */
+export class DtypeError extends BuilderError {
+  override readonly name = 'DtypeError';
 }
 
 const ELEMENT: Readonly<Record<DType, string>> = {

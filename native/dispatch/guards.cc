@@ -145,11 +145,14 @@ void sameLengths(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> a
 
 void sameSizesInLists(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
   sameLengths(schema, args);
+  if (const auto steps = schema.argumentIndexWithName("state_steps"); steps && args[*steps].isTensorList())
+    for (const at::Tensor& step : args[*steps].toTensorVector()) TORCH_CHECK(step.numel() == 1, "expected one number in each of state_steps, got ", step.sizes());
   const auto first = args[0].toTensorVector();
   for (const c10::IValue& value : args) {
     if (!value.isTensorList()) continue;
     const auto list = value.toTensorVector();
-    for (size_t i = 0; i < list.size(); i++)
+    const bool counters = schema.arguments()[&value - args.data()].name() == "state_steps";
+    for (size_t i = 0; i < list.size() && !counters; i++)
       TORCH_CHECK(list[i].numel() == first[i].numel() && list[i].scalar_type() == first[i].scalar_type(), "expected tensors of one size and type in all lists, got ", first[i].sizes(), " ",
                   first[i].scalar_type(), " and ", list[i].sizes(), " ", list[i].scalar_type());
   }

@@ -21,6 +21,7 @@ interface Told {
 const inProcess = (args: readonly string[], progress: string): Promise<{ told?: Told; death: string }> =>
   new Promise((resolve) => {
     const child = spawn(process.execPath, [fixture, progress, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    // MKL writes its complaints to standard output.
     let [out, err, seen, since, hung] = ['', '', '', Date.now(), false];
     child.stdout.on('data', (chunk) => {
       out += chunk;
@@ -38,7 +39,7 @@ const inProcess = (args: readonly string[], progress: string): Promise<{ told?: 
     }, 1000);
     child.on('close', (code, signal) => {
       clearInterval(watch);
-      if (code === 0) resolve({ told: JSON.parse(out) as Told, death: '' });
+      if (code === 0) resolve({ told: JSON.parse(out.slice(out.lastIndexOf('{"results"'))) as Told, death: '' });
       else
         resolve({
           death: hung

@@ -26,6 +26,21 @@ describe('guards', () => {
     fails('BAD_ARGUMENT', /should not contain infs or NaNs/, () => fast(torch.eye(3).mul(Number.NaN)));
   });
 
+  it('operators that no kernel has for a dtype: eager’s words from compiled functions, never XLA’s', () => {
+    const x = torch.ones(3, { dtype: torch.complex64 });
+    const n = torch.ones(3, { dtype: torch.int64 });
+    const cases: readonly [(t: torch.Tensor) => torch.Tensor, torch.Tensor][] = [
+      [(t) => t.remainder(4), x],
+      [(t) => t.div(2, { rounding_mode: 'floor' }), x],
+      [(t) => t.fmod(t), x],
+      [(t) => torch.nn.functional.gelu(t), n],
+      [(t) => t.softmax(0), n],
+    ];
+    for (const [f, t] of cases)
+      for (const g of [f, torch.compile(f)])
+        fails('BAD_ARGUMENT', /not implemented for '(ComplexFloat|Long)'/, () => g(t));
+  });
+
   it('polynomials of a degree that would be summed for ever', () => {
     const x = torch.tensor([0.5, 2]);
     for (const name of [
