@@ -49,6 +49,7 @@ class Executable {
   PJRT_LoadedExecutable* loaded_;
   std::optional<Compiled> compiled_;
   size_t outputCount_ = 0;
+  int64_t temporaries_ = 0;
 };
 
 }  // namespace jorch::pjrt
