@@ -416,6 +416,9 @@ export interface Native {
   isProbing(): boolean;
   /** Random operators recorded on this thread so far. */
   randomCalls(): number;
+  /** Runs `fn` and tells what generators the random operators recorded meanwhile drew from, each once, null for the default one. */
+  watchDraws<T>(fn: () => T): { result: T; generators: (GeneratorHandle | null)[] };
+  sameGenerator(a: GeneratorHandle, b: GeneratorHandle): boolean;
   /** The state of the default generator; with an argument, sets it. */
   generatorState(state?: Tensor): Tensor;
   /** Runs `fn`; every use of from[i] meanwhile is a use of to[i]. */

@@ -67,6 +67,12 @@ export type Control =
   | { readonly kind: 'while'; readonly cond: Subgraph; readonly body: Subgraph; readonly carries: number }
   /** Operands: the predicate, then what the branches take. */
   | { readonly kind: 'cond'; readonly branches: readonly [Subgraph, Subgraph] }
+  /**
+   * Random operators behind it, up to the next one, draw from the operands: a seed (0-d int64) for each of `generators` (places in the graph's list,
+   * null for the default one). They are counted from here on: whatever computes them again draws the same numbers. `part`: which of the functions that
+   * share the seeds this is.
+   */
+  | { readonly kind: 'key'; readonly generators: readonly (number | null)[]; readonly part: number }
   /** The operands, once all of them are there: XLA moves nothing across. */
   | { readonly kind: 'barrier' }
   /** The one operand, spread over the devices of a mesh in this way. */

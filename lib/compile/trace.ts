@@ -1,25 +1,42 @@
 /** @file Running a function under the recorder, and the operators of our own that it leaves in the graph. */
 import { collectReports } from '../debug/collect.js';
-import type { Trace } from '../native.js';
+import type { GeneratorHandle, Trace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Control, Graph, Node } from './graph.js';
 
 /** What belongs to the operators of our own, by open trace: C++ keeps their numbers only. */
-const open: Control[][] = [];
+const open: Recorded[][] = [];
 
-const link = (graph: Graph, controls: readonly Control[]): Graph => ({
+/** An operator as it is recorded: the list of generators is known when its graph is. */
+type Recorded =
+  | Exclude<Control, { kind: 'key' }>
+  | { readonly kind: 'key'; readonly generators: readonly (GeneratorHandle | null)[]; readonly part: number };
+
+const placed = (control: Recorded, { generators = [] }: Graph): Control =>
+  control.kind !== 'key'
+    ? control
+    : {
+        ...control,
+        generators: control.generators.map((g) =>
+          g === null ? null : generators.findIndex((known) => native().sameGenerator(known, g)),
+        ),
+      };
+
+const link = (graph: Graph, controls: readonly Recorded[]): Graph => ({
   ...graph,
   nodes: graph.nodes.map((node): Node => {
     const { attachment, ...args } = node.args;
-    return node.op.startsWith('jorch::') ? { ...node, args, control: controls[attachment as number]! } : node;
+    return node.op.startsWith('jorch::')
+      ? { ...node, args, control: placed(controls[attachment as number]!, graph) }
+      : node;
   }),
 });
 
 /** Runs `fn` on twins of `args` under a new trace. `joint`: with its backward. */
 export const runTrace = (fn: (twins: Tensor[]) => Tensor[], args: readonly Tensor[], joint: boolean): Trace => {
-  const own: Control[] = [];
+  const own: Recorded[] = [];
   open.push(own);
   try {
     const { value: trace, reports } =
@@ -39,7 +56,7 @@ export const runTrace = (fn: (twins: Tensor[]) => Tensor[], args: readonly Tenso
 
 /** Records an operator of our own. */
 export const recordControl = (
-  control: Control,
+  control: Recorded,
   operands: readonly Tensor[],
   results: readonly Pick<Tensor, 'shape' | 'dtype'>[],
 ): Tensor[] => {

@@ -10,6 +10,7 @@ import { type Flat, isDifferentiable, runBatched, runDual, runGrad } from '../tr
 import { dispatch, type Operator } from '../transforms/operator.js';
 import { checkSame, type Tree, treeFrom, treeOf } from './carry.js';
 import { isTrue } from './predicate.js';
+import { Draws } from './random.js';
 import { recordCond } from './record.js';
 import { spreadOver } from './scan-operator.js';
 
@@ -148,13 +149,16 @@ export const cond = <A extends readonly unknown[], R>(
     const leaves = run();
     return treeFrom(trees[0]!, leaves) as R;
   }
-  const closed = close(run, args);
+  const [closed, draws] = Draws.watch(() => close(run, args));
   const { captured } = closed;
   const explicit =
-    (which: (leaves: readonly Tensor[]) => Tensor[]): Flat =>
-    (inputs) =>
-      closed.call(inputs.slice(0, captured.length), () => which(inputs.slice(captured.length)));
-  const choice = new CondOperator([explicit(yes), explicit(no)]);
-  const outputs = dispatch(choice, [pred.reshape([]).to('bool'), ...captured, ...given.leaves]);
+    (part: number, which: (leaves: readonly Tensor[]) => Tensor[]): Flat =>
+    (inputs) => {
+      draws.use(inputs.slice(0, draws.count), part);
+      const own = inputs.slice(draws.count);
+      return closed.call(own.slice(0, captured.length), () => which(own.slice(captured.length)));
+    };
+  const choice = new CondOperator([explicit(0, yes), explicit(1, no)]);
+  const outputs = dispatch(choice, [pred.reshape([]).to('bool'), ...draws.seeds(), ...captured, ...given.leaves]);
   return treeFrom(trees[0]!, outputs) as R;
 };

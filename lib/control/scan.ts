@@ -8,7 +8,8 @@ import { checkFunction, readOptions } from '../transforms/arguments.js';
 import { close, isWatched, standIn } from '../transforms/closure.js';
 import { dispatch } from '../transforms/operator.js';
 import { checkSame, type Tree, treeFrom, treeOf } from './carry.js';
-import { loopScan, ScanOperator } from './scan-operator.js';
+import { Draws } from './random.js';
+import { cut, loopScan, ScanOperator } from './scan-operator.js';
 import { while_loop } from './while-loop.js';
 
 export interface ScanOptions {
@@ -95,22 +96,20 @@ const scanLeaves = (
   if (isWatched()) {
     return step.flat(carry, row).map((t, i) => (i < init.length ? t : t.unsqueeze(0).expand([length, ...t.shape])));
   }
-  const closed = close(() => step.flat(carry, row), [...carry, ...row]);
+  const [closed, draws] = Draws.watch(() => close(() => step.flat(carry, row), [...carry, ...row]));
   const { captured } = closed;
   const scan = new ScanOperator({
-    body: (inputs) =>
-      closed.call(inputs.slice(0, captured.length), () =>
-        step.flat(
-          inputs.slice(captured.length, captured.length + init.length),
-          inputs.slice(captured.length + init.length),
-        ),
-      ),
+    body: (inputs) => {
+      const [same, now, slices] = cut(inputs, init.length, xs.length + draws.count);
+      draws.use(slices.slice(xs.length));
+      return closed.call(same, () => step.flat(now, slices.slice(0, xs.length)));
+    },
     carries: init.length,
-    slices: xs.length,
+    slices: xs.length + draws.count,
     length,
     reverse,
   });
-  return dispatch(scan, [...captured, ...init, ...xs]);
+  return dispatch(scan, [...captured, ...init, ...xs, ...draws.seeds([length])]);
 };
 
 const runScan = (

@@ -10,6 +10,7 @@ import { type Flat, isDifferentiable, runBatched, runDual } from '../transforms/
 import { dispatch, type Operator } from '../transforms/operator.js';
 import { checkSame, treeFrom, treeOf } from './carry.js';
 import { isTrue } from './predicate.js';
+import { Draws } from './random.js';
 import { recordWhile } from './record.js';
 import { spreadOver } from './scan-operator.js';
 
@@ -204,13 +205,19 @@ const throughLevels = (
     return step(carry);
   };
   if (isWatched()) return run();
-  const closed = close(run, carry);
+  const [closed, draws] = Draws.watch(() => close(run, carry));
   const { captured } = closed;
-  const fixed = captured.length;
+  const called =
+    <T>(part: number, fn: (carried: readonly Tensor[]) => T) =>
+    (inputs: Tensor[]): T => {
+      const carried = inputs.slice(captured.length + draws.count);
+      draws.use(inputs.slice(captured.length, captured.length + draws.count), part);
+      return closed.call(inputs.slice(0, captured.length), () => fn(carried));
+    };
   const loop = new WhileOperator(
-    (inputs) => [closed.call(inputs.slice(0, fixed), () => predicate(inputs.slice(fixed)))],
-    (inputs) => closed.call(inputs.slice(0, fixed), () => step(inputs.slice(fixed))),
+    called(0, (carried) => [predicate(carried)]),
+    called(1, step),
     init.length,
   );
-  return dispatch(loop, [...captured, ...init]).slice(0, init.length);
+  return dispatch(loop, [...captured, ...draws.seeds(), ...init]).slice(0, init.length);
 };

@@ -157,6 +157,8 @@ const replayControl = (control: Control, operands: readonly Tensor[], checked: b
     }
     case 'cond':
       return replayBody(control.branches[operands[0]!.item() ? 0 : 1], operands.slice(1), checked);
+    case 'key':
+      return [];
     case 'barrier':
     case 'sharding':
       return [...operands];

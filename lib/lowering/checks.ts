@@ -131,6 +131,7 @@ export const bodiesOf = (control: Control): readonly Subgraph[] => {
       return [control.cond, control.body];
     case 'cond':
       return control.branches;
+    case 'key':
     case 'barrier':
     case 'sharding':
       return [];

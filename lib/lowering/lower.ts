@@ -1,5 +1,5 @@
 /** @file Turns a recorded graph into one StableHLO module: dead nodes dropped, each live one lowered by its rule or kept as an ATen call. */
-import type { Arg, Graph, Node, Subgraph, Value } from '../compile/graph.js';
+import type { Arg, Control, Graph, Node, Subgraph, Value } from '../compile/graph.js';
 import { isIdentity, physicalOrder } from '../compile/layout.js';
 import type { Mesh } from '../shard/mesh.js';
 import type { Sharding } from '../shard/sharding.js';
@@ -10,7 +10,7 @@ import { anyOf, canFail, findCheck } from './checks.js';
 import { lowerControl } from './control.js';
 import { CpuBuilder } from './cpu-math.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
-import { RandomStream } from './random-stream.js';
+import { keyFrom, RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
 import { whyUnlowered } from './unlowered.js';
 
@@ -143,6 +143,17 @@ const parameter = (name: string, { shape, dtype }: TensorType): Op => ({
   type: typeText(shape, dtype),
 });
 
+const drawsOf = (graph: Graph): Map<Node, { key: Node; number: number }> => {
+  const draws = new Map<Node, { key: Node; number: number }>();
+  let key: Node | undefined;
+  let number = 0;
+  for (const node of graph.nodes) {
+    if (node.control?.kind === 'key') [key, number] = [node, 0];
+    else if (key !== undefined && isRandom(node.op)) draws.set(node, { key, number: number++ });
+  }
+  return draws;
+};
+
 export class Lowering {
   readonly b: Builder;
   readonly calls: AtenCall[];
@@ -156,13 +167,16 @@ export class Lowering {
   /** Whether a check in a body of them has failed. */
   private readonly failures = new Map<Node, Op>();
 
-  /** `outer`: the lowering of the program that this one is a region of. `key`: what the region's random numbers are derived from. */
+  /** Random operators of the graph that draw from seeds, and their number among those behind the same key. */
+  private draws: ReadonlyMap<Node, { readonly key: Node; readonly number: number }> = new Map();
+
+  /** `outer`: the lowering of the program that this one is a region of. `round`: of the loop whose body it is, where rounds share a seed. */
   constructor(
     private readonly fallback: LowerOptions['fallback'],
     private readonly optimize: Optimize,
     private readonly target: Target,
     outer?: Lowering,
-    private readonly key?: () => Op,
+    private readonly round?: Op,
     mesh?: Mesh,
   ) {
     this.mesh = outer?.mesh ?? mesh;
@@ -173,8 +187,8 @@ export class Lowering {
   }
 
   /** Lowers a graph inside a region of this one; answers its results, and behind them, when asked, whether a check in it fails. */
-  region({ graph, inputs, results }: Subgraph, operands: readonly Op[], key: () => Op, checked: boolean): Op[] {
-    const inner = new Lowering(this.fallback, this.optimize, this.target, this, key);
+  region({ graph, inputs, results }: Subgraph, operands: readonly Op[], checked: boolean, round?: Op): Op[] {
+    const inner = new Lowering(this.fallback, this.optimize, this.target, this, round);
     const checks = checked ? graph.nodes.filter(canFail).map((node) => ({ node })) : [];
     inner.watch(checks);
     for (const { value, operand } of inputs) inner.bind(value, operands[operand]!);
@@ -190,16 +204,13 @@ export class Lowering {
     for (const check of checks) if ('node' in check && check.node.control) this.watched.add(check.node);
   }
 
-  /** The key of the default generator. */
-  defaultKey(): Op {
-    return this.keyOf(undefined);
-  }
-
   graph(graph: Graph, results: readonly Value[], inputs: readonly Value[]): void {
     for (const { value, data } of graph.constants) this.bind(value, this.b.constant(data, value.shape, value.dtype));
     const { origin } = this.b;
     const places = new Map(graph.nodes.map((node, i) => [node, i]));
-    for (const node of liveNodes(graph, results, inputs)) {
+    this.draws = drawsOf(graph);
+    const seeds = new Set([...this.draws.values()].flatMap(({ key }) => key.args.operands as readonly Value[]));
+    for (const node of liveNodes(graph, [...results, ...seeds], inputs)) {
       // The place, not the line: a program stays the same, and in the cache, when lines above it are edited.
       this.b.origin = `${places.get(node)} ${node.op}`;
       this.node(node);
@@ -208,13 +219,6 @@ export class Lowering {
   }
 
   private keyOf(place: number | undefined): Op {
-    if (this.key !== undefined) {
-      if (place !== undefined)
-        throw new LoweringError(
-          'lower: a random operator with a generator of its own cannot run inside a loop or a branch.',
-        );
-      return this.key();
-    }
     const known = this.keys.get(place) ?? parameter(`%key${this.keys.size}`, { shape: [], dtype: 'uint64' });
     this.keys.set(place, known);
     return known;
@@ -249,8 +253,11 @@ export class Lowering {
   private randomOf(node: Node, first: Value | undefined): RandomStream {
     const { generator } = node.args;
     const place = generator ? (generator as { generator: number }).generator : undefined;
-    const key = (): Op => this.keyOf(place);
-    return new RandomStream(this.b, key, first?.id ?? 0);
+    const drawn = this.draws.get(node);
+    if (drawn === undefined) return new RandomStream(this.b, () => this.keyOf(place), first?.id ?? 0);
+    const { generators, part } = drawn.key.control as Extract<Control, { kind: 'key' }>;
+    const seed = (drawn.key.args.operands as readonly Value[])[generators.indexOf(place ?? null)]!;
+    return new RandomStream(this.b, () => keyFrom(this.b, this.op(seed), part, this.round), drawn.number);
   }
 
   node(node: Node): void {

@@ -12,6 +12,17 @@ export function normalFrom(b: Builder, u: Op): Op {
   return b.multiply(b.unary('chlo.erf_inv', centred), b.fill(u, Math.SQRT2));
 }
 
+/** A key for the functions of a loop or branch, from the seed they were given, one for each part and round. */
+export function keyFrom(b: Builder, seed: Op, part: number, round?: Op): Op {
+  const [first, counter] = [b.convert(seed, 'uint64'), b.scalar(BigInt(part) << 32n, 'uint64')];
+  const counted = round === undefined ? counter : b.add(counter, b.convert(round, 'uint64'));
+  const state = b.concatenate(
+    [first, counted].map((x) => b.reshape(x, [1])),
+    0,
+  );
+  return b.reshape(b.rngBits(state, [1], 'uint64', 'PHILOX')[1]!, []);
+}
+
 /**
  * The random numbers of one call. The key is a parameter of the program, drawn from a generator at every run; the counter's upper half is the
  * number of the call, so that calls draw different numbers from one key, and the same ones in every program that contains them.

@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "dispatch/aliases.h"
+#include "dispatch/generator.h"
 #include "tensor/tensor.h"
 #include "trace/autocast.h"
 #include "trace/graph_js.h"
@@ -466,6 +467,25 @@ Napi::Value TracedValue(const Napi::CallbackInfo& info) {
 
 Napi::Value RandomCalls(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(trace::randomCalls())); }
 
+// watchDraws(fn) → { result, generators }: what random operators drew from, null for the default generator
+Napi::Value WatchDraws(const Napi::CallbackInfo& info) {
+  return Napi::Value(info.Env(), guarded(info.Env(), "compile", [&]() -> napi_value {
+    trace::DrawsWatch watch;
+    auto made = Napi::Object::New(info.Env());
+    made.Set("result", Napi::Value(info.Env(), callJs(info.Env(), info[0], {})));
+    auto generators = Napi::Array::New(info.Env());
+    for (const at::Generator& g : watch.generators)
+      generators.Set(generators.Length(), g.defined() ? Napi::Value(info.Env(), generatorObject(info.Env(), g)) : info.Env().Null());
+    made.Set("generators", generators);
+    return made;
+  }));
+}
+
+Napi::Value SameGenerator(const Napi::CallbackInfo& info) {
+  const at::Generator *a = generatorFrom(info.Env(), info[0]), *b = generatorFrom(info.Env(), info[1]);
+  return Napi::Boolean::New(info.Env(), a && b && *a == *b);
+}
+
 Napi::Value IsTracing(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), trace::current() != nullptr); }
 
 }  // namespace
@@ -482,6 +502,8 @@ void initTrace(Napi::Env env, Napi::Object exports) {
   exports.Set("setNumber", Napi::Function::New(env, SetNumber, "setNumber"));
   exports.Set("tracedValue", Napi::Function::New(env, TracedValue, "tracedValue"));
   exports.Set("randomCalls", Napi::Function::New(env, RandomCalls, "randomCalls"));
+  exports.Set("watchDraws", Napi::Function::New(env, WatchDraws, "watchDraws"));
+  exports.Set("sameGenerator", Napi::Function::New(env, SameGenerator, "sameGenerator"));
   exports.Set("isTracing", Napi::Function::New(env, IsTracing, "isTracing"));
 }
 

@@ -162,6 +162,18 @@ at::Tensor wrapFactory(const at::Tensor& bare) {
 }
 
 thread_local int64_t drawn = 0;
+thread_local std::vector<DrawsWatch*> drawsWatches;
+
+void noteDraw(const Stack& stack, size_t first) {
+  ++drawn;
+  at::Generator generator;
+  for (size_t i = first; i < stack.size(); i++)
+    if (stack[i].isGenerator()) generator = stack[i].toGenerator();
+  for (DrawsWatch* watch : drawsWatches) {
+    auto& known = watch->generators;
+    if (std::find(known.begin(), known.end(), generator) == known.end()) known.push_back(generator);
+  }
+}
 
 // Operators that are being run in their parts, innermost last: met again below itself, an operator is recorded.
 thread_local std::vector<const c10::FunctionSchema*> decomposing;
@@ -194,7 +206,7 @@ void record(const c10::OperatorHandle& op, Stack* stack) {
 
   const size_t count = schema.arguments().size();
   const size_t first = stack->size() - count;
-  if (op.hasTag(at::Tag::nondeterministic_seeded)) ++drawn;
+  if (op.hasTag(at::Tag::nondeterministic_seeded)) noteDraw(*stack, first);
   tracer = tracerFor(*stack, first);
   Stack metas;
   metas.reserve(count);
@@ -293,6 +305,8 @@ std::vector<Fate> fates() {
 }
 
 int64_t randomCalls() { return drawn; }
+DrawsWatch::DrawsWatch() { drawsWatches.push_back(this); }
+DrawsWatch::~DrawsWatch() { drawsWatches.pop_back(); }
 
 void recordCall(const char* name, const char* overload, Stack* stack) {
   record(c10::Dispatcher::singleton().findSchemaOrThrow(name, overload), stack);

@@ -38,6 +38,16 @@ std::vector<Fate> fates();
 /** Records a call of `op` with arguments that were prepared elsewhere; results are bare trace tensors. */
 /** Random operators recorded on this thread so far. */
 int64_t randomCalls();
+/** While it lives on this thread, notes what random operators draw from; an undefined generator is the default one. */
+class DrawsWatch {
+ public:
+  DrawsWatch();
+  ~DrawsWatch();
+  DrawsWatch(const DrawsWatch&) = delete;
+  DrawsWatch& operator=(const DrawsWatch&) = delete;
+  /** Each once. */
+  std::vector<at::Generator> generators;
+};
 
 void recordCall(const char* name, const char* overload, torch::jit::Stack* stack);
 
