@@ -56,7 +56,12 @@ export default defineConfig({
         },
         {
           text: 'Behind it',
-          items: [page('Performance', '/PERFORMANCE'), page('Operators', '/COVERAGE'), page('Internals', '/internals')],
+          items: [
+            page('Performance', '/PERFORMANCE'),
+            page('Reliability', '/RELIABILITY'),
+            page('Operators', '/COVERAGE'),
+            page('Internals', '/internals'),
+          ],
         },
       ],
     },

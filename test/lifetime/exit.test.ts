@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { figure } from '../support/figure.js';
 
 const run = (
   fixture: string,
@@ -26,6 +27,54 @@ describe('process exit', () => {
       }
     });
   }
+});
+
+describe('exit of a worker', () => {
+  // All uses, three times: row 7 of test/stress/lifetime.stress.ts.
+  for (const use of ['gradient', 'in flight'])
+    it(`after ${use}: return, process.exit, throw, rejection and terminate end the worker, not the process`, () => {
+      for (const [end, code] of Object.entries({ return: 0, exit: 7, throw: 1, rejection: 1, terminate: 1 })) {
+        const { status, signal, stdout, stderr } = run('exit', use, end, 'worker');
+        assert.deepEqual([status, signal, stdout], [0, null, String(code)], `${end}: ${stderr}`);
+      }
+    });
+});
+
+describe('child processes', () => {
+  it('fork, four at once, and a cluster of three compute what their parent computes, and end', () => {
+    const { status, signal, stdout, stderr } = run('children');
+    assert.deepEqual([status, signal], [0, null], stderr);
+    const { parent, forked, cluster } = JSON.parse(stdout) as { parent: number; forked: unknown; cluster: unknown };
+    assert.equal(parent, 200);
+    assert.deepEqual(
+      forked,
+      Array.from({ length: 4 }, () => ({ told: 200, code: 0 })),
+    );
+    assert.deepEqual(
+      cluster,
+      Array.from({ length: 3 }, () => ({ told: 200, code: 0 })),
+    );
+  });
+});
+
+describe('the event loop', () => {
+  it('turns while a large program is compiled asynchronously: timers and file reads come in time', function () {
+    this.timeout(120_000);
+    const { status, stdout, stderr } = run('event-loop');
+    assert.equal(status, 0, stderr);
+    const { turns, longestTrace, value } = JSON.parse(stdout) as { turns: number; longestTrace: number; value: number };
+    // XLA takes seconds for this program: a loop that waits for it turns a few times only.
+    assert.ok(turns > 50, `${turns} turns; the trace alone ${longestTrace} ms`);
+    assert.equal(value, 0);
+  });
+
+  it('threads: at most 4 × cores + 16, and as many as cores for each worker, where eager code, programs and workers run side by side', () => {
+    const { status, stdout, stderr } = run('threads');
+    assert.equal(status, 0, stderr);
+    const { threads, cores } = JSON.parse(stdout) as { threads: number; cores: number };
+    figure(24, `${threads} threads on ${cores} cores, with two workers`);
+    assert.ok(threads <= 4 * cores + 16 + 2 * cores, `${threads} threads on ${cores} cores`);
+  });
 });
 
 describe('worker_threads', () => {

@@ -99,7 +99,26 @@ describe('stress: workers and exits', () => {
           assert.deepEqual([status, signal], [code, end === 'SIGTERM' ? 'SIGTERM' : null], `${use}, ${end}: ${stderr}`);
           ended++;
         }
-    figure(7, `${ended} of ${ended} end as they should`);
+    const inWorkers = { return: 0, exit: 7, throw: 1, rejection: 1, terminate: 1 };
+    for (const use of ['imported', 'eager', 'gradient', 'compiled', 'in flight'])
+      for (const [end, code] of Object.entries(inWorkers))
+        for (let time = 0; time < 3; time++) {
+          assert.equal(run(join(lifetime, 'exit.js'), use, end, 'worker'), String(code), `${use}, ${end}, in a worker`);
+          ended++;
+        }
+    figure(7, `${ended} of ${ended} end as they should, half of them in workers`);
+  });
+
+  it('row 23: the event loop while a program is compiled for seconds', () => {
+    const { timers, reads, seconds } = JSON.parse(run(join(lifetime, 'event-loop.js'), '200')) as Record<
+      string,
+      number
+    >;
+    figure(
+      23,
+      `p99 of timers ${timers!.toFixed(1)} ms, of readFile ${reads!.toFixed(1)} ms, through ${seconds!.toFixed(1)} s of compiling`,
+    );
+    assert.ok(timers! <= 50 && reads! <= 50);
   });
 });
 
