@@ -185,6 +185,7 @@ export const structureKey = (s: Structure): string => {
 
 /** Applies `fn` to every tensor of a pytree and keeps the rest. */
 export const map = <T>(fn: (leaf: Tensor) => unknown, value: T): T => {
+  if (typeof fn !== 'function') throw new JorchError('BAD_ARGUMENT', `tree.map: expected a function, got ${typeof fn}`);
   const { leaves, structure } = flatten(value);
   return unflatten(structure, leaves.map(fn)) as T;
 };

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * @file Whether the built addons load on the oldest system that jorch claims: no symbol of a newer glibc or libstdc++ than the limits below,
- * no path of the machine that built them, no library needed that the packages do not bring.
+ * no path of the machine that built them, no library needed that the packages do not bring, no external ArrayBuffer (Electron has none).
  *
  *   node scripts/check-symbols.mjs [FILE.node ...]      default: build/Release
  */
@@ -31,6 +31,8 @@ const newer = (version, limit) => {
 export const problemsOf = (file) => {
   const problems = [];
   for (const line of readelf('--dyn-syms', '--wide', file).split('\n')) {
+    const [external] = /napi_create_external_(array)?buffer/.exec(line) ?? [];
+    if (external) problems.push(`${external}: memory that JavaScript does not own, which Electron refuses; copy it`);
     const [, name, family, number] = /\bUND (\S+?)@+([A-Z]+)_([0-9.]+)\b/.exec(line) ?? [];
     if (family in LIMITS && newer(number, LIMITS[family]))
       problems.push(

@@ -36,8 +36,8 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
   ) {
     super();
     const { div_value, head_bias, ...made } = bind('AdaptiveLogSoftmaxWithLoss', OPTIONS, rest);
-    const rising = cutoffs.every((c, i) => Number.isInteger(c) && c > (cutoffs[i - 1] ?? 0));
-    if (cutoffs.length === 0 || !rising || cutoffs.at(-1)! > n_classes - 1)
+    const rising = Array.isArray(cutoffs) && cutoffs.every((c, i) => Number.isInteger(c) && c > (cutoffs[i - 1] ?? 0));
+    if (!rising || cutoffs.length === 0 || cutoffs.at(-1)! > n_classes - 1)
       throw new JorchError(
         'BAD_ARGUMENT',
         'AdaptiveLogSoftmaxWithLoss: cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is between 1 and n_classes-1',

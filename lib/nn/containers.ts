@@ -29,6 +29,8 @@ export class ModuleList<M extends Module = Module> extends Module implements Fie
   /** A ModuleList keeps the array that it is given: what is pushed to it later belongs to the list. */
   constructor(modules: Iterable<M> = []) {
     super();
+    if (typeof (modules as Partial<Iterable<M>> | null)?.[Symbol.iterator] !== 'function')
+      throw new JorchError('BAD_ARGUMENT', `ModuleList: expected modules, got ${typeof modules}`);
     this.items = Array.isArray(modules) ? (modules as M[]) : [...modules];
     for (const module of this.items) checkModule('ModuleList', module);
   }
@@ -93,6 +95,8 @@ export class ModuleDict<M extends Module = Module> extends Module implements Fie
     return this.named.delete(name);
   }
   update(modules: Readonly<Record<string, M>> | Iterable<readonly [string, M]>): void {
+    if (typeof modules !== 'object' || modules === null)
+      throw new JorchError('BAD_ARGUMENT', `ModuleDict: expected modules by name, got ${typeof modules}`);
     const pairs = Symbol.iterator in modules ? (modules as Iterable<readonly [string, M]>) : Object.entries(modules);
     for (const [name, module] of pairs) this.set(name, module);
   }
@@ -189,6 +193,8 @@ export class ParameterList extends Module implements FieldSource {
     return this;
   }
   extend(values: Iterable<Tensor>): this {
+    if (typeof (values as Partial<Iterable<unknown>> | null)?.[Symbol.iterator] !== 'function')
+      throw new JorchError('BAD_ARGUMENT', `ParameterList: expected parameters, got ${typeof values}`);
     for (const value of values) this.append(value);
     return this;
   }

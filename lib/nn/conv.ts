@@ -110,6 +110,8 @@ abstract class ConvNd extends Module {
     if (in_channels % groups !== 0) fail(`in_channels ${in_channels} must be divisible by groups ${groups}`);
     if (out_channels % groups !== 0) fail(`out_channels ${out_channels} must be divisible by groups ${groups}`);
     this.kernel_size = repeat(kernel_size, spatial);
+    if (!Array.isArray(this.kernel_size))
+      fail(`kernel_size must be a number or ${spatial} of them, got ${typeof kernel_size}`);
     this.stride = repeat(given.stride, spatial);
     this.dilation = repeat(given.dilation, spatial);
     this.output_padding = repeat(given.output_padding ?? 0, spatial);

@@ -1,5 +1,6 @@
 /** @file torch.nn.init: initial values, in place and outside of autograd. With the same seed the numbers are PyTorch's. */
 import { JorchError } from '../runtime/errors.js';
+import { native } from '../runtime/load.js';
 import * as torch from '../torch/generated/ops.js';
 import { no_grad } from '../torch/modes.js';
 import type { Generator, Tensor } from '../torch/python-types.js';
@@ -38,15 +39,22 @@ export const calculate_gain = (nonlinearity: Nonlinearity, param?: number): numb
   return bad('calculate_gain', `unknown nonlinearity '${String(nonlinearity)}'`);
 };
 
+/** How many dimensions it has, if it is a tensor. */
+const dims = (tensor: Tensor): number =>
+  native().isTensor(tensor)
+    ? tensor.ndim
+    : bad('init', `expected a tensor, got ${tensor === null ? 'null' : typeof tensor}`);
+
 /** Inputs and outputs of one unit: the products of the sizes that a weight connects. */
 export const _calculate_fan_in_and_fan_out = (tensor: Tensor): [fan_in: number, fan_out: number] => {
-  if (tensor.ndim < 2)
+  if (dims(tensor) < 2)
     bad('fan', `fan in and fan out need at least 2 dimensions, got shape [${tensor.shape.join(', ')}]`);
   const field = tensor.shape.slice(2).reduce((a, b) => a * b, 1);
   return [tensor.shape[1] * field, tensor.shape[0] * field];
 };
 
 const filled = (tensor: Tensor, fill: () => unknown): Tensor => {
+  dims(tensor);
   no_grad(fill);
   return tensor;
 };
@@ -76,13 +84,13 @@ export const trunc_normal_ = (tensor: Tensor, mean = 0, std = 1, a = -2, b = 2, 
   });
 
 export const eye_ = (tensor: Tensor): Tensor => {
-  if (tensor.ndim !== 2) bad('eye_', `needs 2 dimensions, got ${tensor.ndim}`);
+  if (dims(tensor) !== 2) bad('eye_', `needs 2 dimensions, got ${dims(tensor)}`);
   return filled(tensor, () => tensor.copy_(torch.eye(tensor.shape[0], tensor.shape[1], { dtype: tensor.dtype })));
 };
 
 /** Convolutions that keep their input: ones in the middle of the kernel's field. */
 export const dirac_ = (tensor: Tensor, groups = 1): Tensor => {
-  if (tensor.ndim < 3 || tensor.ndim > 5) bad('dirac_', `needs 3, 4 or 5 dimensions, got ${tensor.ndim}`);
+  if (dims(tensor) < 3 || dims(tensor) > 5) bad('dirac_', `needs 3, 4 or 5 dimensions, got ${dims(tensor)}`);
   if (tensor.shape[0] % groups !== 0) bad('dirac_', `dim 0 must be divisible by ${groups} groups`);
   const perGroup = tensor.shape[0] / groups;
   const middle = tensor.shape.slice(2).map((n) => Math.floor(n / 2));
@@ -117,7 +125,7 @@ export const kaiming_uniform_ = (
   nonlinearity: Nonlinearity = 'leaky_relu',
   options: InitOptions = {},
 ): Tensor => {
-  if (tensor.shape.includes(0)) return tensor;
+  if (dims(tensor) > 0 && tensor.shape.includes(0)) return tensor;
   const bound = Math.sqrt(3) * kaimingStd(tensor, a, mode, nonlinearity);
   return uniform_(tensor, -bound, bound, options);
 };
@@ -128,13 +136,13 @@ export const kaiming_normal_ = (
   nonlinearity: Nonlinearity = 'leaky_relu',
   options: InitOptions = {},
 ): Tensor => {
-  if (tensor.shape.includes(0)) return tensor;
+  if (dims(tensor) > 0 && tensor.shape.includes(0)) return tensor;
   return normal_(tensor, 0, kaimingStd(tensor, a, mode, nonlinearity), options);
 };
 
 /** A (semi-)orthogonal matrix from the QR factors of a normal one; further dimensions are flattened into the second. */
 export const orthogonal_ = (tensor: Tensor, gain = 1, options: InitOptions = {}): Tensor => {
-  if (tensor.ndim < 2) bad('orthogonal_', `needs at least 2 dimensions, got ${tensor.ndim}`);
+  if (dims(tensor) < 2) bad('orthogonal_', `needs at least 2 dimensions, got ${dims(tensor)}`);
   if (tensor.numel() === 0) return tensor;
   const rows = tensor.shape[0];
   const cols = tensor.numel() / rows;
@@ -149,7 +157,7 @@ export const orthogonal_ = (tensor: Tensor, gain = 1, options: InitOptions = {})
 
 /** Normal columns with a fraction `sparsity` of zeros each. */
 export const sparse_ = (tensor: Tensor, sparsity: number, std = 0.01, options: InitOptions = {}): Tensor => {
-  if (tensor.ndim !== 2) bad('sparse_', `needs 2 dimensions, got ${tensor.ndim}`);
+  if (dims(tensor) !== 2) bad('sparse_', `needs 2 dimensions, got ${dims(tensor)}`);
   const [rows, cols] = tensor.shape;
   const zeros = Math.ceil(sparsity * rows);
   return filled(tensor, () => {

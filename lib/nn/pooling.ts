@@ -182,7 +182,9 @@ export class LPPool3d extends LPPool {
 type AdaptiveSize = number | readonly (number | null)[];
 /** A size of null keeps the input's. */
 const filled = (size: AdaptiveSize, input: Tensor): Size =>
-  typeof size === 'number' ? size : size.map((n, d) => n ?? input.shape[input.ndim - size.length + d]!);
+  typeof size === 'number' || !Array.isArray(size)
+    ? (size as Size)
+    : size.map((n, d) => n ?? input.shape[input.ndim - size.length + d]!);
 
 abstract class AdaptivePool extends Module {
   constructor(readonly output_size: AdaptiveSize) {

@@ -8,6 +8,7 @@ import { MultiheadAttention } from './attention.js';
 import { ModuleList } from './containers.js';
 import { deepcopy } from './copy.js';
 import { Dropout } from './dropout.js';
+import { isModule } from './fields.js';
 import * as init from './init.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
@@ -171,6 +172,12 @@ export class TransformerDecoderLayer extends Module {
   }
 }
 
+const checkedNorm = (norm: LayerNorm | null): LayerNorm | null => {
+  if (norm !== null && !isModule(norm))
+    throw new JorchError('BAD_ARGUMENT', `norm must be a module or null, got ${typeof norm}`);
+  return norm;
+};
+
 /** A stack of copies of an encoder layer. @see https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html */
 export class TransformerEncoder extends Module {
   layers: ModuleList<TransformerEncoderLayer>;
@@ -182,7 +189,7 @@ export class TransformerEncoder extends Module {
   ) {
     super();
     this.layers = new ModuleList(Array.from({ length: num_layers }, () => deepcopy(layer)));
-    this.norm = norm;
+    this.norm = checkedNorm(norm);
   }
   override forward(
     src: Tensor,
@@ -211,7 +218,7 @@ export class TransformerDecoder extends Module {
   ) {
     super();
     this.layers = new ModuleList(Array.from({ length: num_layers }, () => deepcopy(layer)));
-    this.norm = norm;
+    this.norm = checkedNorm(norm);
   }
   override forward(tgt: Tensor, memory: Tensor, masks: DecoderMasks = {}): Tensor {
     let x = tgt;

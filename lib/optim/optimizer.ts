@@ -66,6 +66,11 @@ export abstract class Optimizer<O extends object> {
     params: Params<O>,
     readonly defaults: O,
   ) {
+    if (typeof (params as Partial<Iterable<unknown>> | undefined)?.[Symbol.iterator] !== 'function')
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `${this.name}: expected parameters, an array of tensors or of groups, got ${typeof params}`,
+      );
     const given: unknown[] = native().isTensor(params) ? [params] : [...(params as Iterable<unknown>)];
     if (given.length === 0) throw new JorchError('BAD_ARGUMENT', `${this.name}: optimizer got an empty parameter list`);
     if (isKeywords(given[0])) for (const group of given) this.add_param_group(group as never);

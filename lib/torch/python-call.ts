@@ -113,7 +113,21 @@ export function pyfn<A>(
   parameters: PythonParameters,
   implementation: (args: A) => unknown,
 ): (...args: unknown[]) => unknown {
-  return (...args) => implementation(bindArguments(name, parameters, args) as A);
+  return (...args) => {
+    const bound = bindArguments(name, parameters, args) as A;
+    try {
+      return implementation(bound);
+    } catch (error) {
+      // What JavaScript says of a value that lacks what was asked of it: `input.sigmoid is not a function`.
+      if (!(error instanceof TypeError)) throw error;
+      const given = args.map((value) => (Array.isArray(value) ? 'an array' : value === null ? 'null' : typeof value));
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `${name}: an argument is not what it should be (given: ${given.join(', ') || 'nothing'}): ${error.message}`,
+        { cause: error },
+      );
+    }
+  };
 }
 
 /**

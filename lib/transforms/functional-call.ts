@@ -1,4 +1,5 @@
 /** @file functional_call and stack_module_state: modules as functions of their parameters. */
+import { isModule } from '../nn/fields.js';
 import type { Module } from '../nn/module.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
@@ -7,11 +8,13 @@ import type { Tensor } from '../torch/tensor.js';
 
 type State = Readonly<Record<string, Tensor>>;
 
-const stateOf = (module: Module): Map<string, Tensor> =>
-  new Map([
+const stateOf = (module: Module): Map<string, Tensor> => {
+  if (!isModule(module)) throw new JorchError('BAD_ARGUMENT', `expected an nn.Module, got ${typeof module}`);
+  return new Map([
     ...(module.named_parameters('', { remove_duplicate: false }) as unknown as [string, Tensor][]),
     ...module.named_buffers('', { remove_duplicate: false }),
   ]);
+};
 
 /**
  * `module.forward(...args)` with other tensors in the place of its parameters and buffers; the module itself is not changed. Tied weights stay tied:
@@ -43,7 +46,8 @@ export const functional_call = (module: Module, state: State | readonly State[],
  * @see https://docs.pytorch.org/docs/stable/generated/torch.func.stack_module_state.html
  */
 export const stack_module_state = (models: readonly Module[]): [Record<string, Tensor>, Record<string, Tensor>] => {
-  if (models.length === 0) throw new JorchError('BAD_ARGUMENT', 'stack_module_state: expected at least one model');
+  if (!Array.isArray(models) || models.length === 0)
+    throw new JorchError('BAD_ARGUMENT', 'stack_module_state: expected at least one model');
   const stacked = (states: readonly (readonly [string, Tensor])[][], leaf: boolean): Record<string, Tensor> =>
     Object.fromEntries(
       states[0]!.map(([name, first], i) => {

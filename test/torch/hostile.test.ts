@@ -22,6 +22,27 @@ describe('hostile values: every public function × 30 odd values', () => {
   });
 });
 
+describe('hostile values: namespaces, methods, layers, optimizers, transforms', function () {
+  this.timeout(300_000);
+
+  it('are typed errors or results in 3 000 calls with up to four arguments', () => {
+    const fixture = join(__dirname, 'fixtures', 'hostile-surface.js');
+    const { status, signal, stdout, stderr } = spawnSync(process.execPath, [fixture, '1', '3000'], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+    });
+    assert.deepEqual([status, signal], [0, null], stderr.slice(-1000));
+    const { calls, results, wrong } = JSON.parse(stdout.split('\n').at(-1)!) as {
+      calls: number;
+      results: number;
+      wrong: Record<string, string>;
+    };
+    assert.deepEqual(wrong, {});
+    assert.equal(calls, 3000);
+    assert.ok(results > 200, `${results} calls gave a result`);
+  });
+});
+
 describe('hostile arguments: every registered operator', function () {
   this.timeout(300_000);
 
