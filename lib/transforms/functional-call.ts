@@ -46,7 +46,7 @@ export const functional_call = (module: Module, state: State | readonly State[],
  * @see https://docs.pytorch.org/docs/stable/generated/torch.func.stack_module_state.html
  */
 export const stack_module_state = (models: readonly Module[]): [Record<string, Tensor>, Record<string, Tensor>] => {
-  if (!Array.isArray(models) || models.length === 0)
+  if (!Array.isArray(models) || models.length === 0 || !models.every(isModule))
     throw new JorchError('BAD_ARGUMENT', 'stack_module_state: expected at least one model');
   const stacked = (states: readonly (readonly [string, Tensor])[][], leaf: boolean): Record<string, Tensor> =>
     Object.fromEntries(
