@@ -1,36 +1,33 @@
 /** @file The programs of one compiled function: found by what they were traced for, traced and compiled when there is none. */
 import { anyOpened, deviceNumber, deviceOfAny, nameOfDevice, targetOf } from '../cuda/devices.js';
-import { collectReports, type Report } from '../debug/collect.js';
+import type { Report } from '../debug/collect.js';
 import { dump } from '../inspect/dump.js';
 import { events } from '../inspect/events.js';
 import { type LoweredProgram, loweredProgram, withLines } from '../inspect/lowered.js';
 import { spans } from '../inspect/spans.js';
 import type { Lowered } from '../lowering/index.js';
 import type { CompiledHandle, Executable, Trace } from '../native.js';
-import { isModule } from '../nn/fields.js';
-import { readModule } from '../nn/slots.js';
 import { JorchError } from '../runtime/errors.js';
 import { collectGarbage, native } from '../runtime/load.js';
 import { withMesh } from '../shard/mesh.js';
 import { Partitioner } from '../shard/partitioner.js';
 import type { Partition } from '../shard/plan.js';
-import { keep } from '../torch/memory.js';
 import type { Tensor } from '../torch/tensor.js';
 import { type Flat, flatten, follow, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
 import type { Ahead } from './ahead.js';
 import { AsyncCalls, type Prepared, type Taken } from './async.js';
 import { type Built, type Plan, plan } from './build.js';
 import type { CompileOptions, CompileStats, Explanation } from './compile.js';
-import { asNumbers, dynamicPaths, withNumbers } from './dynamic.js';
+import { dynamicPaths, withNumbers } from './dynamic.js';
 import { XLA_OPTIONS, type XlaOptions } from './executables.js';
 import { ownMemory, type Traced } from './export.js';
-import { type Reads, recordReads, Structures, type Variant, type Variants } from './live.js';
+import { Structures, type Variant, type Variants } from './live.js';
 import { loadAhead, obtain } from './place.js';
 import { capturedOf, explainMiss, leafSignatures, type Signature, signatureOf } from './reasons.js';
-import { checkResults, shapeOf } from './results.js';
+import { type Arrange, type Internal, inside, ownValues, type Recorded, record, shapesOf } from './record.js';
+import { shapeOf } from './results.js';
 import { type Backward, backwardOf } from './second-order.js';
 import { materialize } from './spec.js';
-import { runTrace } from './trace.js';
 
 /** Compilations of one function after which it is probably called wrongly. */
 const MANY = 8;
@@ -41,46 +38,6 @@ interface Entry {
   readonly structure: Structure;
   readonly variant: Variant;
 }
-
-/** What a trace of the function gave. */
-interface Recorded {
-  readonly trace: Trace;
-  readonly results: Structure;
-  readonly reports: readonly Report[];
-  readonly reads: Reads;
-}
-
-/** On a device nothing is a view of anything: what is not given back as it is gets memory of its own, row-major. */
-const ownValues = (results: Tensor[], twins: readonly Tensor[]): Tensor[] =>
-  results.map((t) =>
-    (t as unknown as { isTraced: boolean }).isTraced && !twins.includes(t)
-      ? t.clone({ memory_format: 'contiguous_format' })
-      : t,
-  );
-
-const staticValues = (s: Structure): unknown[] =>
-  s.kind === 'static' ? [s.value] : s.kind === 'tensor' ? [] : s.items.flatMap(staticValues);
-
-/** Of the results, in order. */
-const shapesOf = ({ graph, outputs, resultCount }: Trace): (readonly number[])[] =>
-  outputs.slice(0, resultCount).map((id) => graph.values[id]!.shape);
-
-/** For functions of ours that stand for a part of a user's function: their programs change nothing, and what they record is looked at. */
-export interface Internal {
-  check(trace: Trace): void;
-}
-
-const withoutChanges = (trace: Trace): Trace => ({
-  ...trace,
-  captures: trace.captures.map((c) => ({
-    ...c,
-    mutated: -1,
-    grad: -1,
-    gradCleared: false,
-    history: false,
-    requiresGrad: null,
-  })),
-});
 
 export class Compilation<F extends (...args: never[]) => unknown> {
   readonly stats: CompileStats = {
@@ -427,41 +384,12 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     return planned.finish(obtained.map(({ executable }) => executable));
   }
 
-  private trace(
-    structure: Structure,
-    leaves: readonly Tensor[],
-    arrange: (results: Tensor[], twins: readonly Tensor[]) => Tensor[] = (results) => results,
-  ): Recorded {
+  private trace(structure: Structure, leaves: readonly Tensor[], arrange?: Arrange): Recorded {
     const started = performance.now();
-    let results: Structure = { kind: 'static', value: undefined };
-    const {
-      value: { value: trace, reports },
-      reads,
-    } = recordReads(() =>
-      collectReports(() =>
-        runTrace(
-          (twins) => {
-            const given = unflatten(structure, asNumbers(structure, twins)) as never[];
-            for (const value of staticValues(structure)) if (isModule(value)) readModule(value);
-            const flat = flatten(this.f(...given));
-            checkResults(this.name, flat.structure, 'the result');
-            results = flat.structure;
-            return arrange(flat.leaves, twins);
-          },
-          leaves,
-          true,
-        ),
-      ),
-    );
+    const recorded = record(this.name, this.f, structure, leaves, arrange);
     this.stats.traceMs += performance.now() - started;
     spans.add(this.name, 'trace', started);
-    // Handles of captured tensors that the trace made: the program outlives the scope that is open. Not those of the caller.
-    keep(
-      trace.captures.filter((c, k) => (c.leaf < 0 || c.closedOver) && !trace.sameAs.includes(k)).map((c) => c.tensor),
-    );
-    if (this.internal === undefined) return { trace, results, reports, reads };
-    this.internal.check(trace);
-    return { trace: withoutChanges(trace), results, reports: [], reads };
+    return this.internal ? inside(recorded, this.internal) : recorded;
   }
 
   private complain(reason: string): void {

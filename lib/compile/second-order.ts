@@ -10,10 +10,10 @@ import { native } from '../runtime/load.js';
 import { op } from '../torch/runtime-ops.js';
 import type { Tensor } from '../torch/tensor.js';
 import { flatten, type Structure, unflatten } from '../tree.js';
-import type { Internal } from './compilation.js';
 import { asNumbers } from './dynamic.js';
 import type { Arg, Graph, Value } from './graph.js';
 import type { LeafSignature } from './reasons.js';
+import type { Internal } from './record.js';
 
 /** The function that a program was traced from, and what it was traced with. */
 export interface Backward {
