@@ -26,6 +26,28 @@ describe('fn.lower', () => {
     assert.match(hlo.text, /exponential\(%\S+\).*aten::exp/);
   });
 
+  it('operators have the user’s own line, however many frames of the library lie between', () => {
+    const layer = new torch.nn.TransformerEncoderLayer(8, 2, { dim_feedforward: 8, batch_first: true, dropout: 0 });
+    const here = (): string => new Error().stack!.split('\n')[3]!.replace(/^.*?\(?([^( ]+):\d+\)?$/, '$1');
+    const lines: string[] = [];
+    const at = (t: Tensor): Tensor => {
+      lines.push(here());
+      return t;
+    };
+    const { graph } = compile((x: Tensor) => {
+      const near = at(x.exp());
+      const far = at(layer.forward(near));
+      return at(far.sinh());
+    }).lower(ones(1, 3, 8));
+    const lineOf = (op: string): string[] => [
+      ...new Set(graph.nodes.filter((n) => n.op === op).map((n) => n.line!.replace(/:\d+$/, ''))),
+    ];
+    assert.deepEqual(
+      [lineOf('aten::exp'), lineOf('aten::native_layer_norm'), lineOf('aten::sinh')],
+      [[lines[0]], [lines[1]], [lines[2]]],
+    );
+  });
+
   it('counts flops of products, convolutions, elementwise work and reductions on the optimized program', () => {
     const matmul = compile((x: Tensor, w: Tensor) => x.matmul(w)).lower(ones(16, 32), ones(32, 8)).cost;
     assert.equal(matmul.flops, 2 * 16 * 32 * 8);
