@@ -1,7 +1,7 @@
 /**
  * @file Fits a local linear trend, a state-space model, to ten years of the S&P 500 by maximum likelihood: the Kalman filter is one `scan`, its gradient
- * goes back through it, and BFGS runs from four starts at once in one XLA program. Writes the filtered level to examples/state-space.svg, or to the
- * path given.
+ * goes back through it, and BFGS runs from four starts at once in one XLA program. Writes each month next to its forecast from those
+ * before to examples/state-space.svg, or to the path given.
  */
 import { writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -22,7 +22,9 @@ const transition = torch.tensor(
 
 interface Filtered {
   readonly loss: Tensor;
-  readonly level: Tensor;
+  /** Mean and variance of each measurement given those before. */
+  readonly ahead: Tensor;
+  readonly spread: Tensor;
 }
 
 /** Kalman filter of y = level + noise, level' = level + slope + noise, slope' = slope + noise; `p`: the logarithms of the three standard deviations. */
@@ -38,12 +40,12 @@ const filter = (p: Tensor): Filtered => {
       const s = P.at(0, 0).add(variance.at(0));
       const gain = P.at(':', 0).div(s);
       const next = { mean: m.add(gain.mul(error)), cov: P.sub(gain.outer(P.at(0))) };
-      return [next, { loss: s.log().add(error.square().div(s)).mul(0.5), level: next.mean.at(0) }];
+      return [next, { loss: s.log().add(error.square().div(s)).mul(0.5), ahead: m.at(0), spread: s }];
     },
     start,
     y,
   );
-  return { loss: steps.loss.narrow(0, 5, y.shape[0] - 5).mean(), level: steps.level };
+  return { loss: steps.loss.narrow(0, 5, y.shape[0] - 5).mean(), ahead: steps.ahead, spread: steps.spread };
 };
 
 const loss = (p: Tensor): Tensor => filter(p).loss;
@@ -78,14 +80,20 @@ const main = async (): Promise<void> => {
   });
 
   const best = found.x.at(values.indexOf(Math.min(...values)));
-  const { level } = torch.compile(filter)(best);
+  const { ahead, spread } = torch.compile(filter)(best);
+  const edge = (sigmas: number) => (ahead.add(spread.sqrt().mul(sigmas)).exp().tolist() as number[]).slice(5);
   const path = process.argv[2] ?? relative('', join(__dirname, '../../examples/state-space.svg'));
   const plot = torch.linePlot(
     [
-      { label: 'S&P 500', x: dates, y: prices },
-      { label: 'filtered level', x: dates, y: level.exp().tolist() as number[] },
+      {
+        label: 'forecast a month ahead, ± 2 σ',
+        x: dates.slice(5),
+        y: edge(0),
+        band: { low: edge(-2), high: edge(2) },
+      },
+      { label: 'S&P 500', x: dates, y: prices, style: 'points' },
     ],
-    { title: 'Local linear trend by maximum likelihood', xLabel: 'year', yLabel: 'index' },
+    { title: 'S&P 500: local linear trend by maximum likelihood', xLabel: 'year', yLabel: 'index', logY: false },
   );
   writeFileSync(path, plot);
   console.log(`\nwritten to ${path}`);

@@ -10,8 +10,8 @@ export interface Series {
   readonly mean: number;
 }
 
-/** The months before the year `until`. */
-export function loadCo2(until = 2004): Series {
+/** The months from the year `from` until the year `until`. */
+export function loadCo2(until = 2004, from = 0): Series {
   const file = join(dirname(require.resolve('vega-datasets')), '../data/co2-concentration.csv');
   const rows = readFileSync(file, 'utf8').trim().split('\n').slice(1);
   const t: number[] = [];
@@ -20,6 +20,7 @@ export function loadCo2(until = 2004): Series {
     const [date, co2] = row.split(',');
     const [year, month] = date!.split('-').map(Number);
     if (year! >= until) break;
+    if (year! < from) continue;
     t.push(year! + (month! - 0.5) / 12);
     ppm.push(Number(co2));
   }

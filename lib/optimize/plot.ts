@@ -1,9 +1,13 @@
-/** @file Convergence plots as SVG text: lines over a linear x axis and a linear or logarithmic y axis. */
+/** @file Plots as SVG text: lines, points and bands over a linear x axis and a linear or logarithmic y axis. */
 
 export interface Series {
   readonly label: string;
   readonly x: ArrayLike<number>;
   readonly y: ArrayLike<number>;
+  /** A line (the default) or points. */
+  readonly style?: 'line' | 'points';
+  /** A shaded band around the line: its lower and upper edge. */
+  readonly band?: { readonly low: ArrayLike<number>; readonly high: ArrayLike<number> };
 }
 
 export interface PlotOptions {
@@ -41,7 +45,7 @@ function range(values: number[]): readonly [number, number] {
 }
 
 /**
- * One line per series, with axes, grid and legend, as the text of an SVG file.
+ * One line (or points, or a line in a band) per series, with axes, grid and legend, as the text of an SVG file.
  * @example writeFileSync('fit.svg', linePlot([{ label: 'BFGS', x: iterations, y: norms }], { yLabel: 'gradient norm' }));
  */
 export function linePlot(series: readonly Series[], options: PlotOptions = {}): string {
@@ -50,12 +54,15 @@ export function linePlot(series: readonly Series[], options: PlotOptions = {}): 
   const right = width - 24;
   const top = title ? 48 : 20;
   const bottom = height - 54;
-  const lines = series.map(({ x, y }) =>
+  const pointsOf = (x: ArrayLike<number>, y: ArrayLike<number>) =>
     Array.from(y, (v, i) => [Number(x[i]), logY ? Math.log10(v) : v] as const).filter(([a, b]) =>
       Number.isFinite(a + b),
-    ),
+    );
+  const lines = series.map(({ x, y }) => pointsOf(x, y));
+  const bands = series.map(({ x, band }) =>
+    band === undefined ? [] : [...pointsOf(x, band.high), ...pointsOf(x, band.low).reverse()],
   );
-  const points = lines.flat();
+  const points = [...lines, ...bands].flat();
   const [xLow, x1] = range(points.map(([x]) => x));
   // Seconds and iterations count from zero, unless the line begins far from it.
   const x0 = xLow >= 0 && xLow <= 0.3 * x1 ? 0 : xLow;
@@ -75,19 +82,40 @@ export function linePlot(series: readonly Series[], options: PlotOptions = {}): 
   const text = (x: number, y: number, body: string, more = '') =>
     `<text x="${px(x)}" y="${px(y)}" ${more}>${escaped(body)}</text>`;
 
+  // Where there is more room: a falling line leaves the right upper corner free, a rising one the left.
+  const half = (x0 + x1) / 2;
+  const upper = (y: number) => y > (y0 + 2 * y1) / 3;
+  const crowd = (isLeft: boolean) => points.filter(([x, y]) => x < half === isLeft && upper(y)).length;
+  const legendLeft = crowd(true) < crowd(false);
   const legendWidth = 46 + 7 * Math.max(...series.map((s) => s.label.length), 0);
-  const legend = series.map(({ label }, i) => {
+  const legendX = legendLeft ? left + 14 : right - legendWidth;
+  const legend = series.map(({ label, style, band }, i) => {
     const y = top + 20 + 20 * i;
     const colour = COLOURS[i % COLOURS.length];
-    const x = right - legendWidth;
-    return `<path d="M${x} ${y - 4}h22" stroke="${colour}" stroke-width="2.5"/>${text(x + 30, y, label)}`;
+    const mark =
+      style === 'points'
+        ? `<circle cx="${legendX + 11}" cy="${y - 4}" r="3" fill="${colour}"/>`
+        : `<path d="M${legendX} ${y - 4}h22" stroke="${colour}" stroke-width="2.5"/>`;
+    const area =
+      band && `<path d="M${legendX} ${y - 4}h22" stroke="${colour}" stroke-width="12" stroke-opacity="0.2"/>`;
+    return `${area ?? ''}${mark}${text(legendX + 30, y, label)}`;
   });
+  const place = ([x, y]: readonly [number, number]) => `${px(X(x))} ${px(Y(y))}`;
+  const areas = bands.flatMap((edge, i) =>
+    edge.length === 0
+      ? []
+      : [`<path d="M${edge.map(place).join('L')}Z" fill="${COLOURS[i % COLOURS.length]}" fill-opacity="0.2"/>`],
+  );
   const curves = lines.map((line, i) => {
     const colour = COLOURS[i % COLOURS.length];
-    const at = line.map(([x, y]) => `${px(X(x))} ${px(Y(y))}`);
-    const dots = line.length > 60 ? '' : at.map((p) => `M${p}h0`).join('');
+    const { style = 'line', band } = series[i]!;
+    const at = line.map(place);
     const stroke = `fill="none" stroke="${colour}" stroke-linejoin="round" stroke-linecap="round"`;
-    return `<path d="M${at.join('L')}" ${stroke} stroke-width="2"/><path d="${dots}" ${stroke} stroke-width="5"/>`;
+    const dots = (width: number) =>
+      `<path d="${at.map((p) => `M${p}h0`).join('')}" ${stroke} stroke-width="${width}"/>`;
+    if (style === 'points') return dots(line.length > 100 ? 3.5 : 5);
+    const curve = `<path d="M${at.join('L')}" ${stroke} stroke-width="${line.length > 300 ? 1.5 : 2}"/>`;
+    return line.length > 60 || band !== undefined ? curve : curve + dots(5);
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" \
 font-family="Helvetica, Arial, sans-serif" font-size="13" fill="${INK}">
@@ -99,7 +127,7 @@ ${yTicks.map((v) => text(left - 8, Y(v) + 4, yText(v), 'text-anchor="end"')).joi
 ${xTicks.map((v) => text(X(v), bottom + 20, String(v), 'text-anchor="middle"')).join('\n')}
 ${text((left + right) / 2, height - 14, xLabel, 'text-anchor="middle"')}
 <text transform="translate(20 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${escaped(yLabel)}</text>
-${curves.join('\n')}
+${[...areas, ...curves].join('\n')}
 ${legend.join('\n')}
 </svg>
 `;

@@ -334,6 +334,27 @@ describe('root', () => {
 });
 
 describe('linePlot', () => {
+  it('draws points and bands, on a plain axis too, and puts the legend where there is room', () => {
+    const [x, y] = [
+      [0, 1, 2],
+      [10, 20, 30],
+    ];
+    const band = { low: [5, 15, 25], high: [15, 25, 40] };
+    const svg = linePlot(
+      [
+        { label: 'rising', x: x!, y: y!, band },
+        { label: 'seen', x: x!, y: y!, style: 'points' },
+      ],
+      { logY: false },
+    );
+    const area = svg.match(/<path d="M([^"]*)Z" fill="#0072b2" fill-opacity="0.2"\/>/)![1]!;
+    assert.equal(area.split('L').length, 6); // there and back
+    const heights = [...svg.matchAll(/>(\d+)<\/text>/g)].map(([, n]) => Number(n));
+    assert.ok(heights.includes(40), 'the axis reaches the upper edge of the band');
+    assert.match(svg, /<circle cx="101" cy="56" r="3" fill="#d55e00"\/>/); // to the left: the lines end in the upper right
+    assert.match(linePlot([{ label: 'falling', x: x!, y: [9, 3, 1] }]), /<path d="M5\d\d /);
+  });
+
   it('draws a line per series on a logarithmic axis, and escapes labels', () => {
     const svg = linePlot([{ label: 'a < b', x: [1, 2, 3, 4], y: [100, 1, 0, 1e-4] }], { title: 'T', yLabel: 'norm' });
     assert.match(svg, /^<svg [\s\S]*<\/svg>\n$/);
