@@ -45,7 +45,7 @@ const TOLERANCES: Partial<Record<DType, readonly [rtol: number, atol: number]>> 
 const real = (t: Tensor): Tensor => (isComplex(t.dtype) ? view_as_real(t) : t).to('float64');
 
 /** The largest difference, or undefined within the tolerances of the dtype. */
-const difference = (actual: Tensor, expected: Tensor): number | undefined => {
+export const difference = (actual: Tensor, expected: Tensor): number | undefined => {
   const [rtol, atol] = TOLERANCES[expected.dtype] ?? [0, 0];
   const [a, e] = [actual.resolve_conj().contiguous(), expected.resolve_conj().resolve_neg().contiguous()].map(real);
   if (e!.numel() === 0 || a!.isclose(e!, { rtol, atol, equal_nan: true }).all().item()) return undefined;
@@ -54,7 +54,7 @@ const difference = (actual: Tensor, expected: Tensor): number | undefined => {
 };
 
 /** Runs the part of the graph between `given` and `wanted` as one program. */
-const runCompiled = (
+export const runCompiled = (
   graph: Graph,
   given: readonly (readonly [Value, Tensor])[],
   wanted: readonly Value[],
@@ -85,7 +85,7 @@ const runCompiled = (
 };
 
 /** Results that mean something: memory nobody has written yet does not, and random numbers are others at every run. */
-const isComparable = (node: Node): boolean => !/^aten::(new_)?empty/.test(node.op) && !isRandom(node.op);
+export const isComparable = (node: Node): boolean => !/^aten::(new_)?empty/.test(node.op) && !isRandom(node.op);
 
 /**
  * Records `f` and computes every value of it twice: with libtorch's kernels, and in one compiled program. Nothing that `f` changes is
