@@ -39,7 +39,9 @@ cache
 program
   .command('inspect <file>')
   .option('--stablehlo', 'print the program’s text')
-  .description('show what an exported program, or any safetensors file, holds')
+  .description(
+    'show what a file holds: a program that jorch or torch.export wrote, TorchScript, .pt, safetensors, .npy, .npz',
+  )
   .action((file: string, options: { stablehlo?: boolean }) => inspect(file, options, console.log));
 
 program

@@ -1,7 +1,8 @@
-/** @file `jorch inspect`: what an exported program, or a safetensors file, holds. */
+/** @file `jorch inspect`: what a program that jorch exported, a safetensors file or a model of Python holds. */
 import { readArchive, readTensorFile } from '../export/archive.js';
 import { FORMAT, parseSignature, type Shape, staticOf, type TensorType } from '../export/signature.js';
 import { type Print, sizeText } from './cache.js';
+import { inspectModel } from './inspect-model.js';
 
 const typeText = ({ dtype, shape }: TensorType): string => `${dtype} [${shape.join(', ')}]`;
 
@@ -19,6 +20,7 @@ const treeText = (shape: Shape, tensor: () => string): string => {
 };
 
 export const inspect = (path: string, options: { readonly stablehlo?: boolean }, print: Print): void => {
+  if (inspectModel(path, print)) return;
   const { metadata, tensors } = readTensorFile(path);
   if (metadata['format'] === 'jorch') {
     readArchive(path); // whole, or refused

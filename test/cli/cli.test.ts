@@ -82,6 +82,43 @@ describe('jorch on the command line', () => {
     return Buffer.concat([start, Buffer.from(header), data]);
   };
 
+  it('inspect shows what Python wrote: names, shapes, dtypes, what a graph takes and returns, how often it calls which operator', () => {
+    const shown = (name: string): string => {
+      const { status, stdout, stderr } = jorch(['inspect', join(__dirname, '../../../test/data/files', name)]);
+      assert.equal(status, 0, stderr);
+      return stdout;
+    };
+    const lines = (name: string, ...expected: RegExp[]): void => {
+      const text = shown(name);
+      for (const line of expected) assert.match(text, line);
+    };
+    lines(
+      'exported-mlp.pt2',
+      /^program of torch\.export \(PyTorch 2\.11\.0\S*, schema 8\.\d+\)$/m,
+      /^takes +input: float32 \[s\d+, 3\]$/m,
+      /^returns +linear_3: float32 \[s\d+, 2\]$/m,
+      /^calls +6 operators\n +4 × aten\.linear\.default\n +1 × aten\.relu\.default$/m,
+      /^ +0\.weight +float32 \[4, 3\] +48 B$/m,
+    );
+    lines(
+      'script.pt',
+      /^TorchScript module Everything, methods forward$/m,
+      /^takes +\S/m,
+      /^ +\d+ × torch\.linear$/m,
+      /^\d+ tensors, /m,
+    );
+    lines(
+      'training.pt',
+      /^ +optimizer\.param_groups\[0\]\.lr = 0\.05$/m,
+      /^ +model\.0\.weight +float32 \[4, 3\] +48 B$/m,
+    );
+    lines('kinds.safetensors', /^ +bfloat16 +bfloat16 \[2, 3\] +12 B$/m, /^6 tensors, 114 B$/m);
+    lines('several.npz', /^ +b +complex128 \[2, 2\] +64 B$/m);
+    lines('scalar.npy', /^ +bool \[\] +1 B$/m);
+    const { status, stderr } = jorch(['inspect', join(__dirname, '../../../package.json')]);
+    assert.deepEqual([status, /^jorch: .*package\.json/.test(stderr)], [1, true], stderr);
+  });
+
   it('inspect shows an exported program, run computes with it', () => {
     const file = join(dir, 'model.jorch');
     const w = torch.tensor([1, 2, 3]);
