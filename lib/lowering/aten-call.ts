@@ -42,16 +42,62 @@ function field(arg: Arg, operands: Value[]): string {
   return `m${(arg as { memory_format: string }).memory_format}`;
 }
 
-const result = (v: Value | null): string =>
-  v === null ? '-' : `${v.dtype}[${v.shape.join(',')}]{${rowMajor(v.shape).join(',')}}`;
+/** Dimensions from the one whose elements lie farthest apart to the one whose elements are neighbours. */
+type Order = readonly number[];
+const ROWS = (v: Value): Order => v.shape.map((_, d) => d);
+const CHANNELS_LAST: Order = [0, 2, 3, 1];
 
-/** The call's text and its tensor operands. Results are written row-major; those of a tensor list stand one by one. */
-export function encodeCall(node: Node): { readonly text: string; readonly operands: readonly Value[] } {
-  const operands: Value[] = [];
-  // `indices` of the index family is the one `Tensor?[]` of ATen: no list of tensors even when all are there.
-  const fields = Object.entries(node.args).map(([name, a]) =>
-    name === 'indices' && Array.isArray(a) ? list(a, operands, true) : field(a, operands),
-  );
-  const outs = node.outs.flat().map((v) => result(v as Value | null));
-  return { text: `${[node.op, ...fields].join('|')}|->${outs.join(';')}`, operands };
+/**
+ * Images whose channels lie together: libtorch's convolutions are fastest on them, and XLA lays out its own code around a call as the call wants
+ * it. By operator: the arguments and results that are images.
+ */
+const IMAGES: Readonly<Record<string, { readonly args: readonly string[]; readonly outs: readonly number[] }>> = {
+  'aten::convolution': { args: ['input'], outs: [0] },
+  'aten::convolution_backward': { args: ['grad_output', 'input'], outs: [0] },
+};
+
+const strides = (shape: readonly number[], order: Order): number[] => {
+  const result: number[] = [];
+  const sizes = rowMajor(order.map((d) => shape[d]!));
+  order.forEach((d, i) => {
+    result[d] = sizes[i]!;
+  });
+  return result;
+};
+const result = (v: Value, order: Order): string =>
+  `${v.dtype}[${v.shape.join(',')}]{${strides(v.shape, order).join(',')}}`;
+
+export interface EncodedCall {
+  readonly text: string;
+  readonly operands: readonly Value[];
+  /** How operands and results lie in memory; undefined: all row-major. */
+  readonly orders?: { readonly operands: readonly Order[]; readonly results: readonly Order[] };
 }
+
+/** The call's text and its tensor operands. The results of a tensor list stand one by one. */
+export function encodeCall(node: Node): EncodedCall {
+  const operands: Value[] = [];
+  const images = IMAGES[node.op];
+  const orders = { operands: [] as Order[], results: [] as Order[] };
+  const fields = Object.entries(node.args).map(([name, a]) => {
+    const first = operands.length;
+    // `indices` of the index family is the one `Tensor?[]` of ATen: no list of tensors even when all are there.
+    const text = name === 'indices' && Array.isArray(a) ? list(a, operands, true) : field(a, operands);
+    const image = images?.args.includes(name) && operands[first]?.shape.length === CHANNELS_LAST.length;
+    orders.operands.push(...operands.slice(first).map((v) => (image ? CHANNELS_LAST : ROWS(v))));
+    return image ? `${text}c` : text;
+  });
+  const outs = (node.outs.flat() as (Value | null)[]).map((v, i) => {
+    if (v === null) return '-';
+    const order = images?.outs.includes(i) && v.shape.length === CHANNELS_LAST.length ? CHANNELS_LAST : ROWS(v);
+    orders.results.push(order);
+    return result(v, order);
+  });
+  const text = `${[node.op, ...fields].join('|')}|->${outs.join(';')}`;
+  const plain = !orders.operands.includes(CHANNELS_LAST) && !orders.results.includes(CHANNELS_LAST);
+  return plain ? { text, operands } : { text, operands, orders };
+}
+
+/** XLA's words for it: dimensions from the nearest to the farthest. */
+export const layouts = (orders: readonly Order[]): string =>
+  `[${orders.map((order) => `dense<${order.length ? `[${[...order].reverse().join(', ')}]` : ''}> : tensor<${order.length}xindex>`).join(', ')}]`;

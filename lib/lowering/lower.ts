@@ -5,7 +5,7 @@ import type { Mesh } from '../shard/mesh.js';
 import type { Sharding } from '../shard/sharding.js';
 import { Builder } from '../stablehlo/builder.js';
 import { BuilderError, DtypeError, type Op, sameShape, type TensorType, typeText } from '../stablehlo/types.js';
-import { encodeCall, isValue } from './aten-call.js';
+import { encodeCall, isValue, layouts } from './aten-call.js';
 import { anyOf, canFail, findCheck } from './checks.js';
 import { lowerControl } from './control.js';
 import { CpuBuilder } from './cpu-math.js';
@@ -333,11 +333,14 @@ export class Lowering {
 
   /** libtorch's kernel as a custom call. */
   private byCall(node: Node): void {
-    const { text, operands } = encodeCall(node);
+    const { text, operands, orders } = encodeCall(node);
     const outs = flat(node.outs).filter((v) => v !== null);
     const effect = RANDOM.test(node.op);
     const escaped = text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
-    const attrs = `api_version = 4 : i32, has_side_effect = ${effect}, backend_config = {call = "${escaped}"}`;
+    const order = orders
+      ? `, operand_layouts = ${layouts(orders.operands)}, result_layouts = ${layouts(orders.results)}`
+      : '';
+    const attrs = `api_version = 4 : i32, has_side_effect = ${effect}, backend_config = {call = "${escaped}"}${order}`;
     const results = this.b.customCall(
       'jorch_aten',
       operands.map((v) => this.op(v)),

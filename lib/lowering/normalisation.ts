@@ -213,16 +213,15 @@ function batchNormBackward(ctx: RuleContext, a: BatchNormGradArgs, saved: Op | u
   const m = b.convert(train ? a.save_mean! : a.running_mean!, dtype);
   const r = train ? b.convert(saved!, dtype) : invstd(a.running_var!);
   const hat = b.multiply(b.subtract(x, perChannel(b, m, x)), perChannel(b, r, x));
-  const gw = a.weight === undefined ? g : b.multiply(g, perChannel(b, a.weight, x));
-  const kept = b.reshape(
-    r,
-    x.shape.map((n, d) => (d === 1 ? n : 1)),
-  );
-  const grads = [
-    () => (train ? normGrad(b, gw, hat, kept, dims) : b.multiply(gw, perChannel(b, r, x))),
-    () => sumOver(b, b.multiply(g, hat), dims),
-    () => sumOver(b, g, dims),
-  ];
+  const scale = a.weight === undefined ? r : b.multiply(b.convert(a.weight, dtype), r);
+  const [sum, along] = [sumOver(b, g, dims), sumOver(b, b.multiply(g, hat), dims)];
+  const count = dims.reduce((n, d) => n * x.shape[d]!, 1);
+  /** What is left of the gradient after its parts along the mean and along the normalised input. */
+  const rest = () => {
+    const mean = (total: Op) => perChannel(b, b.divide(total, b.fill(total, count)), x);
+    return b.subtract(b.subtract(g, mean(sum)), b.multiply(hat, mean(along)));
+  };
+  const grads = [() => b.multiply(train ? rest() : g, perChannel(b, scale, x)), () => along, () => sum];
   return outs.map((o, i) => (o === undefined ? undefined : b.convert(grads[i]!(), o.dtype)));
 }
 rule('aten::native_batch_norm_backward', (ctx, a) => batchNormBackward(ctx, a, a.save_invstd, a.train));

@@ -1,10 +1,11 @@
 /** @file Running ATen calls on XLA's threads. */
 #include "aten_call.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_strided.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/util/strides.h>
 #include <xla/ffi/api/ffi.h>
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -86,22 +87,23 @@ struct PlainKernels {
   KeepDenormals denormals;
 };
 
-at::Tensor view(void* data, at::IntArrayRef sizes, c10::ScalarType dtype) {
-  return at::from_blob(data, sizes, at::TensorOptions().dtype(dtype).device(c10::kCPU));
+at::Tensor view(void* data, at::IntArrayRef sizes, at::IntArrayRef strides, c10::ScalarType dtype) {
+  return at::from_blob(data, sizes, strides, at::TensorOptions().dtype(dtype).device(c10::kCPU));
 }
 
-at::Tensor operand(ffi::AnyBuffer buffer) {
+at::Tensor operand(ffi::AnyBuffer buffer, bool channelsLast) {
   const auto dims = buffer.dimensions();
   const at::IntArrayRef sizes(dims.begin(), dims.size());
   const c10::ScalarType dtype = torchDtype(buffer.element_type());
+  const at::DimVector strides = channelsLast ? at::DimVector(c10::get_channels_last_strides_2d(sizes)) : c10::contiguous_strides(sizes);
   void* data = buffer.untyped_data();
   // ATen's vectorized kernels load complex128 with 16-byte alignment and crash on less.
   if (reinterpret_cast<uintptr_t>(data) % 16 != 0 && buffer.size_bytes() > 0) {
-    at::Tensor copy = at::empty(sizes, at::TensorOptions().dtype(dtype));
+    at::Tensor copy = at::empty_strided(sizes, strides, at::TensorOptions().dtype(dtype));
     std::memcpy(copy.data_ptr(), data, buffer.size_bytes());
     return copy;
   }
-  return view(data, sizes, dtype);
+  return view(data, sizes, strides, dtype);
 }
 
 void store(const at::Tensor& result, ffi::AnyBuffer buffer, size_t index, const AtenCall& call) {
@@ -114,8 +116,10 @@ void store(const at::Tensor& result, ffi::AnyBuffer buffer, size_t index, const 
               " (its shape must not depend on data inside compile())");
   if (result.numel() == 0) return;
   const at::Tensor plain = result.resolve_conj().resolve_neg();
-  if (plain.is_contiguous()) std::memcpy(buffer.untyped_data(), plain.const_data_ptr(), plain.nbytes());
-  else view(buffer.untyped_data(), sizes, dtype).copy_(plain);
+  const at::Tensor target = view(buffer.untyped_data(), sizes, call.outs[index].strides, dtype);
+  const bool alike = plain.strides() == target.strides() || (plain.is_contiguous() && target.is_contiguous());
+  if (alike && plain.is_non_overlapping_and_dense()) std::memcpy(target.mutable_data_ptr(), plain.const_data_ptr(), plain.nbytes());
+  else target.copy_(plain);
 }
 
 void flatten(const c10::IValue& value, std::vector<at::Tensor>& out) {
@@ -130,19 +134,19 @@ void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets)
   TORCH_CHECK(args.size() == call.operands, call.op.operator_name(), ": ", call.operands, " operands expected, got ", args.size());
   std::vector<c10::IValue> stack = call.stack;
   size_t next = 0;
-  auto take = [&] { return operand(args.get<ffi::AnyBuffer>(next++).value()); };
+  auto take = [&](const AtenCall::Slot& slot) { return operand(args.get<ffi::AnyBuffer>(next++).value(), slot.channelsLast); };
   for (const auto& slot : call.slots) {
     switch (slot.kind) {
-      case AtenCall::Operand::One: stack[slot.argument] = take(); break;
+      case AtenCall::Operand::One: stack[slot.argument] = take(slot); break;
       case AtenCall::Operand::List: {
         c10::List<at::Tensor> list;
-        for (size_t i = 0; i < slot.present.size(); i++) list.push_back(take());
+        for (size_t i = 0; i < slot.present.size(); i++) list.push_back(take(slot));
         stack[slot.argument] = std::move(list);
         break;
       }
       case AtenCall::Operand::OptionalList: {
         c10::List<std::optional<at::Tensor>> list;
-        for (bool present : slot.present) list.push_back(present ? std::optional<at::Tensor>(take()) : std::nullopt);
+        for (bool present : slot.present) list.push_back(present ? std::optional<at::Tensor>(take(slot)) : std::nullopt);
         stack[slot.argument] = std::move(list);
         break;
       }

@@ -163,11 +163,11 @@ class Parser {
   c10::IValue tensor(size_t argument) {
     const std::string_view rest = field_.substr(1);
     if (rest == "?") return none();
-    AtenCall::Slot slot{argument, AtenCall::Operand::One, {}};
+    AtenCall::Slot slot{argument, AtenCall::Operand::One, {}, rest == "c"};
     // A Tensor?[] with every element present looks like a Tensor[]: the schema tells them apart.
-    if (!rest.empty())
+    if (!rest.empty() && !slot.channelsLast)
       slot.kind = elementKind() == c10::TypeKind::OptionalType ? AtenCall::Operand::OptionalList : AtenCall::Operand::List;
-    if (rest.empty()) {
+    if (rest.empty() || slot.channelsLast) {
       call_->operands++;
     } else if (rest[0] == 'L') {
       const int64_t count = toInt(rest.substr(1));
@@ -181,7 +181,7 @@ class Parser {
         call_->operands += c == '1';
       }
     } else {
-      bad("expected T, T?, TL<n> or TO<mask>");
+      bad("expected T, Tc, T?, TL<n> or TO<mask>");
     }
     call_->slots.push_back(std::move(slot));
     return c10::IValue();
@@ -230,12 +230,17 @@ class Parser {
   }
 
   static AtenCall::Out parseOut(std::string_view text) {
-    if (text == "-") return {false, c10::ScalarType::Undefined, {}};
-    const size_t open = text.find('['), close = text.find(']');
-    TORCH_CHECK(open != std::string_view::npos && close != std::string_view::npos && open < close, "jorch_aten: bad result '", text, "'");
-    AtenCall::Out out{true, dtypeByName(text.substr(0, open)), {}};
-    if (close > open + 1)
-      for (auto dim : split(text.substr(open + 1, close - open - 1), ',')) out.sizes.push_back(std::strtoll(std::string(dim).c_str(), nullptr, 10));
+    if (text == "-") return {false, c10::ScalarType::Undefined, {}, {}};
+    const auto between = [&](char left, char right) {
+      const size_t open = text.find(left), close = text.find(right);
+      TORCH_CHECK(open != std::string_view::npos && close != std::string_view::npos && open < close, "jorch_aten: bad result '", text, "'");
+      std::vector<int64_t> numbers;
+      if (close > open + 1)
+        for (auto n : split(text.substr(open + 1, close - open - 1), ',')) numbers.push_back(std::strtoll(std::string(n).c_str(), nullptr, 10));
+      return numbers;
+    };
+    AtenCall::Out out{true, dtypeByName(text.substr(0, text.find('['))), between('[', ']'), between('{', '}')};
+    TORCH_CHECK(out.sizes.size() == out.strides.size(), "jorch_aten: bad result '", text, "'");
     return out;
   }
 

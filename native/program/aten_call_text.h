@@ -20,11 +20,12 @@ struct AtenCall {
     size_t argument;
     Operand kind;
     std::vector<bool> present;  // of a list: which elements take an operand
+    bool channelsLast = false;
   };
   struct Out {
     bool defined;
     c10::ScalarType dtype;
-    std::vector<int64_t> sizes;
+    std::vector<int64_t> sizes, strides;
   };
 
   explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)), guard(op.schema()) {}
@@ -40,9 +41,9 @@ struct AtenCall {
  * Parses the text of a `call` attribute (written by lib/lowering/aten-call.ts):
  *
  *   aten::name.overload|FIELD|FIELD…|->OUT;OUT…      one FIELD per schema argument, one OUT per tensor result, lists flattened
- *   FIELD  T next operand · T? undefined tensor · TL<n> list of the next n operands · TO<mask> Tensor?[], one 0 or 1 each · N None
+ *   FIELD  T next operand · Tc the same, a batch of images with their channels last in memory · T? undefined tensor · TL<n> list of the next n operands · TO<mask> Tensor?[], one 0 or 1 each · N None
  *          b0|b1 · i<int> · f<double> · c<re>,<im> · I[1,2] · F[0.5] · B[1,0] · s<percent-encoded> · d<dtype> · m<memory format>
- *   OUT    float32[4,4]{4,1} dtype, sizes and (ignored: results are row-major) strides · - for an undefined result
+ *   OUT    float32[4,4]{4,1} dtype, sizes and strides · - for an undefined result
  *
  * Throws c10::Error that names the operator, the argument and the field.
  */

@@ -141,6 +141,17 @@ describe('the text of an ATen call', () => {
     assert.equal(text({ indices: [value(0)] }), 'aten::f|TO1|->float32[2,3]{3,1}');
   });
 
+  it('marks images whose channels come last, and says how results lie', () => {
+    const images = [value(0, [2, 3, 5, 7]), value(1, [4, 3, 1, 1])];
+    const { text: call, orders } = encodeCall({
+      op: 'aten::convolution',
+      args: { input: images[0]!, weight: images[1]!, bias: value(2, [4]) },
+      outs: [value(9, [2, 4, 5, 7])],
+    });
+    assert.equal(call, 'aten::convolution|Tc|T|T|->float32[2,4,5,7]{140,1,28,4}');
+    assert.deepEqual(orders, { operands: [[0, 2, 3, 1], [0, 1, 2, 3], [0]], results: [[0, 2, 3, 1]] });
+  });
+
   it('lists results, undefined ones as a dash', () => {
     assert.equal(
       text({ a: 1 }, value(1, []), null, [value(2), value(3, [0])]),

@@ -1,0 +1,70 @@
+/** @file Convolutions as XLA's operation and as a call of libtorch's kernel on images with their channels last. */
+import assert from 'node:assert/strict';
+import type { Tensor } from '../../lib/index.js';
+import * as torch from '../../lib/index.js';
+import { compile } from '../../lib/index.js';
+import { close } from '../support/close.js';
+
+interface Shape {
+  readonly x: readonly number[];
+  readonly w: readonly number[];
+  readonly stride?: number;
+  readonly padding?: number;
+  readonly groups?: number;
+}
+const shapes: readonly Shape[] = [
+  { x: [2, 3, 8, 7], w: [4, 3, 3, 3], padding: 1 },
+  { x: [2, 4, 9, 6], w: [6, 2, 3, 2], stride: 2, groups: 2 },
+  { x: [3, 1, 5, 5], w: [1, 1, 5, 5] },
+  { x: [2, 5, 1, 1], w: [3, 5, 1, 1] },
+  { x: [3, 8, 6], w: [2, 3, 3, 3] },
+];
+
+describe('lowering: convolutions', () => {
+  before(() => torch.manual_seed(11));
+
+  for (const optimize of ['xla', 'aten'] as const)
+    for (const dtype of ['float32', 'float64'] as const)
+      it(`${optimize}, ${dtype}: values, gradients and strides are eager's`, () => {
+        for (const { x: xs, w: ws, stride = 1, padding = 0, groups = 1 } of shapes) {
+          const [x, w, bias] = [xs, ws, [ws[0]!]].map((s) => torch.randn(s, { dtype }).requires_grad_());
+          const inputs = [x!, w!, bias!];
+          const f = (...[a, b, c]: Tensor[]): Tensor[] => {
+            const input = a!.ndim === 4 ? a! : a!.unsqueeze(0).expand([2, -1, -1, -1]);
+            const y = torch.nn.functional.conv2d(input.tanh(), b!.narrow(1, 0, input.shape[1]! / groups), c, stride, padding, 1, groups); // biome-ignore format: one call
+            return [y.detach(), ...torch.autograd.grad(y.relu().square().sum(), [a!, b!, c!])];
+          };
+          const [eager, compiled] = [f(...inputs), compile(f, { optimize })(...inputs)];
+          eager.forEach((e, i) => {
+            close(compiled[i]!, e, { rtol: 1e-4, atol: dtype === 'float32' ? 1e-4 : 1e-10, what: `${xs} ${ws} ${i}` });
+            assert.deepEqual(compiled[i]!.strides, e.strides);
+          });
+        }
+      });
+
+  it('between two calls of libtorch nothing is laid out anew', () => {
+    const [x, u, v] = [torch.randn([2, 3, 8, 8]), torch.randn([4, 3, 3, 3]), torch.randn([4, 4, 3, 3])];
+    const f = (a: Tensor): Tensor =>
+      torch.nn.functional.conv2d(torch.nn.functional.conv2d(a, u, null, 1, 1).relu(), v, null, 1, 1);
+    const program = compile(f, { optimize: 'aten' }).lower(x);
+    const { text } = program.hlo;
+    const images = text.slice(text.indexOf('ENTRY')).match(/= f32\[2,4,8,8\]\{[\d,]*\}/g)!;
+    // Two convolutions, relu between them, and the result as its reader wants it.
+    const order = images.map((type) => type.slice(type.indexOf('{')));
+    assert.deepEqual(order, ['{1,3,2,0}', '{1,3,2,0}', '{1,3,2,0}', '{3,2,1,0}']);
+  });
+
+  it('batch norm sums up what its three gradients share once', () => {
+    const shape = [4, 3, 5, 5];
+    const f = (x: Tensor, w: Tensor, b: Tensor): readonly (Tensor | null)[] =>
+      torch.autograd.grad(torch.nn.functional.batch_norm(x, null, null, w, b, true).square().sum(), [x, w, b]);
+    const inputs = [torch.randn(shape), torch.randn([3]), torch.randn([3])].map((t) => t.requires_grad_());
+    const fast = compile(f, { optimize: 'xla' });
+    f(inputs[0]!, inputs[1]!, inputs[2]!).forEach((e, i) => {
+      close(fast(inputs[0]!, inputs[1]!, inputs[2]!)[i]!, e!, { rtol: 1e-4, atol: 1e-4, what: `gradient ${i}` });
+    });
+    const { stablehlo } = fast.lower(inputs[0]!, inputs[1]!, inputs[2]!);
+    // Mean, variance, the value itself, and two sums of its gradient.
+    assert.equal(stablehlo.match(/stablehlo\.reduce\b/g)!.length, 5);
+  });
+});
