@@ -104,7 +104,7 @@ const median = (values: number[]): number => values.sort((a, b) => a - b)[values
 const main = (): void => {
   const rounds = 5;
   console.log(
-    `${'first call, ms'.padEnd(34)}${'nodes'.padStart(6)}${'cold'.padStart(8)}${'warm'.padStart(8)}${'ratio'.padStart(8)}   of warm: trace, lower, load   cold, µs an operator: trace, lower   XLA’s share`,
+    `${'first call, ms'.padEnd(34)}${'nodes'.padStart(6)}${'cold'.padStart(8)}${'warm'.padStart(8)}${'ratio'.padStart(8)}   of warm: trace, lower, wait   cold, µs an operator: trace, lower   XLA’s share`,
   );
   for (const name of Object.keys(models)) {
     const runs: { cold: Figures; warm: Figures }[] = [];
