@@ -152,6 +152,6 @@ export const explainMiss = (earlier: readonly Signature[], now: Signature): stri
   if (earlier.length === 0) return 'first call';
   return (
     difference(earlier.at(-1)!, now) ??
-    'arguments or captured tensors share memory in another way, or an argument has or has lost a grad or a history'
+    'arguments or captured tensors share memory in another way, or an argument has or has lost a grad, a history or a hook'
   );
 };

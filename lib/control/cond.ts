@@ -6,6 +6,7 @@ import { where, zeros_like } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 import { checkFunction } from '../transforms/arguments.js';
 import { close, isWatched, standIn } from '../transforms/closure.js';
+import { rememberDraws } from '../transforms/draws.js';
 import { type Flat, isDifferentiable, runBatched, runDual, runGrad } from '../transforms/levels.js';
 import { dispatch, type Operator } from '../transforms/operator.js';
 import { checkSame, type Tree, treeFrom, treeOf } from './carry.js';
@@ -21,10 +22,14 @@ type Branches = readonly [Flat, Flat];
 /** The predicate (0-d bool), then what the branches take. */
 class CondOperator implements Operator {
   readonly name = 'Cond';
-  constructor(private readonly branches: Branches) {}
+  constructor(
+    private readonly branches: Branches,
+    /** Runs what computes a branch again. */
+    private readonly again: <T>(run: () => T) => T,
+  ) {}
 
   private both(make: (branch: Flat) => Flat): CondOperator {
-    return new CondOperator([make(this.branches[0]), make(this.branches[1])]);
+    return new CondOperator([make(this.branches[0]), make(this.branches[1])], this.again);
   }
 
   run(inputs: Tensor[]): Tensor[] {
@@ -94,7 +99,7 @@ class CondOperator implements Operator {
       );
       return values.flatMap((t, i) => (wanted[i] ? [gradients[i] ?? zeros_like(t)] : []));
     });
-    const made = dispatch(pull, [pred, ...given, ...cotangents.filter(isSome)]);
+    const made = this.again(() => dispatch(pull, [pred, ...given, ...cotangents.filter(isSome)]));
     return [null, ...wanted.map((w) => (w ? made.shift()! : null))];
   }
 }
@@ -158,7 +163,9 @@ export const cond = <A extends readonly unknown[], R>(
       const own = inputs.slice(draws.count);
       return closed.call(own.slice(0, captured.length), () => which(own.slice(captured.length)));
     };
-  const choice = new CondOperator([explicit(0, yes), explicit(1, no)]);
+  // In a program, seeds among the operands see to it that a branch draws the same numbers again.
+  const again = n.isTracing() ? <T>(fn: () => T): T => fn() : rememberDraws();
+  const choice = new CondOperator([explicit(0, yes), explicit(1, no)], again);
   const outputs = dispatch(choice, [pred.reshape([]).to('bool'), ...draws.seeds(), ...captured, ...given.leaves]);
   return treeFrom(trees[0]!, outputs) as R;
 };

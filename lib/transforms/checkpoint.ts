@@ -6,6 +6,7 @@ import type { Tensor } from '../torch/tensor.js';
 import { flatten, type Structure, unflatten } from '../tree.js';
 import { type AnyFunction, checkFunction, flattenResult, isPlainObject } from './arguments.js';
 import { close } from './closure.js';
+import { rememberDraws } from './draws.js';
 import { type Flat, isDifferentiable, runBatched, runDual, runGrad, withGradMode } from './levels.js';
 import { dispatch, type Operator } from './operator.js';
 
@@ -76,20 +77,11 @@ const isOptions = (value: unknown): value is CheckpointOptions =>
 /** `f` in eager with nothing around it: the run itself tells what it captures. */
 const runEager = (f: Flat, leaves: Tensor[], preserve: boolean): Tensor[] => {
   const n = native();
-  const state = preserve ? n.generatorState() : undefined;
+  const redraw = preserve ? rememberDraws() : undefined;
   const { seen, result } = n.probe(() => withGradMode(false, () => f(leaves)), leaves, false);
   const inputs = [...leaves, ...seen];
   const again: Flat = (given) => n.substitute(inputs, given, () => f(given.slice(0, leaves.length)));
-  const replay: Flat = (given) => {
-    if (state === undefined) return again(given);
-    const now = n.generatorState();
-    n.generatorState(state);
-    try {
-      return again(given);
-    } finally {
-      n.generatorState(now);
-    }
-  };
+  const replay: Flat = (given) => (redraw === undefined ? again(given) : redraw(() => again(given)));
   const op = new Checkpoint(replay);
   const outputs = result.map((t) => t.detach());
   n.attach(op.name, inputs, outputs, inputs, (saved, cotangents, needed) => op.backward(saved, [], cotangents, needed));

@@ -135,4 +135,20 @@ describe('random numbers in compiled control flow', () => {
     assert.equal(new Set(run('different')).size, 4);
     assert.throws(() => compile(func.vmap(walk))(torch.zeros(4)), /randomness/);
   });
+
+  it('a choice for each example of a batch: the gradient is that of the draws of the value, eager and compiled', () => {
+    const f = (x: Tensor): Tensor =>
+      cond(
+        x.gt(0),
+        (c) => c.mul(rand([])),
+        (c) => c.mul(rand([]).add(1)),
+        [x],
+      );
+    const batch = torch.tensor([1, 2, -1, -2]);
+    const each = func.vmap(func.grad_and_value(f), { randomness: 'different' });
+    for (const run of [each, compile(each)]) {
+      const [gradients, values] = run(batch) as [Tensor, Tensor];
+      close(gradients.mul(batch), values, { rtol: 1e-6, atol: 1e-6 });
+    }
+  });
 });
