@@ -57,7 +57,7 @@ const library = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { en
 const watched = () => ({
   LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
   // Node keeps memory until it ends and mixes allocators; sizes beyond all memory are asked for on purpose.
-  ASAN_OPTIONS: `detect_leaks=0:alloc_dealloc_mismatch=0:detect_odr_violation=0:allocator_may_return_null=1:allow_user_segv_handler=1:handle_segv=0:log_path=${join(logs, 'address')}`,
+  ASAN_OPTIONS: `detect_leaks=0:quarantine_size_mb=16:alloc_dealloc_mismatch=0:detect_odr_violation=0:allocator_may_return_null=1:allow_user_segv_handler=1:handle_segv=0:log_path=${join(logs, 'address')}`,
   UBSAN_OPTIONS: `print_stacktrace=1:log_path=${join(logs, 'undefined')}`,
 });
 

@@ -371,6 +371,8 @@ pointwise(['aten::bitwise_right_shift.Tensor_Scalar', 'aten::__rshift__.Scalar']
 
 /** Euclid's algorithm on all elements at once. */
 function gcd(b: Builder, x: Op, y: Op): Op {
+  // Of NaN the loop would never end.
+  if (!/int/.test(x.dtype)) throw new NoLowering(`gcd of ${x.dtype}`);
   const [g] = b.while(
     [b.abs(x), b.abs(y)],
     ([, r]) =>
@@ -390,6 +392,7 @@ function gcd(b: Builder, x: Op, y: Op): Op {
 }
 pointwise('aten::gcd', ({ b }, { self, other }) => gcd(b, self, other));
 pointwise('aten::lcm', ({ b, out }, { self, other }) => {
+  if (!/int/.test(out.dtype)) throw new NoLowering(`lcm of ${out.dtype}`);
   const [x, y] = [b.convert(self, 'int64'), b.convert(other, 'int64')];
   const g = gcd(b, x, y);
   const safe = b.select(b.compare('EQ', g, b.fill(g, 0)), b.fill(g, 1), g);

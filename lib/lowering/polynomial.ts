@@ -7,7 +7,10 @@ import type { RuleName } from './registry.js';
 /** One step: from p(k-1) and p(k) to p(k+1). */
 type Step = (b: Builder, x: Op, k: Op, q: Op, p: Op) => Op;
 /** p(n) for every element: the loop runs to the largest degree, each element stops at its own. */
-function recurrence(b: Builder, x: Op, n: Op, first: Op, step: Step): Op {
+function recurrence(b: Builder, x: Op, degrees: Op, first: Op, step: Step): Op {
+  // Eager refuses more (native/dispatch/guards.cc): the loop would run for ever. Data are not looked at here, so the answer is NaN.
+  const beyond = b.compare('GT', degrees, b.fill(degrees, 2 ** 24));
+  const n = b.select(beyond, b.fill(degrees, 0), degrees);
   const one = b.fill(x, 1);
   const dims = range(x.shape.length);
   const [, , , , q] = b.while(
@@ -24,7 +27,8 @@ function recurrence(b: Builder, x: Op, n: Op, first: Op, step: Step): Op {
     },
   );
   const atZero = b.select(b.compare('EQ', n, b.fill(n, 0)), one, q!);
-  return b.select(b.compare('LT', n, b.fill(n, 0)), b.fill(x, 0), atZero);
+  const result = b.select(b.compare('LT', n, b.fill(n, 0)), b.fill(x, 0), atZero);
+  return b.select(beyond, b.fill(x, Number.NaN), result);
 }
 /** Degrees are whole: a float is truncated, one that is not finite counts as negative. */
 const degree = (b: Builder, n: Op): Op => {

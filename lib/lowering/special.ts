@@ -3,7 +3,7 @@ import type { Builder } from '../stablehlo/builder.js';
 import { type Op, range } from '../stablehlo/types.js';
 import { opmath, pointwise, renames } from './common.js';
 import { takeFlat } from './gather.js';
-import { type RuleName, rule } from './registry.js';
+import { NoLowering, type RuleName, rule } from './registry.js';
 import * as C from './special-coefficients.js';
 
 renames({
@@ -98,11 +98,13 @@ const trigamma = (b: Builder, v: Op): Op => {
 };
 const factorial = (n: number): number => range(n).reduce((p, k) => p * (k + 1), 1);
 pointwise('aten::polygamma', ({ b, out }, { n, self }) => {
+  if (n < 0) throw new NoLowering(`derivative number ${n}`);
   if (n === 0) return digamma(b, self);
   if (n === 1) return trigamma(b, self);
   return b.multiply(b.fill(out, (n % 2 ? 1 : -1) * factorial(n)), zeta(b, b.fill(out, n + 1), self));
 });
 pointwise('aten::mvlgamma', ({ b, out }, { self, p }) => {
+  if (p < 1) throw new NoLowering(`mvlgamma of ${p} dimensions`);
   const terms = range(p).map((j) => b.unary('chlo.lgamma', b.add(self, b.fill(out, -j / 2))));
   return b.add(
     terms.reduce((x, y) => b.add(x, y)),

@@ -120,9 +120,10 @@ void transformed(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> a
   TORCH_CHECK(args[2].toInt() >= 0 && args[2].toInt() <= 2, "normalization must be 0, 1 or 2, got ", args[2].toInt());
 }
 
-void pooledBackward(const c10::FunctionSchema&, c10::ArrayRef<c10::IValue> args) {
+void pooledBackward(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
   const at::Tensor &grad = args[0].toTensor(), &self = args[1].toTensor();
-  TORCH_CHECK(grad.dim() == self.dim() && grad.numel() > 0 && self.numel() > 0, "expected a gradient of as many dimensions as the input, both with elements, got ",
+  const int64_t pooled = schema.name().find("3d") == std::string::npos ? 2 : 3;
+  TORCH_CHECK(grad.dim() == self.dim() && self.dim() > pooled && grad.sizes().slice(0, self.dim() - pooled) == self.sizes().slice(0, self.dim() - pooled) && grad.numel() > 0 && self.numel() > 0, "expected a gradient of as many dimensions as the input, both with elements, got ",
               grad.sizes(), " and ", self.sizes());
 }
 
@@ -200,6 +201,30 @@ void channelsWithElements(const c10::FunctionSchema& schema, c10::ArrayRef<c10::
   TORCH_CHECK(args[0].toTensor().numel() > 0 && args[0].toTensor().sizes() == args[1].toTensor().sizes(), "expected a gradient of the input's shape, with elements, got ", args[0].toTensor().sizes());
 }
 
+// As many numbers as tensors.
+void scalarForEach(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const auto scalars = schema.argumentIndexWithName(schema.name().find("lerp") == std::string::npos ? "scalars" : "weight");
+  if (scalars && args[*scalars].isList() && !args[*scalars].isTensorList() && args[0].isTensorList())
+    TORCH_CHECK(args[*scalars].toListRef().size() == args[0].toTensorList().size(), "expected ", args[0].toTensorList().size(), " numbers, one a tensor, got ", args[*scalars].toListRef().size());
+}
+
+void paddedDimensions(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const size_t place = schema.name().find("_pad") + 4;
+  const int64_t padded = schema.name()[place] - '0';
+  const auto self = schema.argumentIndexWithName("self");
+  if (!self || !args[*self].isTensor()) return;
+  const int64_t dims = args[*self].toTensor().dim();
+  TORCH_CHECK(dims == padded + 1 || dims == padded + 2, "expected an input of ", padded + 1, " or ", padded + 2, " dimensions, got ", args[*self].toTensor().sizes());
+}
+
+// Heads of the query are shared out among those of key and value.
+void groupedHeads(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const auto grouped = schema.argumentIndexWithName("enable_gqa");
+  if (!grouped || !args[*grouped].isBool() || !args[*grouped].toBool()) return;
+  for (size_t i = 0; i < 3; i++)
+    TORCH_CHECK(args[i].toTensor().dim() >= 3 && args[i].toTensor().size(-3) > 0, "expected ", schema.arguments()[i].name(), " of at least 3 dimensions with heads, got ", args[i].toTensor().sizes());
+}
+
 // The bounds are moved to the next floating-point number by steps that never end beyond this.
 void randomBounds(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
   if (!args[0].isTensor() || !args[0].toTensor().is_floating_point()) return;
@@ -252,11 +277,15 @@ Guard::Guard(const c10::FunctionSchema& schema) {
       {"_pdist_backward", pairs},
       {"_reshape_alias", strided},
       {"_reshape_alias_copy", strided},
+      {"batch_norm_update_stats", channels},
+      {"scaled_dot_product_attention", groupedHeads},
       {"random", randomBounds},
       {"random_", randomBounds},
   };
   const std::string name = schema.name().substr(schema.name().find("::") + 2);
   if (const auto found = table->find(name); found != table->end()) checks_.push_back(found->second);
+  if (name.rfind("_foreach_", 0) == 0 && schema.overload_name().find("ScalarList") != std::string::npos) checks_.push_back(scalarForEach);
+  if (name.rfind("replication_pad", 0) == 0 || name.rfind("reflection_pad", 0) == 0) checks_.push_back(paddedDimensions);
   if (name.find("_polynomial_") != std::string::npos) checks_.push_back(degree);
   const auto& arguments = schema.arguments();
   const auto isList = [](const c10::Argument& argument) { return argument.type()->str() == "Tensor[]"; };
@@ -271,6 +300,7 @@ bool isInternal(const c10::FunctionSchema& schema) {
       "_cummin_helper",
       "_nnpack_spatial_convolution",
       "_chunk_cat",
+      "_lazy_clone",
       "_convert_indices_from_coo_to_csr",
       "_convert_indices_from_csr_to_coo",
       "_stack",

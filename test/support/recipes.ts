@@ -94,6 +94,10 @@ const bits = (t: Tensor): string => {
 const tensorsOf = (value: unknown): Tensor[] =>
   torch.is_tensor(value) ? [value as Tensor] : Array.isArray(value) ? value.flatMap(tensorsOf) : [];
 
+/** Running statistics are updated by kernels whose schemas do not say so. */
+const isRead = (argument: SchemaArgument | undefined): boolean =>
+  argument?.writes === false && !argument.name.startsWith('running_');
+
 export type Outcome = 'result' | 'refused';
 
 /**
@@ -104,7 +108,7 @@ export const perform = (recipe: Recipe, schema: Schema): Outcome => {
   const [name, overload] = recipe.operator.split('.') as [string, string];
   const args = recipe.args.map(make);
   const keywords = Object.fromEntries(Object.entries(recipe.keywords).map(([key, value]) => [key, make(value)]));
-  const read = args.flatMap((value, i) => (schema.args[i]?.writes === false ? tensorsOf(value) : []));
+  const read = args.flatMap((value, i) => (isRead(schema.args[i]) ? tensorsOf(value) : []));
   const before = read.map(bits);
   let outcome: Outcome = 'result';
   try {

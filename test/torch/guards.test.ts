@@ -1,4 +1,5 @@
 /** @file Arguments that end the process, or never end, inside libtorch's own kernels are refused, eagerly and in compiled programs. */
+import assert from 'node:assert/strict';
 import * as torch from '../../lib/index.js';
 import { fails } from '../support/fails.js';
 
@@ -39,6 +40,19 @@ describe('guards', () => {
     for (const [f, t] of cases)
       for (const g of [f, torch.compile(f)])
         fails('BAD_ARGUMENT', /not implemented for '(ComplexFloat|Long)'/, () => g(t));
+  });
+
+  it('loops of programs end: gcd of NaN is refused, a degree beyond all is NaN', () => {
+    const x = torch.ones(2);
+    const nan = torch.full([2], Number.NaN);
+    fails('BAD_ARGUMENT', /not implemented for 'Float'/, () =>
+      torch.compile((a: torch.Tensor, b: torch.Tensor) => torch.gcd(a, b))(x, nan),
+    );
+    for (const name of ['chebyshev_polynomial_u', 'hermite_polynomial_h', 'legendre_polynomial_p']) {
+      const f = torch.compile((n: torch.Tensor) => (special as unknown as Functions)[name]!(x, n));
+      const [first, second] = f(torch.tensor([1e38, 2])).tolist() as number[];
+      assert.ok(Number.isNaN(first) && Number.isFinite(second), `${name}: ${first}, ${second}`);
+    }
   });
 
   it('polynomials of a degree that would be summed for ever', () => {
