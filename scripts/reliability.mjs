@@ -29,6 +29,7 @@ const ROWS = [
   [5, '10 rounds of 8 workers: every worker ends with 0', LONG, 'row 5:'],
   [6, '300 workers terminated at random moments: no process dies', LONG, 'row 6:'],
   [7, 'every use × every way to end, three times: right code, no signal', LONG, 'row 7:'],
+  [8, 'a second copy of the package in one process is refused in words', 'lifetime/copies.test'],
   [
     10,
     'more than 10 000 calls of all public functions with hostile values: a result or a typed error',
