@@ -156,8 +156,12 @@ const observe = (
   );
 };
 
-/** Where compiled code may refuse what eager code does: shapes that depend on data, shapes of arguments that are changed in place. */
-const MAY_REFUSE = /^(CONCRETIZATION|DYNAMIC_SHAPE)|changes the shape of a tensor of its caller|internal overlap/;
+/**
+ * Where compiled code may refuse what eager code does: shapes that depend on data, shapes of arguments that are changed in place, and the history that
+ * libtorch gives whole numbers when a comparison with a tensor that requires grad is written into them.
+ */
+const MAY_REFUSE =
+  /^(CONCRETIZATION|DYNAMIC_SHAPE)|changes the shape of a tensor of its caller|internal overlap|Autograd not support dtype|with two bool tensors/;
 
 const distance = (a: number | bigint, b: number | bigint): number => {
   if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return 0;
