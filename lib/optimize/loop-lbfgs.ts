@@ -186,17 +186,16 @@ export const loopLbfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: Lbfgs
     const trial = x.add(d.mul(q.alpha));
     const [gt, f] = both(trial);
     const y = gt.sub(g);
+    // One matrix for both, as the products want it: XLA writes its rows in place, and would copy all of it for a reshape in between.
     const row = q.head.to('int64').reshape([1]);
-    const Ws = W.index_copy(1, row, stack([d.mul(q.alpha), y]).unsqueeze(1));
+    const Ws = W.index_copy(0, row, d.mul(q.alpha).unsqueeze(0)).index_copy(0, row.add(rows), y.unsqueeze(0));
     const t: Trial = {
       f,
       slope: gt.dot(d),
       gnorm: gt.abs().amax(),
       gg: gt.dot(gt),
       yy: y.dot(y),
-      withG: Ws.reshape([2 * rows, n])
-        .mv(gt)
-        .reshape([2, rows]),
+      withG: Ws.mv(gt).reshape([2, rows]),
     };
     const before = { withG, sy, yy };
     const [next, byRow, ...after] = together(
@@ -214,7 +213,7 @@ export const loopLbfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: Lbfgs
     const gs = where(moved, gt, g);
     const combined = byRow
       .reshape([2 * rows])
-      .matmul(Ws.reshape([2 * rows, n]))
+      .matmul(Ws)
       .add(gt.mul(alongG));
     const ds = where(restart.gt(0.5), gs.neg(), where(moved, combined, d));
     return [where(moved, trial, x), gs, ds, Ws, next, ...after];
@@ -226,7 +225,7 @@ export const loopLbfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: Lbfgs
       x0,
       g0,
       g0.neg(),
-      zeros([2, rows, n], float64),
+      zeros([2 * rows, n], float64),
       pack(start),
       zeros([2, m], float64),
       eye(m, float64),
