@@ -52,6 +52,11 @@ describe('lowering: least squares', () => {
 });
 
 describe('lowering: LDL factors', () => {
+  before(() => torch.manual_seed(54));
+
+  /** Backward error of n steps that let elements grow some hundredfold: n · ε · 100. */
+  const rounding = (dtype: string, n: number) =>
+    dtype === 'float64' ? LOOSE : { rtol: Math.max(1e-4, n * 1.2e-5), atol: Math.max(1e-4, n * 1.2e-5) };
   /** Small diagonals call for blocks of two; n beyond LAPACK's block size takes its blocked code. */
   const symmetric = (shape: number[], dtype: 'float64' | 'float32' | 'complex64', conjugate: boolean): Tensor => {
     const x = sample(shape, dtype);
@@ -78,7 +83,7 @@ describe('lowering: LDL factors', () => {
         [70, 70],
       ]) {
         const a = symmetric(shape, dtype, hermitian);
-        agree(`factor ${shape}`, factor(hermitian), [a], LOOSE);
+        agree(`factor ${shape}`, factor(hermitian), [a], rounding(dtype, shape.at(-1)!));
         const { LD, pivots } = linalg.ldl_factor(a, { hermitian });
         if (shape.length > 2 || shape[0] === 7)
           assert.ok(shape[0] === 0 || Number(pivots.min().item()) < 0, 'blocks of two');
