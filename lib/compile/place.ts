@@ -56,10 +56,10 @@ export const loadAhead = (parts: readonly string[]): Ahead<Executable> | undefin
   try {
     const executables = ofDevice(0);
     if (executables.cache.folder === undefined) return undefined;
-    const call = createHash('sha256').update(JSON.stringify(parts)).digest();
-    const turn = turns.get(call.toString('hex')) ?? 0;
-    turns.set(call.toString('hex'), turn + 1);
-    return new Ahead(native(), executables, createHash('sha256').update(call).update(String(turn)).digest());
+    const call = createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+    const turn = turns.get(call) ?? 0;
+    turns.set(call, turn + 1);
+    return new Ahead(native(), executables, createHash('sha256').update(`${call} ${turn}`).digest());
   } catch {
     return undefined; // whoever compiles hears of it
   }

@@ -59,16 +59,6 @@ const onHost = (call: Call, args: readonly unknown[]): unknown => {
   return isTensor(result) || Array.isArray(result) ? map((t: Tensor) => moveTo(t, device), result) : result;
 };
 
-/** Operators that change or make handles and compute nothing. */
-const WITHOUT_PROGRAM: Readonly<Record<string, (self: Tensor, value?: unknown) => Tensor>> = {
-  'aten::detach': (self) => self.data,
-  'aten::requires_grad_': (self, value = true) => {
-    self.requires_grad =
-      typeof value === 'object' ? (value as { requires_grad?: boolean }).requires_grad !== false : Boolean(value);
-    return self;
-  },
-};
-
 /** Operators whose result may be a view of their first argument, by what libtorch registers. */
 const views = (): ReadonlySet<string> => {
   viewNames ??= new Set(
@@ -106,8 +96,7 @@ const writes = (name: string, args: readonly unknown[]): boolean => {
 
 /** An operator that was given tensors on a device. */
 const runOperator = (name: string, overload: string | undefined, args: readonly unknown[]): unknown => {
-  const direct = WITHOUT_PROGRAM[name];
-  if (direct) return direct(args[0] as Tensor, args[1]);
+  if (name === 'aten::detach') return (args[0] as Tensor).data; // makes a handle and computes nothing
   const operator = lookUp(name, overload);
   const changes = writes(name, args);
   let result: unknown;

@@ -48,5 +48,9 @@ export const FACTORY: { readonly device: DeviceLike | undefined; readonly dtype:
 /** The names of the factory keywords, at the end of a layer's positional arguments. */
 export type FactoryNames = ['device', 'dtype'];
 
+/** Whether its elements can be taken one by one. */
+export const isIterable = (value: unknown): value is Iterable<unknown> =>
+  typeof (value as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] === 'function';
+
 /** One number or a list of `n`. */
 export type Size = number | readonly number[];

@@ -1,6 +1,7 @@
 /** @file Containers: Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict. */
 import { JorchError } from '../runtime/errors.js';
 import type { Tensor } from '../torch/python-types.js';
+import { isIterable } from './arguments.js';
 import { FIELDS, type FieldSource, isModule, SET_FIELD, setLists } from './fields.js';
 import { Module } from './module.js';
 import { isParameter, Parameter } from './parameter.js';
@@ -29,7 +30,7 @@ export class ModuleList<M extends Module = Module> extends Module implements Fie
   /** A ModuleList keeps the array that it is given: what is pushed to it later belongs to the list. */
   constructor(modules: Iterable<M> = []) {
     super();
-    if (typeof (modules as Partial<Iterable<M>> | null)?.[Symbol.iterator] !== 'function')
+    if (!isIterable(modules))
       throw new JorchError('BAD_ARGUMENT', `ModuleList: expected modules, got ${typeof modules}`);
     this.items = Array.isArray(modules) ? (modules as M[]) : [...modules];
     for (const module of this.items) checkModule('ModuleList', module);
@@ -193,7 +194,7 @@ export class ParameterList extends Module implements FieldSource {
     return this;
   }
   extend(values: Iterable<Tensor>): this {
-    if (typeof (values as Partial<Iterable<unknown>> | null)?.[Symbol.iterator] !== 'function')
+    if (!isIterable(values))
       throw new JorchError('BAD_ARGUMENT', `ParameterList: expected parameters, got ${typeof values}`);
     for (const value of values) this.append(value);
     return this;

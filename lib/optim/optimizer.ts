@@ -1,4 +1,6 @@
 /** @file What every optimizer is: groups, state, one step over all parameters, state dicts in PyTorch's form. */
+
+import { isIterable } from '../nn/arguments.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { isComplex } from '../torch/dtype.js';
@@ -66,7 +68,7 @@ export abstract class Optimizer<O extends object> {
     params: Params<O>,
     readonly defaults: O,
   ) {
-    if (typeof (params as Partial<Iterable<unknown>> | undefined)?.[Symbol.iterator] !== 'function')
+    if (!isIterable(params))
       throw new JorchError(
         'BAD_ARGUMENT',
         `${this.name}: expected parameters, an array of tensors or of groups, got ${typeof params}`,

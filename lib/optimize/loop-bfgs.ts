@@ -8,6 +8,7 @@ import {
   beginning,
   constant,
   constants,
+  EPSILON,
   either,
   endAt,
   isAccepted,
@@ -28,8 +29,6 @@ const NAMES = [...SEARCH_NAMES, ...UPDATE_NAMES];
 type Numbers = SearchNumbers & Record<(typeof UPDATE_NAMES)[number], Tensor>;
 const { pack, unpack } = packing(NAMES);
 const NO_UPDATE = { alongD: 1, alongH: 0, timesH: 1, rankD: 0, rankH: 0 };
-
-const EPSILON = 2 ** -52;
 
 /** The identity gives a direction but no length. */
 const firstStep = (gg: Tensor): Tensor => gg.rsqrt().mul(1.01).clamp_max(1);

@@ -14,6 +14,7 @@ import {
   constant,
   constants,
   ENDS,
+  EPSILON,
   either,
   endAt,
   isAccepted,
@@ -43,7 +44,6 @@ const NAMES = [...SEARCH_NAMES, ...MEMORY_NAMES];
 type Numbers = SearchNumbers & Record<(typeof MEMORY_NAMES)[number], Tensor>;
 const { pack, unpack } = packing(NAMES);
 
-const EPSILON = 2 ** -52;
 const float64 = { dtype: 'float64' } as const;
 
 const firstStep = (gg: Tensor): Tensor => gg.rsqrt().clamp_max(1);

@@ -4,6 +4,9 @@ import { while_loop } from '../control/while-loop.js';
 import { full, maximum, stack, where } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 
+/** Of float64. */
+export const EPSILON = 2 ** -52;
+
 /** Sufficient decrease and curvature of the search, N&W (3.7). */
 export interface Wolfe {
   readonly c1: number;

@@ -3,6 +3,7 @@ import { Root } from 'protobufjs/light';
 import type { Executable } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
+import { rowMajor } from '../stablehlo/types.js';
 import type { Mesh } from './mesh.js';
 import { placementOf, type Sharding, type Tiles } from './sharding.js';
 
@@ -53,7 +54,7 @@ const decode = (executable: Executable): OpSharding | null => {
 const order = ({ devices, iotaDims, iotaOrder }: OpSharding): number[] => {
   if (devices.length > 0) return [...devices];
   const sizes = iotaOrder.map((d) => iotaDims[d]!);
-  const strides = iotaDims.map((_, d) => iotaDims.slice(d + 1).reduce((n, s) => n * s, 1));
+  const strides = rowMajor(iotaDims);
   const count = sizes.reduce((n, s) => n * s, 1);
   return Array.from({ length: count }, (_, at) => {
     let rest = at;

@@ -43,11 +43,6 @@ Device find(c10::DeviceIndex device) {
   return devices.all[device - 1];
 }
 
-template <class Body>
-Napi::Value entry(const Napi::CallbackInfo& info, const char* where, const char* code, Body body) {
-  return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value { return translated(code, body); }));
-}
-
 c10::DeviceIndex indexFrom(const Napi::Value& value) { return static_cast<c10::DeviceIndex>(value.As<Napi::Number>().Int32Value()); }
 
 // openDevice(name, plugin, options) → its number, from 1

@@ -17,11 +17,6 @@ namespace {
 
 constexpr napi_type_tag kExecutableTag = {0x6a6f726368206578ULL, 0x3c5d1f70a9b84e22ULL};
 
-template <class Body>
-Napi::Value entry(const Napi::CallbackInfo& info, const char* where, const char* code, Body body) {
-  return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value { return translated(code, body); }));
-}
-
 // compileProgram(target, stablehlo, overrides) → an executable
 Napi::Value CompileProgram(const Napi::CallbackInfo& info) {
   return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {

@@ -29,6 +29,12 @@ napi_value translated(const char* code, Body body) {
   }
 }
 
+// A function of the addon's that may come to PJRT. `where`: whose words its errors begin with.
+template <class Body>
+Napi::Value entry(const Napi::CallbackInfo& info, const char* where, const char* code, Body body) {
+  return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value { return translated(code, body); }));
+}
+
 void initExecutable(Napi::Env env, Napi::Object exports);
 
 }  // namespace jorch

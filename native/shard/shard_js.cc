@@ -9,11 +9,6 @@ namespace jorch::shard {
 
 namespace {
 
-template <class Body>
-Napi::Value entry(const Napi::CallbackInfo& info, const char* where, Body body) {
-  return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value { return translated("COMPILE_FAILED", body); }));
-}
-
 /** The client of a plugin with that many devices where they are made to order (a CPU's are), else with those there are. */
 pjrt::Client& clientOf(const std::string& path, int64_t count) {
   registerKey();
@@ -24,14 +19,14 @@ pjrt::Client& clientOf(const std::string& path, int64_t count) {
 
 // meshDevices(plugin, count) → how many devices there are, made for `count` where they are virtual
 Napi::Value MeshDevices(const Napi::CallbackInfo& info) {
-  return entry(info, "mesh", [&]() -> napi_value {
+  return entry(info, "mesh", "COMPILE_FAILED", [&]() -> napi_value {
     return number(info.Env(), static_cast<double>(clientOf(info[0].As<Napi::String>(), info[1].As<Napi::Number>().Int64Value()).devices().size()));
   });
 }
 
 // placement(plugin, count, devices, tiles, tileOf, mesh) → its number
 Napi::Value MakePlacement(const Napi::CallbackInfo& info) {
-  return entry(info, "shard", [&]() -> napi_value {
+  return entry(info, "shard", "COMPILE_FAILED", [&]() -> napi_value {
     pjrt::Client& client = clientOf(info[0].As<Napi::String>(), info[1].As<Napi::Number>().Int64Value());
     return number(info.Env(), intern({&client, integersFrom(info[2]), integersFrom(info[3]), integersFrom(info[4]), info[5].As<Napi::String>()}).id);
   });
@@ -39,7 +34,7 @@ Napi::Value MakePlacement(const Napi::CallbackInfo& info) {
 
 // placementInfo(number) → { tiles, tileOf, mesh }
 Napi::Value PlacementInfo(const Napi::CallbackInfo& info) {
-  return entry(info, "sharding", [&]() -> napi_value {
+  return entry(info, "sharding", "COMPILE_FAILED", [&]() -> napi_value {
     const Placement& placement = placementAt(info[0].As<Napi::Number>().Uint32Value());
     auto object = Napi::Object::New(info.Env());
     object.Set("tiles", Napi::Value(info.Env(), integers(info.Env(), placement.tiles)));
@@ -51,14 +46,14 @@ Napi::Value PlacementInfo(const Napi::CallbackInfo& info) {
 
 // placementOf(tensor) → the number of its placement, 0 for an ordinary tensor
 Napi::Value PlacementOf(const Napi::CallbackInfo& info) {
-  return entry(info, "sharding", [&]() -> napi_value {
+  return entry(info, "sharding", "COMPILE_FAILED", [&]() -> napi_value {
     return number(info.Env(), placementOf(wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "the tensor").tensor()));
   });
 }
 
 // putOnDevices(tensor, placement) → a new tensor, detached, with the same values
 Napi::Value PutOnDevices(const Napi::CallbackInfo& info) {
-  return entry(info, "shard", [&]() -> napi_value {
+  return entry(info, "shard", "COMPILE_FAILED", [&]() -> napi_value {
     Addon& addon = Addon::of(info.Env());
     const at::Tensor& tensor = wrapArgument(addon, info.Env(), info[0], "the tensor").tensor();
     return wrap(addon, info.Env(), spread(tensor, placementAt(info[1].As<Napi::Number>().Uint32Value())));
@@ -67,7 +62,7 @@ Napi::Value PutOnDevices(const Napi::CallbackInfo& info) {
 
 // moveToDevices(tensor, placement): its memory becomes sharded
 Napi::Value MoveToDevices(const Napi::CallbackInfo& info) {
-  return entry(info, "shard_", [&]() -> napi_value {
+  return entry(info, "shard_", "COMPILE_FAILED", [&]() -> napi_value {
     const at::Tensor& tensor = wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "the tensor").tensor();
     const Placement& placement = placementAt(info[1].As<Napi::Number>().Uint32Value());
     if (placementOf(tensor) == placement.id) return info.Env().Undefined();
