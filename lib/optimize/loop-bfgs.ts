@@ -1,6 +1,6 @@
 /** @file BFGS with a strong-Wolfe search as one while_loop of tensor operators: compiled, the whole optimisation is one XLA program. */
 import { while_loop } from '../control/while-loop.js';
-import { eye, where, zeros } from '../torch/functions.js';
+import { eye, full, where, zeros } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 import { grad_and_value } from '../transforms/reverse.js';
 import {
@@ -12,22 +12,24 @@ import {
   either,
   endAt,
   isAccepted,
+  isFlat,
   type LoopOptions,
   type LoopResult,
   not,
+  once,
+  or,
   packing,
-  resume,
-  SEARCH_NAMES,
+  SEARCH_SIZES,
   type SearchNumbers,
+  START,
   search,
   together,
 } from './loop-search.js';
 
 /** The new direction is alongD · d + alongH · Hg; the new inverse Hessian timesH · H + dbᵀ + rankH · Hg dᵀ, b = rankD · d + rankH · Hg. */
-const UPDATE_NAMES = ['alongD', 'alongH', 'timesH', 'rankD', 'rankH'] as const;
-const NAMES = [...SEARCH_NAMES, ...UPDATE_NAMES];
-type Numbers = SearchNumbers & Record<(typeof UPDATE_NAMES)[number], Tensor>;
-const { pack, unpack } = packing(NAMES);
+const UPDATE = { alongD: 1, alongH: 1, timesH: 1, rankD: 1, rankH: 1 } as const;
+type Numbers = SearchNumbers & Record<keyof typeof UPDATE, Tensor>;
+const packed = packing({ ...SEARCH_SIZES, ...UPDATE });
 const NO_UPDATE = { alongD: 1, alongH: 0, timesH: 1, rankD: 0, rankH: 0 };
 
 /** The identity gives a direction but no length. */
@@ -37,7 +39,7 @@ const firstStep = (gg: Tensor): Tensor => gg.rsqrt().mul(1.01).clamp_max(1);
 interface Trial {
   readonly f: Tensor;
   readonly slope: Tensor;
-  readonly gnorm: Tensor;
+  readonly flat: Tensor;
   readonly gg: Tensor;
   readonly gHg: Tensor;
   readonly yy: Tensor;
@@ -50,29 +52,30 @@ interface Trial {
  */
 const accept = (q: Numbers, t: Trial, options: LoopOptions): Numbers => {
   const fresh = q.fresh.gt(0.5);
-  const sy = q.alpha.mul(t.slope.sub(q.slope));
-  const updates = sy.gt(q.alpha.mul(t.dd.mul(t.yy).sqrt()).mul(EPSILON));
-  const c = where(and(updates, fresh), sy.div(t.yy), 1); // (6.20): H is the identity then
-  const inverse = where(updates, sy.reciprocal(), 0);
+  const sy = once(q.alpha.mul(t.slope.sub(q.slope)));
+  const updates = once(sy.gt(q.alpha.mul(t.dd.mul(t.yy).sqrt()).mul(EPSILON)));
+  const c = once(where(and(updates, fresh), sy.div(t.yy), 1)); // (6.20): H is the identity then
+  const inverse = once(where(updates, sy.reciprocal(), 0));
   const yHy = c.mul(t.gHg.add(t.slope.mul(2)).sub(q.slope));
   const half = yHy.mul(inverse).add(1).mul(inverse).mul(0.5);
-  const ofD = half.mul(q.alpha).sub(c.mul(inverse)); // b = ofD · d + ofH · h
-  const ofH = c.mul(inverse).neg();
+  const ofH = once(c.mul(inverse).neg()); // b = ofD · d + ofH · h
+  const ofD = once(half.mul(q.alpha).add(ofH));
   const ag = q.alpha.mul(t.slope);
   const bg = ofD.mul(t.slope).add(ofH.mul(t.gHg));
-  const alongD = where(updates, q.alpha.mul(bg).add(ag.mul(ofD)).neg(), 0);
-  const alongH = where(updates, c.add(ag.mul(ofH)).neg(), -1);
-  const slope = alongD.mul(t.slope).add(alongH.mul(t.gHg));
-  const weight = where(updates, q.alpha, 0);
-  const nit = q.nit.add(1);
-  const still = and(fresh, not(updates));
+  const alongD = once(where(updates, q.alpha.mul(bg).add(ag.mul(ofD)).neg(), 0));
+  const alongH = once(where(updates, c.add(ag.mul(ofH)).neg(), -1));
+  const slope = once(alongD.mul(t.slope).add(alongH.mul(t.gHg)));
+  const weight = once(where(updates, q.alpha, 0));
+  const restart = once(not(slope.lt(0))); // no descent any more: begin again with the identity
+  const still = once(or(restart, and(fresh, not(updates))));
+  const nit = once(q.nit.add(1));
   return {
-    ...beginning(t.f, slope, t.gg, still, where(still, firstStep(t.gg), 1)),
+    ...beginning(t.f, once(where(restart, t.gg.neg(), slope)), t.gg, still, where(still, firstStep(t.gg), 1)),
     nit,
     nfev: q.nfev.add(1),
-    end: endAt(t.f, t.gnorm, nit, options),
+    end: endAt(t.f, t.flat, t.gg, nit, options),
     moves: constant(1),
-    restart: not(slope.lt(0)).to('float64'), // no descent any more: begin again with the identity
+    restart: restart.to('float64'),
     alongD,
     alongH,
     timesH: c,
@@ -87,17 +90,12 @@ const accept = (q: Numbers, t: Trial, options: LoopOptions): Numbers => {
  * inverse Hessian (N&W 6.17, in vector form, the first one scaled by 6.20), a round that is not changes the step only.
  */
 export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOptions): LoopResult => {
-  const n = x0.shape[0];
+  const n = x0.shape[0]!;
   const both = grad_and_value(fun) as (x: Tensor) => [Tensor, Tensor];
-  const [g0, f0] = both(x0);
-  const gg0 = g0.dot(g0);
-  const start: Numbers = {
-    ...beginning(f0, gg0.neg(), gg0, gg0.ge(0), firstStep(gg0)),
-    ...constants({ ...NO_UPDATE, fresh: 1, nit: 0, nfev: 1, moves: 0, restart: 0 }),
-    end: endAt(f0, g0.abs().amax(), constant(0), options),
-  };
-  const round = (x: Tensor, g: Tensor, d: Tensor, H: Tensor, packed: Tensor): Tensor[] => {
-    const q = resume(unpack(packed), firstStep);
+  const identity = eye(n, { dtype: 'float64' });
+  const none = full([3], 0, { dtype: 'float64' });
+  const round = (x: Tensor, g: Tensor, d: Tensor, H: Tensor, numbers: Tensor): Tensor[] => {
+    const q = packed.unpack(numbers);
     const trial = x.add(d.mul(q.alpha));
     const [gt, f] = both(trial);
     const h = H.mv(gt);
@@ -105,7 +103,7 @@ export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOp
     const t: Trial = {
       f,
       slope: gt.dot(d),
-      gnorm: gt.abs().amax(),
+      flat: isFlat(gt, options),
       gg: gt.dot(gt),
       gHg: gt.dot(h),
       yy: y.dot(y),
@@ -116,31 +114,36 @@ export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOp
       () =>
         either(
           isAccepted(q, t.f, t.slope, options),
-          () => pack(accept(q, t, options)),
-          () => pack({ ...search(q, t.f, t.slope, options), ...constants(NO_UPDATE) }),
+          () => packed.pack(accept(q, t, options)),
+          () => {
+            const { next, anew, restart } = search(q, t.f, t.slope, firstStep, options);
+            const update = constants(NO_UPDATE);
+            return where(restart, packed.pack({ ...anew, ...update }), packed.pack({ ...next, ...update }));
+          },
         ),
-      zeros([NAMES.length], { dtype: 'float64' }),
+      numbers,
     );
-    const { moves, restart, alongD, alongH, timesH, rankD, rankH } = unpack(next);
+    const { moves, restart, alongD, alongH, timesH, rankD, rankH } = packed.unpack(next);
     const moved = moves.gt(0.5);
     const gs = where(moved, gt, g);
     const hs = where(moved, h, 0); // NaN at a trial that is not accepted would survive a factor of zero
-    const ds = where(restart.gt(0.5), gs.neg(), d.mul(alongD).add(hs.mul(alongH)));
+    const again = restart.gt(0.5);
+    const ds = where(again, gs.neg(), d.mul(alongD).add(hs.mul(alongH)));
     const b = d.mul(rankD).add(hs.mul(rankH));
     const rank = d
       .unsqueeze(1)
       .mul(b.unsqueeze(0))
       .add(hs.mul(rankH).unsqueeze(1).mul(d.unsqueeze(0)));
-    const Hs = H.mul(timesH)
-      .add(rank)
-      .add(eye(n, { dtype: 'float64' }).mul(restart));
+    const Hs = where(again, identity, H.mul(timesH).add(rank));
     return [where(moved, trial, x), gs, ds, Hs, next];
   };
-  const [x, g, , hessInv, packed] = while_loop(
-    (...carried: Tensor[]) => carried[4]!.select(0, NAMES.indexOf('end')).lt(0),
+  const begin: Numbers = { ...constants({ ...START, ...NO_UPDATE }), lo: none, hi: none };
+  const nothing = zeros([n], { dtype: 'float64' });
+  const [x, g, , hessInv, numbers] = while_loop(
+    (...carried: Tensor[]) => packed.part(carried[4]!, 'end').lt(0),
     round,
-    [x0, g0, g0.neg(), eye(n, { dtype: 'float64' }), pack(start)],
+    [x0, nothing, nothing, identity, packed.pack(begin)],
   ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
-  const { f, nit, nfev, end } = unpack(packed);
+  const { f, nit, nfev, end } = packed.unpack(numbers);
   return { x, fun: f, jac: g, nit, nfev, end, hessInv };
 };

@@ -1,11 +1,10 @@
 /**
- * @file L-BFGS with a strong-Wolfe search as one while_loop of tensor operators. The two-loop recursion (N&W algorithm 7.4) runs on coefficients: the
- * direction is a combination of g and the pairs (s, y), and the products of those with one another are all that the recursion needs. So a round
- * reads the pairs twice, in two products with a matrix, where the recursion on vectors has forty kernels of its own.
+ * @file L-BFGS with a strong-Wolfe search as one while_loop of tensor operators. The direction is a combination of g and the pairs (s, y), in the
+ * compact form of Byrd, Nocedal & Schnabel (Math. Programming 63, 1994, theorem 2.2), whose coefficients come from products of those vectors with one
+ * another. So an iteration reads the pairs twice, in two products with a matrix, where the two-loop recursion on vectors has forty kernels.
  */
-import { fori } from '../control/scan.js';
 import { while_loop } from '../control/while-loop.js';
-import { arange, cat, eye, stack, where, zeros } from '../torch/functions.js';
+import { arange, full, stack, where, zeros } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 import { grad_and_value } from '../transforms/reverse.js';
 import {
@@ -18,14 +17,17 @@ import {
   either,
   endAt,
   isAccepted,
+  isFlat,
   type LoopOptions,
   type LoopResult,
   not,
+  once,
+  or,
   packing,
   RUNNING,
-  resume,
-  SEARCH_NAMES,
+  SEARCH_SIZES,
   type SearchNumbers,
+  START,
   search,
   together,
 } from './loop-search.js';
@@ -38,200 +40,166 @@ export interface LbfgsLoopOptions extends LoopOptions {
   readonly maxfun: number;
 }
 
-/** `head`: the row that the next pair goes to. `pairs`: how many there are. `gamma`: N&W (7.20). `alongG`: of the new direction. */
-const MEMORY_NAMES = ['head', 'pairs', 'gamma', 'alongG'] as const;
-const NAMES = [...SEARCH_NAMES, ...MEMORY_NAMES];
-type Numbers = SearchNumbers & Record<(typeof MEMORY_NAMES)[number], Tensor>;
-const { pack, unpack } = packing(NAMES);
+/** `head`: the row that the next pair goes to. `gamma`: N&W (7.20). `alongG`: of the new direction. */
+const MEMORY = { head: 1, gamma: 1, alongG: 1 } as const;
+type Numbers = SearchNumbers & Record<keyof typeof MEMORY, Tensor>;
+const packed = packing({ ...SEARCH_SIZES, ...MEMORY });
 
 const float64 = { dtype: 'float64' } as const;
 
 const firstStep = (gg: Tensor): Tensor => gg.rsqrt().clamp_max(1);
 
-/** Products of the pairs, the oldest first; what belongs to no pair is multiplied by zero wherever it is used. */
+/** Products of the pairs, by row of the memory. */
 interface Products {
   /** sᵢ·g and yᵢ·g, [2, m] */
   readonly withG: Tensor;
-  /** sᵢ·yⱼ for i ≤ j, [m, m] */
-  readonly sy: Tensor;
+  /** The inverse of the upper triangle, by age, of sᵢ·yⱼ, [m, m]; zero in the rows and columns of what is no pair. */
+  readonly R: Tensor;
   /** yᵢ·yⱼ, [m, m] */
   readonly yy: Tensor;
 }
 
-/** A matrix of products without its oldest pair's, and with those of a new pair. */
-const shifted = (products: Tensor, column: Tensor, row: Tensor, corner: Tensor): Tensor => {
-  const m = products.shape[0]!;
-  const kept = products.narrow(0, 1, m - 1).narrow(1, 1, m - 1);
-  const last = cat([row, corner.reshape([1])]).unsqueeze(0);
-  return cat([cat([kept, column.unsqueeze(1)], 1), last]);
-};
+/** Of a small matrix: as multiplications and sums it is a few lines of machine code, where a product of matrices is hundreds. */
+const times = (A: Tensor, v: Tensor): Tensor => A.mul(v.unsqueeze(0)).sum(1);
 
 /** The coefficients of -Hg in the pairs, [2, m] for s and y; that of g is -γ. */
-const recursion = (pairs: Tensor, gamma: Tensor, { withG, sy, yy }: Products): Tensor => {
-  const m = sy.shape[0]!;
-  const ages = arange(0, m, { dtype: 'int64' });
-  const there = ages.ge(constant(m).sub(pairs));
-  const rho = where(there, sy.diagonal().reciprocal(), 0);
-  const none = zeros([m], float64);
-  // The newest first: sᵢ·q without what the newer pairs took away.
-  const a = fori(
-    0,
-    m,
-    (k, done: Tensor) => where(ages.eq(k.neg().add(m - 1)), rho.mul(withG.select(0, 0).sub(sy.mv(done))), done),
-    none,
-  );
-  const y = withG.select(0, 1).sub(yy.mv(a)).mul(gamma);
-  const c = fori(0, m, (k, done: Tensor) => where(ages.eq(k), a.sub(rho.mul(y.add(sy.t().mv(done)))), done), none);
-  return stack([c.neg(), a.mul(gamma)]);
+const compact = (gamma: Tensor, { withG, R, yy }: Products): Tensor => {
+  const p = once(times(R, withG.select(0, 0)));
+  const own = R.diagonal();
+  const sy = where(own.eq(0), 0, own.reciprocal());
+  const w = once(sy.mul(p).add(times(yy, p).sub(withG.select(0, 1)).mul(gamma)));
+  return once(stack([times(R.t(), w).neg(), p.mul(gamma)]));
 };
 
 /**
- * Minimises as loopBfgs does, with the last `maxcor` pairs in place of a matrix. One row more than that is kept: every trial writes its pair there, and
- * becomes one of the pairs when it is accepted. The products of a new y with older pairs are differences of products with g (Byrd, Nocedal &
- * Schnabel, Math. Programming 63, 1994, section 3.2).
+ * Minimises as loopBfgs does, with the last `maxcor` pairs in place of a matrix. Every trial writes its pair over the oldest one, which the direction
+ * does not need any more. The products of a new y with older pairs are differences of products with g (Byrd, Nocedal & Schnabel, section 3.2).
  */
 export const loopLbfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LbfgsLoopOptions): LoopResult => {
   const { maxcor: m, ftol, maxfun } = options;
-  const rows = m + 1;
   const n = x0.shape[0]!;
   const both = grad_and_value(fun) as (x: Tensor) => [Tensor, Tensor];
-  const [g0, f0] = both(x0);
-  const gg0 = g0.dot(g0);
-  const start: Numbers = {
-    ...beginning(f0, gg0.neg(), gg0, gg0.ge(0), firstStep(gg0)),
-    ...constants({ nit: 0, nfev: 1, moves: 0, restart: 0, head: 0, pairs: 0, gamma: 1, alongG: -1 }),
-    end: endAt(f0, g0.abs().amax(), constant(0), options),
-  };
-  const modulo = (slots: Tensor): Tensor => slots.add(rows).remainder(rows).to('int64');
-  /** The rows of the pairs, the oldest first, when the next pair goes to row `head`. */
-  const order = (head: Tensor): Tensor => modulo(arange(1, rows, float64).add(head));
-  /** The ages of the rows; that of row `head` is m. */
-  const ages = (head: Tensor): Tensor => modulo(arange(0, rows, float64).sub(head).sub(1));
+  const slots = arange(0, m, float64);
 
   interface Trial {
     readonly f: Tensor;
     readonly slope: Tensor;
-    readonly gnorm: Tensor;
+    readonly flat: Tensor;
     readonly gg: Tensor;
     readonly yy: Tensor;
-    /** Products of all rows with the gradient there, [2, rows]. */
+    /** Products of all rows with the gradient there, [2, m]. */
     readonly withG: Tensor;
   }
+  /** Numbers, coefficients by row [2, m], products. */
   type State = readonly [Tensor, Tensor, Tensor, Tensor, Tensor];
+  const limited = (end: Tensor, nfev: Tensor): Tensor =>
+    where(and(end.eq(RUNNING), nfev.ge(maxfun)), ENDS.maxfun, end).to('float64');
 
-  /** The trial is accepted: [numbers, coefficients by row [2, rows], products]. */
   const accept = (q: Numbers, t: Trial, before: Products): State => {
-    const sy = q.alpha.mul(t.slope.sub(q.slope));
-    const keeps = sy.gt(t.yy.mul(EPSILON));
-    const head = where(keeps, q.head.add(1).remainder(rows), q.head);
-    const pairs = where(keeps, q.pairs.add(1).clamp_max(m), q.pairs);
-    const gamma = where(keeps, sy.div(t.yy), q.gamma);
-    const withG = t.withG.index_select(1, order(head));
-    const change = withG.narrow(1, 0, m - 1).sub(before.withG.narrow(1, 1, m - 1));
-    const [ofS, ofY] = [change.select(0, 0), change.select(0, 1)];
+    const sy = once(q.alpha.mul(t.slope.sub(q.slope)));
+    const keeps = once(sy.gt(t.yy.mul(EPSILON)));
+    const gamma = once(where(keeps, sy.div(t.yy), q.gamma));
+    const isNew = once(slots.eq(q.head));
+    const [column, row] = [isNew.unsqueeze(0), isNew.unsqueeze(1)];
+    const change = once(t.withG.sub(before.withG));
+    // A column of the inverse belongs to a pair: the older ones' say what the new one is, N&W (7.20 ff.) as in Gauss's elimination.
+    const inverse = once(where(keeps, sy.reciprocal(), 0));
+    const older = where(isNew, 0, change.select(0, 0));
+    const added = where(isNew, inverse, times(where(row, 0, before.R), older).mul(inverse.neg()));
+    const ofY = once(where(isNew, t.yy, change.select(0, 1)));
     const now = {
-      withG,
-      sy: where(keeps, shifted(before.sy, ofS, ofS.mul(0), sy), before.sy),
-      yy: where(keeps, shifted(before.yy, ofY, ofY, t.yy), before.yy),
+      withG: t.withG,
+      R: once(where(column, added.unsqueeze(1), where(row, 0, before.R))),
+      yy: once(where(column, ofY.unsqueeze(1), where(row, ofY.unsqueeze(0), before.yy))),
     };
-    const along = recursion(pairs, gamma, now);
-    const slope = withG.mul(along).sum().sub(gamma.mul(t.gg));
-    const nit = q.nit.add(1);
-    const nfev = q.nfev.add(1);
-    const still = pairs.lt(0.5);
+    const along = compact(gamma, now);
+    const slope = once(t.withG.mul(along).sum().sub(gamma.mul(t.gg)));
+    const restart = once(not(slope.lt(0)));
+    const still = once(or(restart, and(q.fresh.gt(0.5), not(keeps))));
+    const nit = once(q.nit.add(1));
+    const nfev = once(q.nfev.add(1));
+    const end = once(endAt(t.f, t.flat, t.gg, nit, options));
     const size = t.f.abs().maximum(q.f.abs()).clamp_min(1);
-    const end = endAt(t.f, t.gnorm, nit, options);
+    const reduced = and(end.ne(ENDS.gradient), q.f.sub(t.f).le(size.mul(ftol)));
     const numbers: Numbers = {
-      ...beginning(t.f, slope, t.gg, still, where(still, firstStep(t.gg), 1)),
+      ...beginning(t.f, once(where(restart, t.gg.neg(), slope)), t.gg, still, where(still, firstStep(t.gg), 1)),
       nit,
       nfev,
-      end: where(
-        end.ne(ENDS.gradient).logical_and(q.f.sub(t.f).le(size.mul(ftol))),
-        ENDS.reduction,
-        where(and(end.eq(RUNNING), nfev.ge(maxfun)), ENDS.maxfun, end),
-      ).to('float64'),
+      end: where(reduced, ENDS.reduction, limited(end, nfev)).to('float64'),
       moves: constant(1),
-      restart: not(slope.lt(0)).to('float64'),
-      head,
-      pairs,
-      gamma,
+      restart: restart.to('float64'),
+      head: where(keeps, q.head.add(1).remainder(m), q.head),
+      gamma: where(restart, 1, gamma),
       alongG: gamma.neg(),
     };
-    const byRow = cat([along, along.narrow(1, 0, 1).mul(0)], 1).index_select(1, ages(head));
-    return [pack(numbers), byRow, now.withG, now.sy, now.yy];
+    return [packed.pack(numbers), along, now.withG, where(restart, 0, now.R), now.yy];
   };
 
-  /** What a search or a run that goes on without pairs starts from. */
   const refuse = (q: Numbers, t: Trial, before: Products): State => {
-    const next = search(q, t.f, t.slope, options);
-    const end = where(and(next.end.eq(RUNNING), next.nfev.ge(maxfun)), ENDS.maxfun, next.end);
-    return [
-      pack({ ...next, end: end.to('float64') }),
-      t.withG.mul(0).nan_to_num(0),
-      before.withG,
-      before.sy,
-      before.yy,
-    ];
+    const { next, anew, restart } = search(q, t.f, t.slope, firstStep, options);
+    const end = limited(next.end, next.nfev);
+    const numbers = where(restart, packed.pack({ ...anew, end, gamma: constant(1) }), packed.pack({ ...next, end }));
+    return [numbers, zeros([2, m], float64), before.withG, where(restart, 0, before.R), before.yy];
   };
 
-  const round = (x: Tensor, g: Tensor, d: Tensor, W: Tensor, packed: Tensor, ...products: Tensor[]): Tensor[] => {
-    const resumed = resume(unpack(packed), firstStep);
-    const forgets = resumed.restart.gt(0.5);
-    const q = {
-      ...resumed,
-      pairs: where(forgets, 0, resumed.pairs),
-      gamma: where(forgets, 1, resumed.gamma),
-    };
-    const [withG, sy, yy] = products as [Tensor, Tensor, Tensor];
-    const trial = x.add(d.mul(q.alpha));
+  const round = (x: Tensor, g: Tensor, d: Tensor, W: Tensor, numbers: Tensor, ...products: Tensor[]): Tensor[] => {
+    const q = packed.unpack(numbers);
+    const [withG, R, yy] = products as [Tensor, Tensor, Tensor];
+    const s = d.mul(q.alpha);
+    const trial = x.add(s);
     const [gt, f] = both(trial);
     const y = gt.sub(g);
+    const slope = gt.dot(d);
     // One matrix for both, as the products want it: XLA writes its rows in place, and would copy all of it for a reshape in between.
     const row = q.head.to('int64').reshape([1]);
-    const Ws = W.index_copy(0, row, d.mul(q.alpha).unsqueeze(0)).index_copy(0, row.add(rows), y.unsqueeze(0));
-    const t: Trial = {
-      f,
-      slope: gt.dot(d),
-      gnorm: gt.abs().amax(),
-      gg: gt.dot(gt),
-      yy: y.dot(y),
-      withG: Ws.mv(gt).reshape([2, rows]),
-    };
-    const before = { withG, sy, yy };
-    const [next, byRow, ...after] = together(
+    const Ws = W.index_copy(0, row, s.unsqueeze(0)).index_copy(0, row.add(m), y.unsqueeze(0));
+    const accepted = isAccepted(q, f, slope, options);
+    const [productsWithG, flat, gg, ofY] = either(
+      accepted,
+      () => [Ws.mv(gt).reshape([2, m]), isFlat(gt, options), gt.dot(gt), y.dot(y)],
+      () => [withG, constant(0).gt(0), constant(0), constant(0)],
+    ) as [Tensor, Tensor, Tensor, Tensor];
+    const t: Trial = { f, slope, flat, gg, yy: ofY, withG: productsWithG };
+    const before = { withG, R, yy };
+    const [next, along, ...after] = together(
       q.end.lt(0),
       () =>
         either(
-          isAccepted(q, t.f, t.slope, options),
+          accepted,
           () => accept(q, t, before),
           () => refuse(q, t, before),
         ),
-      [packed, t.withG, withG, sy, yy] as State,
+      [numbers, withG, withG, R, yy] as State,
     );
-    const { moves, restart, alongG } = unpack(next);
-    const moved = moves.gt(0.5);
-    const gs = where(moved, gt, g);
-    const combined = byRow
-      .reshape([2 * rows])
-      .matmul(Ws)
-      .add(gt.mul(alongG));
-    const ds = where(restart.gt(0.5), gs.neg(), where(moved, combined, d));
-    return [where(moved, trial, x), gs, ds, Ws, next, ...after];
+    const { restart, alongG } = packed.unpack(next);
+    const [xs, gs, ds] = either(
+      accepted,
+      () => [
+        trial,
+        gt,
+        along
+          .reshape([2 * m])
+          .matmul(Ws)
+          .add(gt.mul(alongG)),
+      ],
+      () => [x, g, d],
+    ) as [Tensor, Tensor, Tensor];
+    return [xs, gs, where(restart.gt(0.5), gs.neg(), ds), Ws, next, ...after];
   };
-  const [x, g, , , packed] = while_loop(
-    (...carried: Tensor[]) => carried[4]!.select(0, NAMES.indexOf('end')).lt(0),
-    round,
-    [
-      x0,
-      g0,
-      g0.neg(),
-      zeros([2 * rows, n], float64),
-      pack(start),
-      zeros([2, m], float64),
-      eye(m, float64),
-      zeros([m, m], float64),
-    ],
-  ) as Tensor[] as [Tensor, Tensor, Tensor, Tensor, Tensor];
-  const { f, nit, nfev, end } = unpack(packed);
+  const none = full([3], 0, float64);
+  const begin: Numbers = { ...constants({ ...START, head: 0, gamma: 1, alongG: -1 }), lo: none, hi: none };
+  const nothing = zeros([n], float64);
+  const square = zeros([m, m], float64);
+  const [x, g, , , numbers] = while_loop((...carried: Tensor[]) => packed.part(carried[4]!, 'end').lt(0), round, [
+    x0,
+    nothing,
+    nothing,
+    zeros([2 * m, n], float64),
+    packed.pack(begin),
+    zeros([2, m], float64),
+    square,
+    square,
+  ]) as Tensor[] as [Tensor, Tensor, Tensor, Tensor, Tensor];
+  const { f, nit, nfev, end } = packed.unpack(numbers);
   return { x, fun: f, jac: g, nit, nfev, end };
 };

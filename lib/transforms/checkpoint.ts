@@ -1,5 +1,5 @@
 /** @file utils.checkpoint: a function whose intermediate values are computed again in the backward instead of being kept. */
-import { recordBarrier } from '../control/record.js';
+import { barrier } from '../control/barrier.js';
 import type { Level } from '../native.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -11,28 +11,6 @@ import { type Flat, isDifferentiable, runBatched, runDual, runGrad, withGradMode
 import { dispatch, type Operator } from './operator.js';
 
 const isSome = <T>(x: T | null | undefined): x is T => x !== null && x !== undefined;
-
-/** The inputs themselves, once all are there: in a program, what is computed from them is not merged with what was computed before. */
-class Barrier implements Operator {
-  readonly name = 'Barrier';
-  run(inputs: Tensor[]): Tensor[] {
-    return recordBarrier(inputs);
-  }
-  batch(inputs: Tensor[], batched: boolean[]) {
-    return { outputs: dispatch(this, inputs), batched };
-  }
-  dual(inputs: Tensor[], tangents: (Tensor | null)[]) {
-    const made = dispatch(this, [...inputs, ...tangents.filter(isSome)]);
-    const moved = made.slice(inputs.length);
-    return {
-      outputs: made.slice(0, inputs.length),
-      tangents: tangents.map((t) => (isSome(t) ? moved.shift()! : null)),
-    };
-  }
-  backward(_: Tensor[], __: Tensor[], cotangents: (Tensor | null)[]): (Tensor | null)[] {
-    return cotangents;
-  }
-}
 
 class Checkpoint implements Operator {
   readonly name = 'Checkpoint';
@@ -55,7 +33,7 @@ class Checkpoint implements Operator {
   }
   backward(inputs: Tensor[], _: Tensor[], cotangents: (Tensor | null)[], needed: boolean[]): (Tensor | null)[] {
     const wanted = inputs.map((t, i) => needed[i]! && isDifferentiable(t));
-    const apart = dispatch(new Barrier(), [...inputs, ...cotangents.filter(isSome)]);
+    const apart = barrier([...inputs, ...cotangents.filter(isSome)]);
     const along = apart.slice(inputs.length);
     const given = cotangents.map((c) => (isSome(c) ? along.shift()! : null));
     return runGrad(this.f, apart.slice(0, inputs.length), wanted, () => given).gradients;

@@ -104,6 +104,14 @@ describe('minimize with compileLoop', () => {
     close(hess_inv!.diagonal(), A.reciprocal(), { rtol: 1e-2, atol: 1e-3 });
   });
 
+  it('BFGS that begins again along the steepest descent, in vain, ends with the identity', () => {
+    const run = { compileLoop: 'always', options: { maxls: 1 } } as const;
+    const { status, nit, hess_inv } = minimize(rosenbrock, all(20, 2), run);
+    assert.equal(status, 2);
+    assert.ok(nit > 10);
+    close(hess_inv!, torch.eye(20, { dtype: 'float64' }), { rtol: 0, atol: 0 });
+  });
+
   it('true leaves the first runs of a small problem to JavaScript, and compiles for a large one at once', () => {
     const f = (x: Tensor): Tensor => x.sub(1).square().sum();
     const small = minimize(f, all(3, 2), { compileLoop: true });
