@@ -1,7 +1,8 @@
 /**
- * @file `node dist/bench/start.js`: how long the first call of a compiled function takes, in a process that finds nothing on disk and in one
- * that finds the program; counted from the call, libtorch loaded before; what tracing and lowering take per operator, and which share of a cold
- * first call XLA has. Medians of several processes.
+ * @file `node dist/bench/start.js`: how long the first call of a compiled function takes, counted from the call, libtorch loaded before: in a
+ * process that finds nothing on disk (cold), in one that finds the program (warm), and in a second process of the same script, which fetches
+ * it while libtorch is loaded (again); what tracing and lowering take per operator, which share of a cold first call XLA has, and how long
+ * the whole process takes. Medians of several processes.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -101,35 +102,46 @@ const measure = (name: string): Figures => {
 
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
+interface Run extends Figures {
+  /** The whole process, from its start to its end. */
+  readonly process: number;
+}
+type Kind = 'cold' | 'warm' | 'again';
+const KINDS: readonly Kind[] = ['cold', 'warm', 'again'];
+
+const runAs = (kind: Kind, name: string, dir: string): Run => {
+  const started = performance.now();
+  const { stdout } = spawnSync(process.execPath, [__filename, name], {
+    encoding: 'utf8',
+    env: { ...process.env, JORCH_CACHE_DIR: dir, ...(kind === 'warm' ? { JORCH_PREFETCH: 'off' } : {}) },
+  });
+  return { ...(JSON.parse(stdout) as Figures), process: performance.now() - started };
+};
+
 const main = (): void => {
   const rounds = 5;
+  const ms = (value: number): string => value.toFixed(0).padStart(7);
+  const heads = ['cold', 'warm', '', 'again', ''].map((head) => head.padStart(7)).join('');
   console.log(
-    `${'first call, ms'.padEnd(34)}${'nodes'.padStart(6)}${'cold'.padStart(8)}${'warm'.padStart(8)}${'ratio'.padStart(8)}   of warm: trace, lower, wait   cold, µs an operator: trace, lower   XLA’s share`,
+    `${'first call, ms'.padEnd(34)}${'nodes'.padStart(6)}${heads}   again: trace, lower, wait   process: cold, warm, again   cold, µs an operator: trace, lower   XLA’s share`,
   );
   for (const name of Object.keys(models)) {
-    const runs: { cold: Figures; warm: Figures }[] = [];
+    const runs: Record<Kind, Run>[] = [];
     for (let i = 0; i < rounds; i++) {
       const dir = mkdtempSync(join(tmpdir(), 'jorch-start-'));
       symlinkSync(join(cacheDir(), 'runtime'), join(dir, 'runtime'));
-      const run = (): Figures =>
-        JSON.parse(
-          spawnSync(process.execPath, [__filename, name], {
-            encoding: 'utf8',
-            env: { ...process.env, JORCH_CACHE_DIR: dir },
-          }).stdout,
-        ) as Figures;
-      const cold = run();
-      runs.push({ cold, warm: run() });
+      runs.push(Object.fromEntries(KINDS.map((kind) => [kind, runAs(kind, name, dir)])) as Record<Kind, Run>);
       rmSync(dir, { recursive: true, force: true });
     }
-    const of = (pick: (r: { cold: Figures; warm: Figures }) => number): number => median(runs.map(pick));
-    const cold = of((r) => r.cold.total);
-    const warm = of((r) => r.warm.total);
-    const parts = (['trace', 'lower', 'compile'] as const).map((key) => of((r) => r.warm[key]).toFixed(0)).join(', ');
-    const per = (['trace', 'lower'] as const).map((key) => of((r) => (r.cold[key] / r.cold.nodes) * 1000).toFixed(0));
-    const share = of((r) => (100 * r.cold.compile) / r.cold.total).toFixed(0);
+    const of = (kind: Kind, pick: (r: Run) => number): number => median(runs.map((r) => pick(r[kind])));
+    const [cold, warm, again] = KINDS.map((kind) => of(kind, (r) => r.total)) as [number, number, number];
+    const ratio = (of: number): string => `${(cold / of).toFixed(1)}×`.padStart(7);
+    const parts = (['trace', 'lower', 'compile'] as const).map((key) => of('again', (r) => r[key]).toFixed(0));
+    const whole = KINDS.map((kind) => of(kind, (r) => r.process).toFixed(0)).join(', ');
+    const per = (['trace', 'lower'] as const).map((key) => of('cold', (r) => (r[key] / r.nodes) * 1000).toFixed(0));
+    const share = of('cold', (r) => (100 * r.compile) / r.total).toFixed(0);
     console.log(
-      `${name.padEnd(34)}${String(runs[0]!.warm.nodes).padStart(6)}${cold.toFixed(0).padStart(8)}${warm.toFixed(0).padStart(8)}${`${(cold / warm).toFixed(1)}×`.padStart(8)}   ${parts.padEnd(28)}${per.join(', ').padEnd(34)}${share} %`,
+      `${name.padEnd(34)}${String(runs[0]!.cold.nodes).padStart(6)}${ms(cold)}${ms(warm)}${ratio(warm)}${ms(again)}${ratio(again)}   ${parts.join(', ').padEnd(26)}${whole.padEnd(29)}${per.join(', ').padEnd(34)}${share} %`,
     );
   }
 };

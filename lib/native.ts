@@ -218,6 +218,11 @@ export interface Loading {
   readonly [opaque]: 'loading';
 }
 
+/** Programs that were begun to be loaded before libtorch was. */
+export interface Prefetched {
+  readonly [opaque]: 'prefetched';
+}
+
 /** The programs of one compiled function. */
 export interface CompiledHandle {
   /** The results, or undefined when no program fits these arguments. */
@@ -442,6 +447,10 @@ export interface Native {
   beginLoad(target: Target, bytes: Buffer): Loading;
   /** What was begun, once it is there; undefined when that failed. */
   endLoad(loading: Loading): Executable | undefined;
+  /** The client that made them is the one for the CPU. */
+  adoptClient(prefetched: Prefetched): void;
+  /** The n-th of them; undefined when there is none, or, unless `wait`, not yet. */
+  takeProgram(prefetched: Prefetched, n: number, wait: boolean): Executable | undefined;
   serializeProgram(executable: Executable): Buffer;
   /** What executables depend on besides text and options: platform, device, threads, CPU. */
   compilerIdentity(target: Target): string;

@@ -34,7 +34,7 @@ export class Ahead<E, T extends Target = Target> {
     const programs: [string, Buffer][] = [];
     for (let at = DIGEST; at < this.note.length; at += DIGEST) {
       const key = this.note.subarray(at, at + DIGEST);
-      const bytes = cache.peek(key);
+      const bytes = executables.isReady(key) ? undefined : cache.peek(key);
       if (bytes) programs.push([key.toString('hex'), bytes]);
     }
     // Not before the files are read: the compiler may still be loading on its own thread. What another one made it must not see.

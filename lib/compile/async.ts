@@ -60,6 +60,9 @@ const executableFor = async (
   const { executables: store, options } = placeOf(program, given, device);
   const key = store.key(text, options);
   const { target } = store;
+  store.askFor(key, text);
+  const fetched = store.fetched(key, false);
+  if (fetched !== undefined) return { executable: fetched, loaded: true };
   const bytes = key && store.cache.read(key);
   if (bytes) {
     try {

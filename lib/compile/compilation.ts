@@ -23,6 +23,7 @@ import { XLA_OPTIONS, type XlaOptions } from './executables.js';
 import { ownMemory, type Traced } from './export.js';
 import { Structures, type Variant, type Variants } from './live.js';
 import { loadAhead, obtain } from './place.js';
+import { scriptPrograms } from './prefetch.js';
 import { capturedOf, explainMiss, leafSignatures, type Signature, signatureOf } from './reasons.js';
 import { type Arrange, type Internal, inside, ownValues, type Recorded, record, shapesOf } from './record.js';
 import { shapeOf } from './results.js';
@@ -122,6 +123,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     const { variant } = this.compile(args);
     const started = performance.now();
     const result = this.run(handle, variant.id, leaves);
+    scriptPrograms()?.ran(performance.now() - started);
     spans.add(this.name, 'execute', started);
     if (result === undefined)
       throw new JorchError(

@@ -20,6 +20,15 @@ export interface Compiler<E, T = string> {
   compileOptions(target: T, options: XlaOptions): Buffer;
 }
 
+/** Programs that may be there already. */
+export interface Ready<E> {
+  has(key: Buffer): boolean;
+  /** The program with this key; undefined when it is not there, or, unless `wait`, not yet. */
+  take(key: Buffer, wait: boolean): E | undefined;
+  /** A call needs this program. */
+  asksFor(key: Buffer, text: string, compiler: () => Buffer): void;
+}
+
 /** Bumped when programs of the same text would be compiled or called in another way. */
 const GENERATION = 1;
 
@@ -41,6 +50,7 @@ export class Executables<E, T extends Target = string> {
     private readonly compiler: Compiler<E, T>,
     readonly target: T,
     readonly cache: PersistentCache,
+    private readonly ready?: Ready<E>,
   ) {}
 
   private get plugin(): string {
@@ -73,6 +83,23 @@ export class Executables<E, T extends Target = string> {
     return hash.digest();
   }
 
+  /** Whether somebody else is loading it. */
+  isReady(key: Buffer): boolean {
+    return this.ready?.has(key) === true;
+  }
+
+  /** A call needs this program. */
+  askFor(key: Buffer | undefined, text: string): void {
+    if (key) this.ready?.asksFor(key, text, () => this.compilerDigest());
+  }
+
+  /** The program, if somebody else has loaded it; `wait`: or is doing so. */
+  fetched(key: Buffer | undefined, wait: boolean): E | undefined {
+    const executable = key && this.ready?.take(key, wait);
+    if (executable !== undefined) this.cache.counts.hits++;
+    return executable;
+  }
+
   /** From disk, or undefined. */
   load(key: Buffer | undefined): E | undefined {
     const bytes = key && this.cache.read(key);
@@ -92,7 +119,8 @@ export class Executables<E, T extends Target = string> {
 
   obtain(stablehlo: string, options: XlaOptions, ahead?: Ahead<E, T>): { executable: E; loaded: boolean } {
     const key = this.key(stablehlo, options);
-    const known = ahead?.take(key) ?? this.load(key);
+    this.askFor(key, stablehlo);
+    const known = ahead?.take(key) ?? this.fetched(key, true) ?? this.load(key);
     if (known !== undefined) return { executable: known, loaded: true };
     const executable = this.compiler.compileProgram(this.target, stablehlo, options);
     this.keep(key, executable);

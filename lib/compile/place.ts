@@ -9,10 +9,11 @@ import { targetOf } from '../shard/mesh.js';
 import { Ahead } from './ahead.js';
 import { Executables, type XlaOptions } from './executables.js';
 import { persistentCache } from './persistent.js';
+import { type ScriptPrograms, scriptPrograms } from './prefetch.js';
 import { xlaOptions } from './xla-options.js';
 
-const executablesOf = (target: Target): Executables<Executable, Target> =>
-  new Executables<Executable, Target>(native(), target, persistentCache());
+const executablesOf = (target: Target, ready?: ScriptPrograms): Executables<Executable, Target> =>
+  new Executables<Executable, Target>(native(), target, persistentCache(), ready);
 
 /** By device; one Executables asks for its compiler's identity once. */
 const ofDevices = new Map<number, Executables<Executable, Target>>();
@@ -20,7 +21,10 @@ const ofDevices = new Map<number, Executables<Executable, Target>>();
 const ofDevice = (device: number): Executables<Executable, Target> => {
   let known = ofDevices.get(device);
   if (!known) {
-    known = executablesOf(device === 0 ? located().cpuPlugin || cpuPluginFile() : backendOf(device).target);
+    known =
+      device === 0
+        ? executablesOf(located().cpuPlugin || cpuPluginFile(), scriptPrograms())
+        : executablesOf(backendOf(device).target);
     ofDevices.set(device, known);
   }
   return known;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Compiler } from '../compile/executables.js';
-import type { Native } from '../native.js';
+import type { Native, Prefetched } from '../native.js';
 import { JorchError } from './errors.js';
 import { type Located, locate } from './locate.js';
 import { packageRoot } from './parts.js';
@@ -46,6 +46,14 @@ export interface RuntimeAddon extends Compiler<RuntimeExecutable> {
   ): CompiledFor;
   /** A tensor that stays with the device; for `run`. */
   hold(executable: RuntimeExecutable, data: Uint8Array, dtype: string, shape: readonly number[]): unknown;
+  /**
+   * Begins to load programs on another thread, and to run once on zeros those whose inputs are given; for the addon with libtorch.
+   * undefined when there is no compiler.
+   */
+  prefetch(
+    plugin: string,
+    programs: readonly { bytes: Buffer; inputs?: readonly { dtype: string; shape: readonly number[] }[] | undefined }[],
+  ): Prefetched | undefined;
   /** Parameters are held tensors or `{ data, dtype, shape }`; results row-major. */
   run(executable: RuntimeExecutable, parameters: readonly unknown[]): ArrayBuffer[];
 }
@@ -58,6 +66,12 @@ export const onLoad = (hook: (native: Native) => void): void => {
   if (loaded) hook(loaded.native);
   else hooks.push(hook);
 };
+
+type EarlyHook = (loader: RuntimeAddon, located: Located) => void;
+const earlyHooks: EarlyHook[] = [];
+
+/** Runs `hook`, which must not throw, before libtorch is loaded, which takes a while. */
+export const beforeLibtorch = (hook: EarlyHook): void => void earlyHooks.push(hook);
 
 /** Where a part of our own is built. @throws JorchError RUNTIME_MISSING */
 export const binaryFile = (name: string): string => {
@@ -182,6 +196,7 @@ const load = (): { native: Native; located: Located } => {
         `${twin} is loaded in this process, so ${file} cannot be: libtorch keeps one table of operators for both. Keep one copy: npm ls jorch shows who brings them, npm dedupe joins them`,
       );
   }
+  for (const hook of earlyHooks.splice(0)) hook(loader, located);
   for (const file of [...located.preload, lib('libc10.so'), lib('libtorch_cpu.so')]) {
     const message = loader.open(file);
     if (message) throw new JorchError('RUNTIME_MISSING', loadFailure(file, message));

@@ -60,28 +60,46 @@ PJRT_DeviceDescription* descriptionOf(const PJRT_Api* api, PJRT_Device* device) 
   return args.device_description;
 }
 
+// What of XLA_FLAGS goes with every compilation.
+OptionOverrides flagsOf(const char* text) {
+  OptionOverrides flags = parseXlaFlags(text);
+  flags.erase("xla_backend_extra_options");  // the plugin has read it
+  return flags;
+}
+
+// The clients of this process, leaked like them.
+struct Clients {
+  std::mutex mutex;
+  std::map<std::pair<const Plugin*, NamedOptions>, Client*> of;
+};
+Clients& clients() {
+  static auto* all = new Clients;
+  return *all;
+}
+
 }  // namespace
 
 Client& Client::get(Plugin& plugin, NamedOptions options, int threads) {
   options = withDefaults(plugin, std::move(options));
-
-  static auto* mutex = new std::mutex;
-  static auto* clients = new std::map<std::pair<const Plugin*, NamedOptions>, Client*>;
-  std::lock_guard<std::mutex> lock(*mutex);
+  std::lock_guard<std::mutex> lock(clients().mutex);
   auto key = std::make_pair(static_cast<const Plugin*>(&plugin), std::move(options));
-  auto found = clients->find(key);
-  if (found == clients->end()) {
-    auto* client = new Client(plugin, key.second, threads);
-    found = clients->emplace(std::move(key), client).first;
-  }
-  return *found->second;
+  Client*& found = clients().of[key];
+  if (found == nullptr) found = new Client(plugin, key.second, threads);
+  return *found;
 }
+
+void Client::adopt(Plugin& plugin, PJRT_Client* client) {
+  std::lock_guard<std::mutex> lock(clients().mutex);
+  Client*& found = clients().of[{&plugin, withDefaults(plugin, {})}];
+  if (found == nullptr) found = new Client(plugin, client);
+}
+
+Client::Client(Plugin& plugin, PJRT_Client* client) : plugin_(plugin), client_(client), flags_(flagsOf(getenv("XLA_FLAGS"))) { describe(); }
 
 Client::Client(Plugin& plugin, const NamedOptions& options, int threads) : plugin_(plugin) {
   HiddenXlaFlags hidden(smallLoopFlags(getenv("XLA_FLAGS")).c_str());
   ThreadLimit limit(threads);
-  flags_ = parseXlaFlags(hidden.text());
-  flags_.erase("xla_backend_extra_options");  // the plugin has read it
+  flags_ = flagsOf(hidden.text());
 
   const auto values = namedValues(options);
   auto create = make<PJRT_Client_Create_Args>();
@@ -89,7 +107,10 @@ Client::Client(Plugin& plugin, const NamedOptions& options, int threads) : plugi
   create.num_options = values.size();
   call(api(), create);
   client_ = create.client;
+  describe();
+}
 
+void Client::describe() {
   auto platform = make<PJRT_Client_PlatformName_Args>();
   platform.client = client_;
   call(api(), platform);

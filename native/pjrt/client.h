@@ -29,6 +29,12 @@ class Client {
   static Client& get(Plugin& plugin, NamedOptions options = {}, int threads = 0);
 
   /**
+   * Makes `client`, which another copy of this code made with `get` for `plugin`, the one that `get` gives here for no options; ignored when
+   * there is one already. Two clients of one plugin would each have threads for all cores.
+   */
+  static void adopt(Plugin& plugin, PJRT_Client* client);
+
+  /**
    * Compiles StableHLO text. `overrides` win over XLA_FLAGS, which win over jorch's defaults (cpuDefaults). Throws TooLarge before XLA sees a value of 2^38 elements,
    * PjrtError otherwise. Thread-safe; takes 10–200 ms and more.
    */
@@ -63,6 +69,9 @@ class Client {
 
  private:
   Client(Plugin& plugin, const NamedOptions& options, int threads);
+  Client(Plugin& plugin, PJRT_Client* client);
+  /** Asks the client what it is. */
+  void describe();
 
   Plugin& plugin_;
   PJRT_Client* client_ = nullptr;

@@ -24,6 +24,7 @@ Executable::Executable(Client& client, PJRT_LoadedExecutable* loaded) : client_(
 
 void Executable::destroy() noexcept {
   compiled_.reset();
+  if (loaded_ == nullptr) return;
   auto args = make<PJRT_LoadedExecutable_Destroy_Args>();
   args.executable = loaded_;
   const PJRT_Api* api = client_.api();

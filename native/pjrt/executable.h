@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "api.h"
@@ -37,6 +38,9 @@ class Executable {
    * `keep`: parameters that the program may not take for its results although its text lets it. Throws PjrtError, and then `outs` holds nothing.
    */
   void start(PJRT_Buffer* const* args, size_t argCount, PJRT_Buffer** outs, const std::vector<int64_t>& keep) const;
+
+  /** Gives the loaded program away: to the caller, who must destroy it, or to another Executable. This one is only good to be destroyed. */
+  PJRT_LoadedExecutable* release() noexcept { return std::exchange(loaded_, nullptr); }
 
   size_t outputCount() const noexcept { return outputCount_; }
   Client& client() const noexcept { return client_; }

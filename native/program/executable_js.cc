@@ -4,6 +4,8 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "pjrt/exit_guard.h"
+#include "pjrt/handover.h"
 #include "pjrt/options_js.h"
 #include "program/external.h"
 #include "program/jobs.h"
@@ -67,7 +69,7 @@ void PrepareCompiler(const Napi::CallbackInfo& info) {
     enqueue(Lane::Compile, [path = std::string(info[0].As<Napi::String>())] {
       try {
         pjrt::Plugin::load(path);
-        guardExit();
+        pjrt::guardExit();
       } catch (...) {
       }
     });
@@ -179,6 +181,30 @@ Napi::Value EndLoad(const Napi::CallbackInfo& info) {
   });
 }
 
+pjrt::Handover& handoverFrom(napi_env env, const Napi::Value& value) {
+  return *externalFrom<pjrt::Handover*>(env, value, pjrt::kHandoverTag, "what was prefetched");
+}
+
+// adoptClient(handover): its client is the one that compiles for the CPU
+Napi::Value AdoptClient(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    const pjrt::Handover& handover = handoverFrom(info.Env(), info[0]);
+    program::adoptCpuClient(handover.plugin, handover.client);
+    return info.Env().Undefined();
+  });
+}
+
+// takeProgram(handover, n, wait) → the n-th executable; undefined when there is none, or, unless `wait`, not yet
+Napi::Value TakeProgram(const Napi::CallbackInfo& info) {
+  return entry(info, "compile", "COMPILE_FAILED", [&]() -> napi_value {
+    pjrt::Handover& handover = handoverFrom(info.Env(), info[0]);
+    pjrt::Client& client = program::cpuClient(handover.plugin);
+    PJRT_LoadedExecutable* loaded = handover.take(&handover, info[1].As<Napi::Number>().Uint32Value(), info[2].ToBoolean());
+    if (loaded == nullptr) return info.Env().Undefined();
+    return wrapExecutable(info.Env(), std::make_shared<pjrt::Executable>(client, loaded));
+  });
+}
+
 // optimizedProgram(executable) → { format, bytes, memory, cost }
 Napi::Value OptimizedProgram(const Napi::CallbackInfo& info) {
   return entry(info, "lower", "BAD_ARGUMENT", [&]() -> napi_value {
@@ -227,6 +253,8 @@ void initExecutable(Napi::Env env, Napi::Object exports) {
   exports.Set("loadProgram", Napi::Function::New(env, LoadProgram, "loadProgram"));
   exports.Set("compileProgramAsync", Napi::Function::New(env, CompileProgramAsync, "compileProgramAsync"));
   exports.Set("loadProgramAsync", Napi::Function::New(env, LoadProgramAsync, "loadProgramAsync"));
+  exports.Set("adoptClient", Napi::Function::New(env, AdoptClient, "adoptClient"));
+  exports.Set("takeProgram", Napi::Function::New(env, TakeProgram, "takeProgram"));
   exports.Set("beginLoad", Napi::Function::New(env, BeginLoad, "beginLoad"));
   exports.Set("endLoad", Napi::Function::New(env, EndLoad, "endLoad"));
   exports.Set("serializeProgram", Napi::Function::New(env, SerializeProgram, "serializeProgram"));

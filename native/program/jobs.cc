@@ -1,10 +1,5 @@
 #include "program/jobs.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -13,21 +8,12 @@
 
 #include "addon.h"
 #include "pjrt/api.h"
+#include "pjrt/exit_guard.h"
 #include "program/executable_js.h"
 
 namespace jorch {
 
 namespace {
-
-std::atomic<int> running{0};
-
-// Static destructors of libtorch and XLA run while the process exits, also under threads that compute; what those then touch is gone.
-// Runs before the destructors of libraries that were loaded before it was registered.
-void leaveAtOnce(int status, void*) {
-  if (running.load() == 0) return;
-  fflush(nullptr);
-  _exit(status);
-}
 
 // Threads are started when there is more work than idle threads, up to a limit, and never end. Leaked, like everything that
 // threads use while a process exits.
@@ -62,10 +48,9 @@ class Pool {
       std::function<void()> work = std::move(queue_.front());
       queue_.pop_front();
       lock.unlock();
-      running++;
+      pjrt::Working working;
       work();
       work = nullptr;
-      running--;
     }
   }
 
@@ -168,21 +153,15 @@ class Channel {
   std::deque<Done> done_;
 };
 
-void guardExit() {
-  // Handlers run in reverse order: only one registered after a library was loaded runs before its destructors.
-  const int failed = on_exit(leaveAtOnce, nullptr);
-  (void)failed;
-}
-
 void enqueue(Lane lane, std::function<void()> work) {
   static std::once_flag registered;
-  std::call_once(registered, guardExit);
+  std::call_once(registered, pjrt::guardExit);
   Pool::of(lane).add(std::move(work));
 }
 
 napi_value submit(Addon& addon, napi_env env, Lane lane, const char* where, std::shared_ptr<Job> job) {
   static std::once_flag registered;
-  std::call_once(registered, guardExit);  // again: the plugin is loaded by now
+  std::call_once(registered, pjrt::guardExit);  // again: the plugin is loaded by now
   if (!addon.channel) addon.channel = Channel::open(env);
   napi_deferred deferred;
   napi_value promise;

@@ -27,9 +27,6 @@ enum class Lane { Compile, Run };
 // an environment that ends before gets no result, and the job ends unheard.
 napi_value submit(Addon& addon, napi_env env, Lane lane, const char* where, std::shared_ptr<Job> job);
 
-// Lets the process exit while our threads compute in libraries that are loaded now.
-void guardExit();
-
 // Runs `work`, which must not throw, on one of our threads. Nobody hears of its end.
 void enqueue(Lane lane, std::function<void()> work);
 

@@ -120,6 +120,12 @@ pjrt::Client& cpuClient(const std::string& path, int threads) {
   return pjrt::Client::get(plugin, {}, threads);
 }
 
+void adoptCpuClient(const std::string& path, PJRT_Client* client) {
+  pjrt::Plugin& plugin = pjrt::Plugin::load(path);
+  registerAtenCall(plugin);
+  pjrt::Client::adopt(plugin, client);
+}
+
 PJRT_Buffer_Type elementType(c10::ScalarType dtype) {
   switch (dtype) {
     case c10::ScalarType::Float: return PJRT_Buffer_Type_F32;

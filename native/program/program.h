@@ -36,6 +36,8 @@ struct OutputSpec {
  * Throws PjrtError.
  */
 pjrt::Client& cpuClient(const std::string& path, int threads = 0);
+/** Makes `client`, which jorch_rt.node made for the same plugin, that client, unless there is one. */
+void adoptCpuClient(const std::string& path, PJRT_Client* client);
 
 /** PJRT's element type for a torch dtype. Throws c10::Error for one that XLA does not have (quantized, float8, …). */
 PJRT_Buffer_Type elementType(c10::ScalarType dtype);

@@ -7,7 +7,7 @@
 
 namespace jorch::program {
 
-std::string Target::identity() const { return client->identity() + "\n" + device + "\n" + pjrt::cpuFeatures(); }
+std::string Target::identity() const { return client->identity() + (device.empty() ? "" : "\n" + device) + "\n" + pjrt::cpuFeatures(); }
 
 Target targetFrom(const Napi::Value& value) {
   if (value.IsString()) return {&cpuClient(value.As<Napi::String>()), {}, {}};

@@ -12,6 +12,7 @@
 #include "pjrt/options_js.h"
 #include "pjrt/plugin.h"
 #include "pjrt/topology.h"
+#include "rt/element_types.h"
 
 namespace jorch::rt {
 
@@ -72,23 +73,8 @@ pjrt::Executable& executableFrom(const Napi::CallbackInfo& info) {
   return **executable;
 }
 
-struct ElementType {
-  const char* name;
-  PJRT_Buffer_Type type;
-  size_t bytes;
-};
-
-constexpr ElementType kTypes[] = {
-    {"float32", PJRT_Buffer_Type_F32, 4},    {"float64", PJRT_Buffer_Type_F64, 8},  {"float16", PJRT_Buffer_Type_F16, 2},
-    {"bfloat16", PJRT_Buffer_Type_BF16, 2},  {"int8", PJRT_Buffer_Type_S8, 1},      {"int16", PJRT_Buffer_Type_S16, 2},
-    {"int32", PJRT_Buffer_Type_S32, 4},      {"int64", PJRT_Buffer_Type_S64, 8},    {"uint8", PJRT_Buffer_Type_U8, 1},
-    {"uint16", PJRT_Buffer_Type_U16, 2},     {"uint32", PJRT_Buffer_Type_U32, 4},   {"uint64", PJRT_Buffer_Type_U64, 8},
-    {"bool", PJRT_Buffer_Type_PRED, 1},      {"complex64", PJRT_Buffer_Type_C64, 8}, {"complex128", PJRT_Buffer_Type_C128, 16},
-};
-
-const ElementType& typeNamed(Napi::Env env, const std::string& name) {
-  for (const ElementType& type : kTypes)
-    if (name == type.name) return type;
+const ElementType& typeFrom(Napi::Env env, const std::string& name) {
+  if (const ElementType* type = typeNamed(name)) return *type;
   fail(env, "BAD_ARGUMENT", "unknown dtype '" + name + "'");
 }
 
@@ -111,7 +97,7 @@ Bytes bytesOf(Napi::Env env, const Napi::Value& value) {
 
 // A buffer with a copy of `data`: JavaScript may write to its memory at any time.
 Buffer upload(Napi::Env env, const pjrt::Client& client, const Napi::Value& data, const std::string& dtype, const Napi::Array& shape) {
-  const ElementType& type = typeNamed(env, dtype);
+  const ElementType& type = typeFrom(env, dtype);
   std::vector<int64_t> dims;
   size_t expected = type.bytes;
   for (uint32_t i = 0; i < shape.Length(); i++) {
