@@ -9,6 +9,8 @@ import { encodeCall, isValue, layouts } from './aten-call.js';
 import { anyOf, canFail, findCheck } from './checks.js';
 import { lowerControl } from './control.js';
 import { CpuBuilder } from './cpu-math.js';
+import { moduleText } from './module-text.js';
+import { isOneKernel } from './one-kernel.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
 import { keyFrom, RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
@@ -367,17 +369,6 @@ export class Lowering {
   }
 }
 
-const attributes = (list: readonly string[]): string => (list.length === 0 ? '' : ` {${list.join(', ')}}`);
-
-/** Shardy's attribute of a parameter or result; whole on every device where nothing is said. */
-const spread = (partition: LoweredPartition | undefined, sharding: Sharding | undefined, { shape }: Op): string[] =>
-  partition === undefined
-    ? []
-    : [`sdy.sharding = #sdy.sharding<@mesh, ${sharding?.text ?? `[${shape.map(() => '{}').join(', ')}]`}>`];
-
-const meshLine = ({ shape, mesh_dim_names }: Mesh): string =>
-  `sdy.mesh @mesh = <[${shape.map((n, i) => `"${mesh_dim_names[i]}"=${n}`).join(', ')}]>`;
-
 /**
  * Lowers `graph` to the text of a module `@jorch`.
  * @throws LoweringError when a rule's result does not fit libtorch's, or a node has none and `fallback` is `'error'`.
@@ -420,30 +411,17 @@ export function lower(
       ),
     );
   }
-  const types = returned.map((o) => o.type).join(', ');
-  const end = returned.length === 0 ? 'return' : `return ${returned.map((o) => o.name).join(', ')} : ${types}`;
   const donated = donateSafely && lowering.calls.length > 0 ? [] : wished;
-  const taken = new Map(donated.map(({ input, output }) => [input, output]));
-  const keys = [...lowering.keys.values()];
-  const declared = [...params, ...keys].map((p, i) => {
-    const donation = taken.has(i) ? [`tf.aliasing_output = ${taken.get(i)} : i32`] : [];
-    return `${p.name}: ${p.type}${attributes([...donation, ...spread(partition, partition?.inputs[i], p)])}`;
+  const parameters = [...params, ...lowering.keys.values()];
+  const text = moduleText(lowering.b, {
+    parameters,
+    returned,
+    results: results.length,
+    donated,
+    partition,
+    oneKernel:
+      target === 'cpu' && partition === undefined && isOneKernel(lowering.b.lines(), parameters, returned.length),
   });
-  // The flags of checks are the caller's, whole.
-  const outs = returned.map((o, i) => {
-    const free = partition !== undefined && i < results.length && partition.results[i] === undefined;
-    return free ? o.type : `${o.type}${attributes(spread(partition, partition?.results[i], o))}`;
-  });
-  const text = [
-    'module @jorch {',
-    ...(partition === undefined ? [] : [meshLine(partition.mesh)]),
-    `func.func public @main(${declared.join(', ')}) -> (${partition === undefined ? types : outs.join(', ')}) {`,
-    ...lowering.b.lines(),
-    end,
-    '}',
-    '}',
-    '',
-  ].join('\n');
   const { calls, callNodes } = lowering;
   const lowered = [...lowering.lowered].sort();
   const arithmetic = lowering.b instanceof CpuBuilder && lowering.b.arithmetic;

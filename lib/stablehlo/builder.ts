@@ -1,8 +1,8 @@
 /** @file The StableHLO builder: everything a lowering rule can emit, with linear algebra and calls on top of the other layers. */
 import type { DType } from '../torch/dtype.js';
-import { names, signature } from './emitter.js';
+import { signature } from './emitter.js';
 import { Structured } from './structured.js';
-import { BuilderError, type Op, type TensorType, typeText } from './types.js';
+import { BuilderError, names, type Op, type TensorType, typeText } from './types.js';
 
 export interface DotDims {
   readonly batch?: readonly [readonly number[], readonly number[]];

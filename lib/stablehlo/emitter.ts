@@ -1,6 +1,7 @@
 /** @file Collects the lines of a program. Identical pure operations are emitted once: their text is the key. */
 import type { DType } from '../torch/dtype.js';
-import { BuilderError, type Op, type TensorType, typeText } from './types.js';
+import { kernelCall, kernelFunction, witnessOf } from './kernel.js';
+import { BuilderError, declared, names, type Op, type TensorType, typesOf, typeText } from './types.js';
 
 /** The lines of one region, with what was already computed in it. */
 interface Scope {
@@ -15,6 +16,9 @@ export class Emitter {
   origin = '';
   private scope: Scope = { lines: [], seen: new Map(), prefix: '%', next: 0 };
   private depth = 0;
+  /** Names of functions by parameters and lines. */
+  private readonly kernels = new Map<string, string>();
+  private readonly functionLines: string[] = [];
 
   /** One pure operation with one result; `text` is all that stands right of the equals sign. */
   emit(text: string, shape: readonly number[], dtype: DType, type = typeText(shape, dtype)): Op {
@@ -52,6 +56,17 @@ export class Emitter {
 
   /** `({ ^bb0(…): … stablehlo.return … })`. The body must use its own arguments only, and constants made inside. */
   region(args: readonly TensorType[], body: (...args: Op[]) => readonly Op[]): string {
+    const { params, results, lines } = this.inside(args, body);
+    const header = params.length === 0 ? '' : `^bb0(${declared(params)}):\n`;
+    const end = `stablehlo.return ${names(results)} : ${typesOf(results)}`;
+    return `({\n${header}${[...lines, end].join('\n')}\n})`;
+  }
+
+  /** What `body` emits, in a scope of its own. */
+  private inside(
+    args: readonly TensorType[],
+    body: (...args: Op[]) => readonly Op[],
+  ): { readonly params: readonly Op[]; readonly results: readonly Op[]; readonly lines: readonly string[] } {
     const outer = this.scope;
     const depth = ++this.depth;
     this.scope = { lines: [], seen: new Map(), prefix: `%r${depth}_`, next: 0 };
@@ -62,14 +77,32 @@ export class Emitter {
       type: typeText(shape, dtype),
     }));
     try {
-      const results = body(...params);
-      const header = params.length === 0 ? '' : `^bb0(${params.map((p) => `${p.name}: ${p.type}`).join(', ')}):\n`;
-      const end = `stablehlo.return ${names(results)} : ${results.map((r) => r.type).join(', ')}`;
-      return `({\n${header}${[...this.scope.lines, end].join('\n')}\n})`;
+      return { params, results: body(...params), lines: this.scope.lines };
     } finally {
       this.scope = outer;
       this.depth = depth - 1;
     }
+  }
+
+  /**
+   * `body` of the operands as one kernel of XLA's CPU backend (kernel.ts says of what). Like a region it must use its own arguments only.
+   * @throws BuilderError when no operand has an element
+   */
+  kernel(operands: readonly Op[], body: (...args: Op[]) => readonly Op[]): readonly Op[] {
+    const { params, results, lines } = this.inside(operands, body);
+    const witness = witnessOf(operands);
+    if (witness < 0) throw new BuilderError('kernel: no operand has an element.');
+    const returned = [...results, params[witness]!];
+    const key = [declared(params), ...lines, names(returned)].join('\n');
+    let name = this.kernels.get(key);
+    if (name === undefined) {
+      name = `kernel${this.kernels.size}`;
+      this.kernels.set(key, name);
+      this.functionLines.push(...kernelFunction(name, params, lines, returned));
+    }
+    const tuple = `tuple<${typesOf(operands)}>`;
+    const packed = this.emit(`stablehlo.tuple ${names(operands)} : ${tuple}`, [], 'bool', tuple); // no rule sees it
+    return this.emitMany(kernelCall(name, packed.name, tuple, returned), returned).slice(0, -1);
   }
 
   /** The lines emitted so far in the outermost scope. */
@@ -77,9 +110,13 @@ export class Emitter {
     if (this.depth !== 0) throw new BuilderError('lines(): a region is still open.');
     return this.scope.lines;
   }
+
+  /** The lines of the functions that they call. */
+  functions(): readonly string[] {
+    return this.functionLines;
+  }
 }
 
-export const names = (ops: readonly Op[]): string => ops.map((o) => o.name).join(', ');
 /** `(tensor<…>, …) -> tensor<…>` or `(…) -> (tensor<…>, tensor<…>)` */
 export function signature(operands: readonly Op[], results: readonly string[]): string {
   const right = results.length === 1 ? results[0]! : `(${results.join(', ')})`;

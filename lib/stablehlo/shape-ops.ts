@@ -1,8 +1,8 @@
 /** @file Operations that move elements without computing: reshape, broadcast, slice, pad, concatenate, reverse, iota. */
 import type { DType } from '../torch/dtype.js';
 import { Elementwise } from './elementwise.js';
-import { i64s, names, signature } from './emitter.js';
-import { BuilderError, numel, type Op, range, replaceAt, sameShape, typeText } from './types.js';
+import { i64s, signature } from './emitter.js';
+import { BuilderError, names, numel, type Op, range, replaceAt, sameShape, typeText } from './types.js';
 
 export class ShapeOps extends Elementwise {
   /** What was broadcast, and to which dimensions. */

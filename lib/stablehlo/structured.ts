@@ -1,8 +1,8 @@
 /** @file Operations with regions: reductions, windows, sort, scatter, control flow. */
 import { isFloating } from '../torch/dtype.js';
-import { i64s, names, signature } from './emitter.js';
+import { i64s, signature } from './emitter.js';
 import { ShapeOps } from './shape-ops.js';
-import { BuilderError, numel, type Op, replaceAt, sameShape, type TensorType, typeText } from './types.js';
+import { BuilderError, names, numel, type Op, replaceAt, sameShape, type TensorType, typeText } from './types.js';
 
 /** Combines two 0-d values. */
 export type Combine = 'add' | 'multiply' | 'maximum' | 'minimum' | 'and' | 'or' | 'xor';

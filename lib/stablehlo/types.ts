@@ -48,6 +48,12 @@ export function typeText(shape: readonly number[], dtype: DType): string {
   return shape.length === 0 ? `tensor<${ELEMENT[dtype]}>` : `tensor<${shape.join('x')}x${ELEMENT[dtype]}>`;
 }
 
+export const names = (ops: readonly Op[]): string => ops.map((o) => o.name).join(', ');
+/** `tensor<2xf32>, tensor<f32>` */
+export const typesOf = (ops: readonly Op[]): string => ops.map((o) => o.type).join(', ');
+/** `%arg0: tensor<2xf32>, %arg1: tensor<f32>` */
+export const declared = (ops: readonly Op[]): string => ops.map((o) => `${o.name}: ${o.type}`).join(', ');
+
 export const numel = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((d, i) => d === b[i]);
