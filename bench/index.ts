@@ -1,56 +1,57 @@
 /**
- * @file `npm run bench [-- --only TEXT] [--peers FOLDER] [--torch PYTHON] [--jax PYTHON] [--rounds N] [--json FILE] [--svg FILE]`: eager against compiled, medians of
- * alternating runs; then the same and more next to the peers, as far as there are any (bench/peers).
+ * @file `npm run bench [-- --only TEXT] [--parts calls,minimisers,processes] [--peers FOLDER] [--torch PYTHON] [--jax PYTHON] [--threads N]
+ * [--rounds N] [--seconds S] [--json FILE] [--svg FILE]`: jorch compiled, jorch eagerly, and what `bench/peers/setup FOLDER` installed, on the same
+ * inputs and in turns, their answers compared: what a call takes, what minimising takes, and what a process takes until its first result.
  */
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Bench } from 'tinybench';
-import { comparePeers } from './peers/index.js';
-import { workloads } from './workloads.js';
+import { compareMinimisers } from './optimize.js';
+import { compareCalls } from './peers/calls.js';
+import { makeData, writeData } from './peers/data.js';
+import { picture } from './peers/picture.js';
+import { compareProcesses } from './peers/processes.js';
+import type { Row } from './peers/table.js';
 
 const text = { type: 'string' } as const;
 const { values } = parseArgs({
   options: {
     only: text,
+    parts: { ...text, default: 'calls,minimisers,processes' },
     json: text,
     svg: text,
     peers: text,
     torch: text,
     jax: text,
-    rounds: { ...text, default: '5' },
+    threads: text,
+    rounds: { ...text, default: '3' },
+    seconds: { ...text, default: '0.2' },
   },
 });
 
-const median = (bench: Bench, name: string): number => {
-  const result = bench.getTask(name)?.result;
-  return result && 'latency' in result ? result.latency.p50 * 1000 : Number.NaN;
-};
-
 const main = async (): Promise<void> => {
-  const rows: { name: string; eager: number; compiled: number; ratio: number }[] = [];
-  console.log(
-    `${'median of one call, µs'.padEnd(66)}${'eager'.padStart(12)}${'compiled'.padStart(12)}${'ratio'.padStart(9)}`,
-  );
-  for (const { name, eager, compiled } of workloads()) {
-    if (values.only !== undefined && !name.includes(values.only)) continue;
-    const bench = new Bench({ time: 700, warmupTime: 300 });
-    bench.add('eager', eager).add('compiled', compiled);
-    await bench.run();
-    const row = { name, eager: median(bench, 'eager'), compiled: median(bench, 'compiled'), ratio: 0 };
-    row.ratio = row.compiled / row.eager;
-    rows.push(row);
-    console.log(
-      name.padEnd(66) +
-        row.eager.toFixed(1).padStart(12) +
-        row.compiled.toFixed(1).padStart(12) +
-        `${row.ratio.toFixed(3)}×`.padStart(9),
-    );
+  const { only, parts, peers, json, svg } = values;
+  const threads = values.threads === undefined ? undefined : Number(values.threads);
+  const options = { ...values, threads, rounds: Number(values.rounds), seconds: Number(values.seconds) };
+  const wanted = parts.split(',');
+  const folder = mkdtempSync(join(tmpdir(), 'jorch-bench-'));
+  const rows: Row[] = [];
+  try {
+    writeData(folder, makeData());
+    if (wanted.includes('calls')) rows.push(...(await compareCalls(options, folder)));
+    // These have no single cases to choose from.
+    if (wanted.includes('minimisers') && only === undefined && threads === undefined)
+      rows.push(...compareMinimisers(peers === undefined ? [] : [join(peers, 'venv/bin/python')], true));
+    if (wanted.includes('processes') && only === undefined) rows.push(...(await compareProcesses(options, folder)));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
-  const peers = await comparePeers({ ...values, rounds: Number(values.rounds) });
-  if (values.json !== undefined)
+  if (svg !== undefined) writeFileSync(svg, picture(rows));
+  if (json !== undefined)
     writeFileSync(
-      values.json,
-      `${JSON.stringify({ node: process.version, date: new Date().toISOString(), rows, peers }, null, 2)}\n`,
+      json,
+      `${JSON.stringify({ node: process.version, date: new Date().toISOString(), threads: threads ?? 'all', rows }, null, 2)}\n`,
     );
 };
 

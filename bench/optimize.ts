@@ -8,16 +8,15 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Tensor } from '../lib/index.js';
 import * as torch from '../lib/index.js';
-import { rosenbrock } from './workloads.js';
+import { rosenbrock } from './peers/cases.js';
+import { APART, distance, median, type Row } from './peers/table.js';
 
-const { values } = parseArgs({
-  options: { python: { type: 'string', multiple: true }, json: { type: 'string' }, quick: { type: 'boolean' } },
-});
-
-interface Row {
+/** One peer's runs of one problem. */
+interface Run {
   readonly peer: string;
   readonly method: 'BFGS' | 'L-BFGS-B';
   readonly n: number;
+  /** Median. */
   readonly ms: number;
   readonly nit: number;
   readonly nfev: number;
@@ -32,9 +31,7 @@ const PROBLEMS = [
 ] as const;
 const OUR_RUNS = 30;
 
-const median = (times: number[]): number => times.sort((a, b) => a - b)[times.length >> 1]!;
-
-const ours = (peer: string, method: Row['method'], n: number, run: () => torch.OptimizeResult<Tensor>): Row => {
+const ours = (peer: string, method: Run['method'], n: number, run: () => torch.OptimizeResult<Tensor>): Run => {
   const { nit, nfev, fun } = run();
   const times = Array.from({ length: OUR_RUNS }, () => {
     const start = performance.now();
@@ -44,46 +41,64 @@ const ours = (peer: string, method: Row['method'], n: number, run: () => torch.O
   return { peer, method, n, ms: median(times), nit, nfev, fun };
 };
 
-const jorch = (method: Row['method'], n: number): Row[] => {
+const jorch = (method: Run['method'], n: number): Run[] => {
   const x0 = torch.full([n], 2, { dtype: 'float64' });
   const both = torch.compile((x: Tensor) => torch.func.grad_and_value(rosenbrock)(x).reverse() as [Tensor, Tensor]);
   return [
-    ours('jorch, one program', method, n, () => torch.minimize(rosenbrock, x0, { method, compileLoop: 'always' })),
+    ours('jorch', method, n, () => torch.minimize(rosenbrock, x0, { method, compileLoop: 'always' })),
     ours('jorch, driven from JavaScript', method, n, () => torch.minimize(both, x0, { method, jac: true })),
   ];
 };
 
 const peersFile = join(__dirname, '../../bench/peers/optimize.py');
 
-const peers = (python: string, problem: string): Row[] =>
+const peers = (python: string, problem: string): Run[] =>
   execFileSync(python, [peersFile, problem], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Row);
+    .map((line) => JSON.parse(line) as Run);
 
-const main = (): void => {
-  const pythons = values.python ?? process.env['JORCH_BENCH_PYTHON']?.split(':') ?? [];
-  const missing = pythons.find((p) => !existsSync(p));
-  if (missing !== undefined) throw new Error(`there is no ${missing}`);
-  const all: Row[] = [];
-  for (const [method, n, repeats] of PROBLEMS) {
-    if (values.quick && n === 1000) continue;
+/**
+ * Prints what each takes, and how many times faster jorch is: as one program, and driven from JavaScript. Who ends in another minimum than the first is named;
+ * `quick` leaves out N = 1000, which takes SciPy minutes.
+ */
+export const compareMinimisers = (pythons: readonly string[], quick: boolean): Row[] =>
+  PROBLEMS.filter(([, n]) => !(quick && n === 1000)).map(([method, n, repeats]) => {
     const theirs = pythons.flatMap((python) => peers(python, `${method}:${n}:${repeats}`));
     const mine = jorch(method, n);
-    console.log(`\n${method}, N = ${n}`);
-    for (const row of [...theirs, ...mine]) {
+    const name = `${method}, N = ${n}`;
+    console.log(`\n${name}`);
+    const notes: string[] = [];
+    for (const row of [...mine, ...theirs]) {
       const ratios = mine.map(({ ms }) => `${(row.ms / ms).toFixed(1)}×`.padStart(10)).join('');
       console.log(
         `${row.peer.padEnd(32)}${row.ms.toFixed(3).padStart(12)} ms${ratios}  ${row.nit} iterations, ${row.nfev} evaluations, f = ${row.fun.toExponential(1)}`,
       );
+      if (distance([1 + row.fun], [1 + mine[0]!.fun]) > APART)
+        notes.push(`${row.peer} ends in another place: f = ${row.fun.toPrecision(3)}`);
     }
-    all.push(...theirs, ...mine);
-  }
+    for (const note of notes) console.log(`    ${note}`);
+    return {
+      name,
+      unit: 'ms',
+      values: Object.fromEntries([...mine, ...theirs].map(({ peer, ms }) => [peer, ms])),
+      notes,
+    };
+  });
+
+const main = (): void => {
+  const { values } = parseArgs({
+    options: { python: { type: 'string', multiple: true }, json: { type: 'string' }, quick: { type: 'boolean' } },
+  });
+  const pythons = values.python ?? process.env['JORCH_BENCH_PYTHON']?.split(':') ?? [];
+  const missing = pythons.find((p) => !existsSync(p));
+  if (missing !== undefined) throw new Error(`there is no ${missing}`);
+  const rows = compareMinimisers(pythons, values.quick ?? false);
   if (values.json !== undefined)
     writeFileSync(
       values.json,
-      `${JSON.stringify({ node: process.version, date: new Date().toISOString(), rows: all }, null, 2)}\n`,
+      `${JSON.stringify({ node: process.version, date: new Date().toISOString(), rows }, null, 2)}\n`,
     );
 };
 
-main();
+if (require.main === module) main();

@@ -153,6 +153,19 @@ const sgd = (p: Tensor[]): Stepper => new torch.optim.SGD(p, { lr: 0.1, momentum
 
 export const cases: Readonly<Record<string, Case>> = {
   'dispatch.1': ({ dispatch }, wrap) => plain((x) => x.add(1), [dispatch!.x!], wrap),
+  'dispatch.10': ({ dispatch }, wrap) => {
+    const xs = dispatch!.xs!.unbind(0).slice(0, 10);
+    const g = wrap((...all: Tensor[]) => all.map((x) => x.add(1)));
+    return { call: () => g(...xs), answers: () => [norm(...g(...xs))] };
+  },
+  'dispatch.nested': ({ dispatch }, wrap) => {
+    const layers = dispatch!.xs!.unbind(0).slice(0, 10);
+    const tree = { layers: layers.map((w) => ({ w: w.clone(), rest: [w.clone(), { b: w.clone() }] as const })) };
+    const g = wrap((t: typeof tree) =>
+      t.layers.map(({ w, rest: [a, { b }] }) => [w.add(1), { sum: a.add(b) }] as const),
+    );
+    return { call: () => g(tree), answers: () => [norm(...g(tree).flatMap(([w, { sum }]) => [w, sum]))] };
+  },
   'dispatch.100': ({ dispatch }, wrap) => {
     const tree = Object.fromEntries(dispatch!.xs!.unbind(0).map((x, i) => [`p${i}`, x.clone()]));
     const g = wrap((t: Record<string, Tensor>) => Object.fromEntries(Object.entries(t).map(([k, x]) => [k, x.add(1)])));

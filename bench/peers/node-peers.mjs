@@ -4,11 +4,12 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const [runner, folder, packages] = process.argv.slice(2);
+const THREADS = Number(process.env.BENCH_THREADS ?? availableParallelism());
 const require = createRequire(join(packages, 'x.cjs'));
 
 const ARRAYS = { F32: Float32Array, F64: Float64Array, I64: BigInt64Array };
@@ -33,7 +34,7 @@ async function onnxruntime() {
   return async (name) => {
     const path = join(folder, 'onnx', `${name}.onnx`);
     if (!existsSync(path)) throw new Error('no graph: derivatives and training are outside onnxruntime-node');
-    const session = await ort.InferenceSession.create(path, { intraOpNumThreads: cpus().length });
+    const session = await ort.InferenceSession.create(path, { intraOpNumThreads: THREADS });
     const [group, ...rest] = name.split('.');
     const data = load(group);
     const x = data[`x${rest.at(-1)}`] ?? data.x;
@@ -155,7 +156,9 @@ for await (const line of createInterface({ input: process.stdin })) {
       const began = performance.now();
       const answers = await job.answers();
       reply = { first: (performance.now() - began) / 1000, answers };
-    } else reply = { us: await timed(jobs.get(name).call, seconds) };
+    } else if (what === 'memory')
+      reply = { mib: Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024 };
+    else reply = { us: await timed(jobs.get(name).call, seconds) };
   } catch (error) {
     reply = { error: String(error?.message ?? error).slice(0, 200) };
   }

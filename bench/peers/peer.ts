@@ -1,4 +1,4 @@
-/** @file A peer: another framework in a process of its own, asked with lines of JSON. */
+/** @file A peer: a framework in a process of its own, asked with lines of JSON. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
@@ -8,10 +8,18 @@ export interface PeerCommand {
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
+/** Make a case ready and compute it once; call it for so many seconds; tell the memory used at most; write graphs for onnxruntime to a folder. */
+export interface Request {
+  readonly do: 'prepare' | 'time' | 'memory' | 'onnx';
+  readonly case?: string;
+  readonly seconds?: number;
+  readonly folder?: string;
+}
 export interface Reply {
   readonly first?: number;
   readonly answers?: readonly number[];
   readonly us?: number;
+  readonly mib?: number;
   readonly error?: string;
 }
 
@@ -40,7 +48,7 @@ export class Peer {
     });
   }
 
-  async ask(request: object): Promise<Reply> {
+  async ask(request: Request): Promise<Reply> {
     if (this.gone !== undefined) return { error: this.gone };
     this.child.stdin!.write(`${JSON.stringify(request)}\n`);
     const line = await Promise.race([this.replies.next(), this.ended]);
@@ -51,5 +59,11 @@ export class Peer {
 
   close(): void {
     this.child.stdin!.end();
+  }
+
+  /** Closes it and waits until it is gone. */
+  async end(): Promise<void> {
+    this.close();
+    await this.ended;
   }
 }

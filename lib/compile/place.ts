@@ -54,6 +54,8 @@ export const placeOf = (program: Program, given: XlaOptions = {}, device = 0): P
 
 /** Calls that were compiled, and how often: one function of the same arguments may stand for several programs. */
 const turns = new Map<string, number>();
+/** Calls that are remembered; the oldest are forgotten first, and begin with their first program again. */
+const REMEMBERED = 4096;
 
 /** Begins to load what a call on the CPU loaded in another process; `parts` say what makes it the same call. */
 export const loadAhead = (parts: readonly string[]): Ahead<Executable> | undefined => {
@@ -62,7 +64,9 @@ export const loadAhead = (parts: readonly string[]): Ahead<Executable> | undefin
     if (executables.cache.folder === undefined) return undefined;
     const call = createHash('sha256').update(JSON.stringify(parts)).digest('hex');
     const turn = turns.get(call) ?? 0;
+    turns.delete(call);
     turns.set(call, turn + 1);
+    if (turns.size > REMEMBERED) turns.delete(turns.keys().next().value!);
     return new Ahead(native(), executables, createHash('sha256').update(`${call} ${turn}`).digest());
   } catch {
     return undefined; // whoever compiles hears of it

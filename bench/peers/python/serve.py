@@ -1,6 +1,6 @@
 """One peer as a process: serve.py RUNNER DATA_FOLDER. Requests and answers are lines of JSON:
 {"do": "prepare", "case": NAME} -> {"first": seconds, "answers": [...]}; {"do": "time", "case": NAME, "seconds": S} -> {"us": median of one call};
-{"do": "onnx", "folder": PATH} -> {"cases": [...]} writes the forward graphs. What fails answers {"error": ...}."""
+{"do": "memory"} -> {"mib": peak}; {"do": "onnx", "folder": PATH} -> {"cases": [...]} writes the forward graphs. What fails answers {"error": ...}."""
 
 import json
 import os
@@ -199,6 +199,11 @@ def timed(call, seconds):
     return statistics.median(samples) * 1e6
 
 
+def peak():
+    with open("/proc/self/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) / 1024
+
+
 def main():
     answer_to = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
@@ -210,6 +215,8 @@ def main():
             case = request.get("case")
             if request["do"] == "onnx":
                 reply = {"cases": peer.onnx(request["folder"])}
+            elif request["do"] == "memory":
+                reply = {"mib": peak()}
             elif request["do"] == "prepare":
                 jobs[case] = peer.make(case)
                 if jobs[case] is None:

@@ -4,6 +4,10 @@ import torch
 import torch.nn.functional as F
 
 
+def nested(layers):
+    return [(t["w"] + 1, {"sum": t["rest"][0] + t["rest"][1]["b"]}) for t in layers]
+
+
 def seed(x):
     return (torch.sin(x) + torch.exp(2 * x)).sum()
 
@@ -98,6 +102,8 @@ def cases(d):
     of = lambda name, *keys: tuple(d(name)[k] for k in keys)
     table = {
         "dispatch.1": lambda: ("value", lambda x: x + 1, of("dispatch", "x")),
+        "dispatch.10": lambda: ("value", lambda *xs: [x + 1 for x in xs], tuple(d("dispatch")["xs"][:10])),
+        "dispatch.nested": lambda: ("value", nested, ([{"w": x + 0, "rest": (x + 0, {"b": x + 0})} for x in d("dispatch")["xs"][:10]],)),
         "dispatch.100": lambda: ("value", lambda t: {k: x + 1 for k, x in t.items()}, ({f"p{i}": x.clone() for i, x in enumerate(d("dispatch")["xs"])},)),
         "logreg.vg": lambda: ("grad", logreg, of("logreg", "w", "X", "y")),
         "logreg.hess": lambda: ("hess", logreg, of("logreg", "w", "X", "y")),
