@@ -1,34 +1,31 @@
 /** @file The programs of one compiled function: found by what they were traced for, traced and compiled when there is none. */
-import { anyOpened, deviceNumber, deviceOfAny, nameOfDevice, targetOf } from '../cuda/devices.js';
-import type { Report } from '../debug/collect.js';
+import { anyOpened } from '../cuda/devices.js';
 import { dump } from '../inspect/dump.js';
 import { events } from '../inspect/events.js';
-import { type LoweredProgram, loweredProgram, withLines } from '../inspect/lowered.js';
+import { type LoweredProgram, loweredProgram } from '../inspect/lowered.js';
 import { spans } from '../inspect/spans.js';
-import type { Lowered } from '../lowering/index.js';
-import type { CompiledHandle, Executable, Trace } from '../native.js';
+import type { CompiledHandle, Executable } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { collectGarbage, native } from '../runtime/load.js';
 import { withMesh } from '../shard/mesh.js';
 import { Partitioner } from '../shard/partitioner.js';
-import type { Partition } from '../shard/plan.js';
 import type { Tensor } from '../torch/tensor.js';
-import { type Flat, flatten, follow, leafStructures, type Structure, structureKey, unflatten } from '../tree.js';
+import { type Flat, flatten, follow, type Structure, structureKey, unflatten } from '../tree.js';
 import type { Ahead } from './ahead.js';
 import { AsyncCalls, type Prepared, type Taken } from './async.js';
-import { type Built, type Plan, plan } from './build.js';
+import type { Built } from './build.js';
 import type { CompileOptions, CompileStats, Explanation } from './compile.js';
 import { dynamicPaths, withNumbers } from './dynamic.js';
 import { XLA_OPTIONS, type XlaOptions } from './executables.js';
 import { ownMemory, type Traced } from './export.js';
 import { Structures, type Variant, type Variants } from './live.js';
-import { loadAhead, obtain } from './place.js';
+import { loadAhead } from './place.js';
 import { scriptPrograms } from './prefetch.js';
 import { capturedOf, explainMiss, leafSignatures, type Signature, signatureOf } from './reasons.js';
-import { type Arrange, type Internal, inside, ownValues, type Recorded, record, shapesOf } from './record.js';
+import { type Internal, shapesOf } from './record.js';
 import { shapeOf } from './results.js';
-import { type Backward, backwardOf } from './second-order.js';
 import { materialize } from './spec.js';
+import { type Another, Stages } from './stages.js';
 
 /** Compilations of one function after which it is probably called wrongly. */
 const MANY = 8;
@@ -65,6 +62,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   private readonly retired = new Map<number, Structure>();
   readonly asyncCalls: AsyncCalls;
   private readonly xla: XlaOptions;
+  private readonly stages: Stages;
   readonly name: string;
   /** No word about many compilations: one for each shape is what the function is for. */
   quiet = false;
@@ -77,7 +75,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   constructor(
     f: F,
     private readonly options: CompileOptions,
-    private readonly internal?: Internal,
+    internal?: Internal,
   ) {
     this.name = options.name ?? (f.name || 'compiled function');
     this.xla = options[XLA_OPTIONS] ?? {};
@@ -90,7 +88,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
         finish: (result) => this.finish(result),
         idle: () => this.retired.clear(),
         hit: () => void this.stats.hits++,
-        loaded: (ms, fromCache) => this.countLoad(ms, fromCache),
+        loaded: (ms, fromCache) => this.stages.countLoad(ms, fromCache),
       },
       this.xla,
     );
@@ -99,6 +97,11 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     const partitioner = Partitioner.for(this.name, options);
     this.partitioner = partitioner;
     this.f = partitioner ? (...args) => withMesh(partitioner.mesh, () => f(...args)) : f;
+    const another: Another = (...given) => {
+      const compilation = new Compilation(...given);
+      return (args) => compilation.call(args);
+    };
+    this.stages = new Stages(this.name, this.f, options, this.xla, this.stats, another, internal);
   }
 
   call(args: unknown[]): unknown {
@@ -199,7 +202,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     const ahead = this.loadAhead(args);
     const { plan: planned, install, failed } = this.prepare(args);
     try {
-      const built = this.make(planned, ahead);
+      const built = this.stages.make(planned, ahead);
       ahead?.end();
       return install(built);
     } catch (error) {
@@ -241,9 +244,9 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     );
     events.miss.publish({ name: this.name, reason });
     this.complain(reason);
-    const { device, trace, results, reports, reads } = this.traceFor(structure, leaves);
+    const { device, trace, results, reports, reads } = this.stages.traceFor(structure, leaves);
     const partition = this.partitioner?.bind(structure, leaves, results, shapesOf(trace));
-    const planned = { ...this.lowerTrace(trace, reports, structure, leaves, device, partition), device };
+    const planned = { ...this.stages.lower(trace, reports, structure, leaves, device, partition), device };
     const dumpRest = dump(this.name, planned);
     const described = this.programs().describe(leaves, planned.captured);
     const variant = this.structures.take(structureKey(structure), reads);
@@ -294,106 +297,6 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     return dropped.length;
   }
 
-  private countLoad(ms: number, fromCache: boolean): void {
-    this.stats.compileMs += ms;
-    if (fromCache) this.stats.cacheLoads++;
-    events.cache.publish({ hit: fromCache, ms });
-    spans.add(this.name, 'compile', performance.now() - ms, { cached: fromCache });
-  }
-
-  /** Which leaves may be overwritten; captured tensors are leaf -1. undefined: as is best. */
-  private donations(structure: Structure): ((leaf: number) => boolean) | undefined {
-    const { donate } = this.options;
-    if (donate === undefined) return undefined;
-    if (typeof donate === 'boolean') return () => donate;
-    const owners = structure.kind === 'array' ? structure.items.flatMap((s, i) => leafStructures(s).map(() => i)) : [];
-    return (leaf) => leaf >= 0 && donate.includes(owners[leaf]!);
-  }
-
-  /** Traces, and finds out where the program will run: a captured tensor may tell. */
-  private traceFor(structure: Structure, leaves: readonly Tensor[]): Recorded & { readonly device: number } {
-    const { device: asked } = this.options;
-    const device = asked === undefined ? deviceOfAny(leaves) : deviceNumber(asked);
-    if (device !== 0) return { device, ...this.trace(structure, leaves, ownValues) };
-    const recorded = this.trace(structure, leaves);
-    const captured = asked === undefined ? deviceOfAny(recorded.trace.captures.map(({ tensor }) => tensor)) : 0;
-    if (captured === 0) return { device, ...recorded };
-    return { device: captured, ...this.trace(structure, leaves, ownValues) };
-  }
-
-  private lowerTrace(
-    trace: Trace,
-    reports: readonly Report[],
-    structure: Structure,
-    leaves: readonly Tensor[],
-    device: number,
-    partition?: Partition,
-  ): Plan {
-    const started = performance.now();
-    const { checks = false } = this.options;
-    // Libtorch's kernels run on the CPU, as one device.
-    const elsewhere = device !== 0 || partition !== undefined;
-    const fallback = elsewhere ? 'error' : (this.options.fallback ?? 'aten');
-    const optimize = elsewhere ? 'xla' : (this.options.optimize ?? 'auto');
-    const over = partition ? { mesh: partition.mesh } : {};
-    if (device !== 0 && (checks || reports.length > 0))
-      throw new JorchError(
-        'BAD_ARGUMENT',
-        `${this.name}: checks, debug.print and debug.check work in programs on the CPU; this one runs on ${nameOfDevice(device)}`,
-      );
-    const again: Backward = {
-      name: this.name,
-      f: this.f,
-      structure,
-      leaves: leafSignatures(leaves).map((leaf, i) => ({ ...leaf, first: leaves.indexOf(leaves[i]!) })),
-      compile: (f, name, internal) => {
-        const compilation = new Compilation(f, { name, fallback, optimize, ...over }, internal);
-        return (...args) => compilation.call(args) as (Tensor | null)[];
-      },
-    };
-    const planned = plan(trace, {
-      fallback,
-      optimize,
-      rowMajor: device !== 0,
-      target: device === 0 ? 'cpu' : targetOf(device),
-      checks,
-      donate: this.donations(structure),
-      reports,
-      partition,
-      second: backwardOf(again),
-    });
-    this.stats.lowerMs += performance.now() - started;
-    spans.add(this.name, 'lower', started, { operators: planned.graph.nodes.length });
-    return planned;
-  }
-
-  /** Compiles what was planned, or loads it from the persistent cache. */
-  private make(planned: Plan, ahead?: Ahead<Executable>): Built {
-    const started = performance.now();
-    const executableFor = (program: Lowered) => {
-      try {
-        return obtain(program, this.xla, planned.device, ahead);
-      } catch (error) {
-        throw withLines(planned.graph, program.text, error);
-      }
-    };
-    const obtained = planned.programs.map(executableFor);
-    if (planned.backwardAfter) obtained.push(executableFor(planned.backwardAfter(obtained[0]!.executable)));
-    this.countLoad(
-      performance.now() - started,
-      obtained.every(({ loaded }) => loaded),
-    );
-    return planned.finish(obtained.map(({ executable }) => executable));
-  }
-
-  private trace(structure: Structure, leaves: readonly Tensor[], arrange?: Arrange): Recorded {
-    const started = performance.now();
-    const recorded = record(this.name, this.f, structure, leaves, arrange);
-    this.stats.traceMs += performance.now() - started;
-    spans.add(this.name, 'trace', started);
-    return this.internal ? inside(recorded, this.internal) : recorded;
-  }
-
   private complain(reason: string): void {
     if (this.stats.compiles < MANY || this.quiet) return;
     const text = `${this.name} has been compiled ${this.stats.compiles} times; the last reason: ${reason}`;
@@ -427,7 +330,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
         `${this.name}: a function compiled for a mesh cannot be exported, nor compiled for another machine; compile it without { mesh } for that`,
       );
     const { structure, leaves } = this.flatten(args);
-    const { trace, results } = this.trace(structure, leaves, ownMemory);
+    const { trace, results } = this.stages.trace(structure, leaves, ownMemory);
     return { name: this.name, trace, args: structure, results };
   }
 
