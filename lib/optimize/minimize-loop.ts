@@ -2,6 +2,7 @@
 import { type Compiled, compile } from '../compile/compile.js';
 import { XLA_OPTIONS } from '../compile/executables.js';
 import { JorchError } from '../runtime/errors.js';
+import { fromOneLine, fromOwnLines } from '../runtime/load.js';
 import { frombuffer } from '../torch/data.js';
 import { where } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -64,8 +65,9 @@ export const loopOf = <X>(
   { method, options }: Loop,
   who: string,
 ): ((x0: Tensor) => LoopResult) => {
-  const objective = (x: Tensor): Tensor => scalarOf(fun(parameters.rebuild(x)), who);
-  return method === 'BFGS' ? (x0) => loopBfgs(objective, x0, options) : (x0) => loopLbfgs(objective, x0, options);
+  const objective = (x: Tensor): Tensor => fromOwnLines(() => scalarOf(fun(parameters.rebuild(x)), who));
+  return (x0) =>
+    fromOneLine(() => (method === 'BFGS' ? loopBfgs(objective, x0, options) : loopLbfgs(objective, x0, options)));
 };
 
 /** LLVM's first level makes these loops as fast as its third, in half the time. */

@@ -121,8 +121,25 @@ const lineIn = (stack: string): string => {
   return '';
 };
 
+/** What every operator is said to come from, if anything. */
+let said: string | undefined;
+const saying = <T>(line: string | undefined, f: () => T): T => {
+  const before = said;
+  said = line;
+  try {
+    return f();
+  } finally {
+    said = before;
+  }
+};
+/** Runs `f`, hundreds of operators of ours: all are said to come from the line that called into jorch, which is looked up once. */
+export const fromOneLine = <T>(f: () => T): T => saying(userLine(), f);
+/** Runs `f`, a function of the user's that those call: its operators have lines of their own. */
+export const fromOwnLines = <T>(f: () => T): T => saying(undefined, f);
+
 /** The user's line that called into jorch: the innermost frame outside this package. */
 export const userLine = (): string => {
+  if (said !== undefined) return said;
   const holder: { stack?: unknown } = {};
   const { stackTraceLimit, prepareStackTrace } = Error;
   // Node's own formatter has this name; undefined is V8's.

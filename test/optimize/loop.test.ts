@@ -1,5 +1,6 @@
 /** @file The optimisation as one program: the same iterations as the loop in JavaScript, batches of starts, refusals. */
 import assert from 'node:assert/strict';
+import type { Graph } from '../../lib/compile/graph.js';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { close } from '../support/close.js';
@@ -142,6 +143,23 @@ describe('minimize with compileLoop', () => {
     }
     const eager = func.vmap((x: Tensor) => minimize.loop(rosenbrock, x, { maxiter: 4 }))(starts);
     assert.deepEqual(eager.nit.tolist(), [4, 4, 4]);
+  });
+
+  it('operators of the objective come from its lines, those of the method from the line that calls it', () => {
+    const here = (): number => Number([...new Error().stack!.matchAll(/loop\.test\.[jt]s:(\d+)/g)][1]![1]);
+    const from = here();
+    const objective = (x: Tensor): Tensor => x.sin().square().sum();
+    const run = (x: Tensor) => minimize.loop(objective, x);
+    const to = here();
+    const bodies = ({ nodes }: Graph): Graph['nodes'][number][] =>
+      nodes.flatMap((node) => [node, ...(node.control?.kind === 'while' ? bodies(node.control.body.graph) : [])]);
+    const nodes = bodies(compile(run).lower(all(3, 1)).graph);
+    const linesOf = (op: string) => [
+      ...new Set(nodes.filter((node) => node.op === op).map(({ line }) => Number(line?.split(':').at(-2)) - from)),
+    ];
+    assert.deepEqual(linesOf('aten::sin'), [1]);
+    assert.deepEqual(linesOf('aten::dot'), [2]);
+    assert.equal(to - from, 3);
   });
 
   it('refuses what needs JavaScript between iterations', () => {
