@@ -12,13 +12,13 @@ import time
 import numpy as np
 
 
-def measure(peer, method, n, repeats, run):
-    """`run` answers (nit, nfev, fun); the first call, which compiles, is not counted."""
-    nit, nfev, fun = run()
+def measure(peer, method, n, repeats, run, prepare):
+    """`run` answers (nit, nfev, fun); `prepare`, which compiles, is not counted."""
+    prepare()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        run()
+        nit, nfev, fun = run()
         times.append((time.perf_counter() - start) * 1e3)
     row = {"peer": peer, "method": method, "n": n, "ms": statistics.median(times)}
     print(json.dumps({**row, "nit": int(nit), "nfev": int(nfev), "fun": float(fun)}), flush=True)
@@ -27,11 +27,11 @@ def measure(peer, method, n, repeats, run):
 def scipy_run(value_and_gradient, method, n):
     from scipy.optimize import minimize
 
-    def run():
-        result = minimize(value_and_gradient, np.full(n, 2.0), jac=True, method=method)
+    def run(**options):
+        result = minimize(value_and_gradient, np.full(n, 2.0), jac=True, method=method, options=options)
         return result.nit, result.nfev, result.fun
 
-    return run
+    return run, lambda: run(maxiter=1)
 
 
 def torch_objective():
@@ -83,7 +83,7 @@ def jax_scipy_run(n):
         result = compiled(x0)
         return result.nit, result.nfev, result.fun.block_until_ready()
 
-    return run
+    return run, run
 
 
 def main():
@@ -92,13 +92,13 @@ def main():
         n, repeats = int(n), int(repeats)
         for peer, objective in (("SciPy, torch eager", torch_objective), ("SciPy, jax.jit", jax_objective)):
             try:
-                run = scipy_run(objective(), method, n)
+                runs = scipy_run(objective(), method, n)
             except ImportError:
                 continue
-            measure(peer, method, n, repeats, run)
+            measure(peer, method, n, repeats, *runs)
         if method == "BFGS":
             try:
-                measure("jax.scipy, jitted", method, n, repeats, jax_scipy_run(n))
+                measure("jax.scipy, jitted", method, n, repeats, *jax_scipy_run(n))
             except ImportError:
                 pass
 
