@@ -31,4 +31,4 @@ const dot = `digraph jorch {
 
 const drawn = (await instance()).renderString(dot, { format: 'svg', engine: 'dot' });
 // The first line of a box is its name.
-writeFileSync(file, drawn.replaceAll(/(<g id="[^"]*" class="node">[^]*?<text )/g, '$1font-weight="bold" '));
+writeFileSync(file, drawn.replaceAll(/(<g id="[^"]*" class="node">[\s\S]*?<text )/g, '$1font-weight="bold" '));
