@@ -63,8 +63,14 @@ export type Control =
       readonly length: number;
       readonly reverse: boolean;
     }
-  /** Operands: what stays the same, then what is carried. */
-  | { readonly kind: 'while'; readonly cond: Subgraph; readonly body: Subgraph; readonly carries: number }
+  /** Operands: what stays the same, then what is carried. `kernel`: to be one kernel of XLA's, if its operations can be. */
+  | {
+      readonly kind: 'while';
+      readonly cond: Subgraph;
+      readonly body: Subgraph;
+      readonly carries: number;
+      readonly kernel: boolean;
+    }
   /** Operands: the predicate, then what the branches take. */
   | { readonly kind: 'cond'; readonly branches: readonly [Subgraph, Subgraph] }
   /**

@@ -85,8 +85,14 @@ export const recordScan = (
   );
 };
 
-/** Records a loop over inputs that are constants and carries. */
-export const recordWhile = (cond: Flat, body: Flat, inputs: readonly Tensor[], carries: number): Tensor[] => {
+/** Records a loop over inputs that are constants and carries. `kernel`: to be one kernel of XLA's, if its operations can be. */
+export const recordWhile = (
+  cond: Flat,
+  body: Flat,
+  inputs: readonly Tensor[],
+  carries: number,
+  kernel: boolean,
+): Tensor[] => {
   const fixed = inputs.length - carries;
   const test = traceBody('while_loop', cond, inputs);
   const step = traceBody('while_loop', body, inputs);
@@ -96,6 +102,7 @@ export const recordWhile = (cond: Flat, body: Flat, inputs: readonly Tensor[], c
     cond: subgraph(test, fixed, 0, extras),
     body: subgraph(step, fixed, test.met.length, extras),
     carries,
+    kernel,
   };
   return recordControl(
     control,

@@ -25,11 +25,13 @@ class WhileOperator implements Operator {
     /** To the new carries. */
     private readonly body: Flat,
     private readonly carries: number,
+    /** Whether it is to be one kernel of XLA's. */
+    private readonly kernel: boolean,
   ) {}
 
   run(inputs: Tensor[]): Tensor[] {
     if (native().isProbing()) return this.body(inputs);
-    if (native().isTracing()) return recordWhile(this.cond, this.body, inputs, this.carries);
+    if (native().isTracing()) return recordWhile(this.cond, this.body, inputs, this.carries, this.kernel);
     const fixed = inputs.slice(0, inputs.length - this.carries);
     let carry = inputs.slice(fixed.length);
     while (isTrue('while_loop', this.cond([...fixed, ...carry])[0]!)) carry = this.body([...fixed, ...carry]);
@@ -38,7 +40,7 @@ class WhileOperator implements Operator {
 
   /** All examples run as long as one of them does; those that are done keep what they have. */
   batch(inputs: Tensor[], batched: boolean[], level: Level) {
-    const { cond, body, carries } = this;
+    const { cond, body, carries, kernel } = this;
     const fixed = inputs.slice(0, inputs.length - carries);
     const init = inputs.slice(fixed.length);
     const fixedFlags = batched.slice(0, fixed.length);
@@ -72,7 +74,7 @@ class WhileOperator implements Operator {
       return spreadOver(made.outputs[0]!, made.batched[0]!, predBatched, level.size);
     };
     if (!predBatched) {
-      const made = dispatch(new WhileOperator((g) => [test(g)], step, carries), [...fixed, ...spread()]);
+      const made = dispatch(new WhileOperator((g) => [test(g)], step, carries, kernel), [...fixed, ...spread()]);
       return { outputs: made, batched: flags };
     }
     // Who still runs is carried, so that the condition is computed once a round.
@@ -84,7 +86,7 @@ class WhileOperator implements Operator {
       const next = made.map((t, i) => where(runs.reshape([level.size, ...t.shape.slice(1).map(() => 1)]), t, now[i]!));
       return [...next, runs.logical_and(test([...given.slice(0, fixed.length), ...next]))];
     };
-    const made = dispatch(new WhileOperator((g) => [g.at(-1)!.any()], masked, carries + 1), [
+    const made = dispatch(new WhileOperator((g) => [g.at(-1)!.any()], masked, carries + 1, kernel), [
       ...fixed,
       ...spread(),
       running,
@@ -124,7 +126,7 @@ class WhileOperator implements Operator {
       return this.cond([...same, ...carry]);
     };
     const dInit = init.flatMap((t, i) => (floats[i] ? [tangents[fixed + i] ?? zeros_like(t)] : []));
-    const made = dispatch(new WhileOperator(cond, body, carries + dInit.length), [
+    const made = dispatch(new WhileOperator(cond, body, carries + dInit.length, this.kernel), [
       ...inputs.slice(0, fixed),
       ...along,
       ...init,
@@ -157,6 +159,23 @@ export const while_loop = <C extends readonly unknown[]>(
   condFn: (...carried: [...C]) => Tensor | boolean,
   bodyFn: (...carried: [...C]) => readonly [...C] | C[0],
   carried: readonly [...C],
+): [...C] => loop(condFn, bodyFn, carried, false);
+
+/**
+ * The same, as one kernel of XLA's if its operations can be: for loops of many small operations, of which each would be a kernel, called in every round.
+ * They run on one thread then.
+ */
+export const kernelLoop = <C extends readonly unknown[]>(
+  condFn: (...carried: [...C]) => Tensor | boolean,
+  bodyFn: (...carried: [...C]) => readonly [...C] | C[0],
+  carried: readonly [...C],
+): [...C] => loop(condFn, bodyFn, carried, true);
+
+const loop = <C extends readonly unknown[]>(
+  condFn: (...carried: [...C]) => Tensor | boolean,
+  bodyFn: (...carried: [...C]) => readonly [...C] | C[0],
+  carried: readonly [...C],
+  kernel: boolean,
 ): [...C] => {
   checkFunction('while_loop', condFn);
   checkFunction('while_loop', bodyFn);
@@ -179,18 +198,20 @@ export const while_loop = <C extends readonly unknown[]>(
     let leaves: readonly Tensor[] = init.leaves;
     for (;;) {
       const pred = test(leaves);
-      if (n.isTensor(pred) && n.isBatched(pred)) return treeFrom(init, throughLevels(test, step, leaves)) as [...C];
+      if (n.isTensor(pred) && n.isBatched(pred))
+        return treeFrom(init, throughLevels(test, step, leaves, kernel)) as [...C];
       if (!isTrue('while_loop', pred)) return treeFrom(init, leaves) as [...C];
       leaves = step(leaves);
     }
   }
-  return treeFrom(init, throughLevels(test, step, init.leaves)) as [...C];
+  return treeFrom(init, throughLevels(test, step, init.leaves, kernel)) as [...C];
 };
 
 const throughLevels = (
   test: (leaves: readonly Tensor[]) => Tensor | boolean,
   step: (leaves: readonly Tensor[]) => Tensor[],
   init: readonly Tensor[],
+  kernel: boolean,
 ): Tensor[] => {
   const n = native();
   const predicate = (leaves: readonly Tensor[]): Tensor => {
@@ -218,6 +239,7 @@ const throughLevels = (
     called(0, (carried) => [predicate(carried)]),
     called(1, step),
     init.length,
+    kernel,
   );
   return dispatch(loop, [...captured, ...draws.seeds(), ...init]).slice(0, init.length);
 };

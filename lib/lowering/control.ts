@@ -3,6 +3,7 @@ import type { Control, Subgraph, Value } from '../compile/graph.js';
 import type { Builder } from '../stablehlo/builder.js';
 import type { Op } from '../stablehlo/types.js';
 import type { Lowering } from './lower.js';
+import { isKernelLoop } from './one-kernel.js';
 
 /** One round of a loop after the other, on what is carried; regions see only that, so whatever stays the same is carried too. */
 const loop = (
@@ -10,12 +11,14 @@ const loop = (
   operands: readonly Op[],
   goesOn: (round: Op, carried: readonly Op[]) => Op,
   step: (round: Op, carried: readonly Op[]) => readonly Op[],
+  kernel?: (regions: string) => boolean,
 ): readonly Op[] =>
   b
     .while(
       [b.scalar(0, 'int32'), ...operands],
       ([round, ...carried]) => goesOn(round!, carried),
       ([round, ...carried]) => [b.add(round!, b.scalar(1, 'int32')), ...step(round!, carried)],
+      kernel,
     )
     .slice(1);
 
@@ -85,7 +88,7 @@ const lowerScan = (
 
 const lowerWhile = (
   lowering: Lowering,
-  { cond, body, carries }: Extract<Control, { kind: 'while' }>,
+  { cond, body, carries, kernel }: Extract<Control, { kind: 'while' }>,
   operands: readonly Op[],
   checked: boolean,
 ): Lowered => {
@@ -107,6 +110,7 @@ const lowerWhile = (
       const failed = b.or(made.at(-1)!, lowering.region(cond, given, true, round)[1]!);
       return [b.or(now[0]!, failed), ...given.slice(0, fixed), ...made.slice(0, -1)];
     },
+    kernel && lowering.target === 'cpu' && lowering.mesh === undefined ? isKernelLoop : undefined,
   );
   return { results: end.slice(flag.length + fixed), failed: checked ? end[0] : undefined };
 };

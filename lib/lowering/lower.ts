@@ -176,7 +176,7 @@ export class Lowering {
   constructor(
     private readonly fallback: LowerOptions['fallback'],
     private readonly optimize: Optimize,
-    private readonly target: Target,
+    readonly target: Target,
     outer?: Lowering,
     private readonly round?: Op,
     mesh?: Mesh,

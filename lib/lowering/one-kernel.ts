@@ -40,6 +40,7 @@ const MOST_WORK = 2 ** 20;
 const PRODUCT = 16;
 
 const OPERATION = /^(?:\S+ = )?"?(?:stablehlo|chlo)\.(\w+)/;
+const OPERATIONS = /(?:stablehlo|chlo)\.(\w+)/g;
 const TYPE = /tensor<((?:\d+x)*)[^>]*>/g;
 const CONTRACTED = /contracting_dims = \[([\d, ]*)\]/;
 
@@ -69,4 +70,33 @@ export const isOneKernel = (lines: readonly string[], parameters: readonly Op[],
     if (work > MOST_WORK || length > MOST_LINES) return false;
   }
   return kernels >= FEWEST_KERNELS;
+};
+
+/** What a loop consists of besides. */
+const CONTROL = new Set(['case', 'if', 'optimization_barrier', 'return', 'while']);
+/** A vector of a million elements is done sooner by two threads, in kernels of its own. */
+const LARGEST = 2 ** 20;
+const MOST_LOOP_LINES = 3000;
+/** Multiplications of a product of matrices, from which on it gains from a library; of a matrix and a vector it does not. */
+const MOST_PRODUCT = 2 ** 16;
+
+/** Whether a loop of this text, which is wished to be one kernel, can be and gains from it. */
+export const isKernelLoop = (text: string): boolean => {
+  let lines = 0;
+  for (const line of text.split('\n')) {
+    if (++lines > MOST_LOOP_LINES) return false;
+    const called = /stablehlo\.custom_call|func\.call/.test(line);
+    if (called) return false;
+    for (const [, name] of line.matchAll(OPERATIONS))
+      if (!PLAIN.has(name!) && !LONG.has(name!) && !CONTROL.has(name!)) return false;
+    const types = sizesIn(line);
+    if (types.some((sizes) => product(sizes) > LARGEST)) return false;
+    if (line.includes('stablehlo.dot_general')) {
+      const [left, , result] = types.slice(-3);
+      const contracted = CONTRACTED.exec(line)![1]!.split(',').filter(Boolean);
+      const work = product(result!) * product(contracted.map((d) => left![Number(d)]!));
+      if (work > MOST_PRODUCT && product(result!) > Math.max(...result!)) return false;
+    }
+  }
+  return true;
 };

@@ -1,5 +1,5 @@
 /** @file BFGS with a strong-Wolfe search as one while_loop of tensor operators: compiled, the whole optimisation is one XLA program. */
-import { while_loop } from '../control/while-loop.js';
+import { kernelLoop } from '../control/while-loop.js';
 import { eye, full, where, zeros } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 import { grad_and_value } from '../transforms/reverse.js';
@@ -139,7 +139,7 @@ export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOp
   };
   const begin: Numbers = { ...constants({ ...START, ...NO_UPDATE }), lo: none, hi: none };
   const nothing = zeros([n], { dtype: 'float64' });
-  const [x, g, , hessInv, numbers] = while_loop(
+  const [x, g, , hessInv, numbers] = kernelLoop(
     (...carried: Tensor[]) => packed.part(carried[4]!, 'end').lt(0),
     round,
     [x0, nothing, nothing, identity, packed.pack(begin)],

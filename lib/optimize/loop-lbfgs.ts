@@ -3,7 +3,7 @@
  * compact form of Byrd, Nocedal & Schnabel (Math. Programming 63, 1994, theorem 2.2), whose coefficients come from products of those vectors with one
  * another. So an iteration reads the pairs twice, in two products with a matrix, where the two-loop recursion on vectors has forty kernels.
  */
-import { while_loop } from '../control/while-loop.js';
+import { kernelLoop } from '../control/while-loop.js';
 import { arange, full, stack, where, zeros } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 import { grad_and_value } from '../transforms/reverse.js';
@@ -190,7 +190,7 @@ export const loopLbfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: Lbfgs
   const begin: Numbers = { ...constants({ ...START, head: 0, gamma: 1, alongG: -1 }), lo: none, hi: none };
   const nothing = zeros([n], float64);
   const square = zeros([m, m], float64);
-  const [x, g, , , numbers] = while_loop((...carried: Tensor[]) => packed.part(carried[4]!, 'end').lt(0), round, [
+  const [x, g, , , numbers] = kernelLoop((...carried: Tensor[]) => packed.part(carried[4]!, 'end').lt(0), round, [
     x0,
     nothing,
     nothing,

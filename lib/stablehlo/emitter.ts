@@ -105,6 +105,25 @@ export class Emitter {
     return this.emitMany(kernelCall(name, packed.name, tuple, returned), returned).slice(0, -1);
   }
 
+  /**
+   * One operation that gives what it takes, as a kernel if `fits` says so of its text, else in place. `regions` are its own and see what it takes only.
+   */
+  emitKernel(
+    operands: readonly Op[],
+    regions: () => string,
+    text: (operands: readonly Op[], regions: string) => string,
+    fits: ((regions: string) => boolean) | undefined,
+  ): readonly Op[] {
+    if (fits === undefined || this.depth > 0 || witnessOf(operands) < 0)
+      return this.emitMany(text(operands, regions()), operands);
+    // The names in them must not be those of the function's parameters.
+    this.depth++;
+    const inner = regions();
+    this.depth--;
+    if (!fits(inner)) return this.emitMany(text(operands, inner), operands);
+    return this.kernel(operands, (...own) => this.emitMany(text(own, inner), operands));
+  }
+
   /** The lines emitted so far in the outermost scope. */
   lines(): readonly string[] {
     if (this.depth !== 0) throw new BuilderError('lines(): a region is still open.');

@@ -131,17 +131,25 @@ export class Structured extends ShapeOps {
     return this.emit(text, x.shape, x.dtype, x.type);
   }
 
-  /** Repeats `body` on the carried values while `cond` (0-d bool) holds. Regions see only what is carried. */
+  /**
+   * Repeats `body` on the carried values while `cond` (0-d bool) holds. Regions see only what is carried. `kernel`: whether a loop of this text is to be
+   * one kernel (kernel.ts); default none is.
+   */
   while(
     inits: readonly Op[],
     cond: (carry: readonly Op[]) => Op,
     body: (carry: readonly Op[]) => readonly Op[],
+    kernel?: (regions: string) => boolean,
   ): readonly Op[] {
-    const condRegion = this.region(inits, (...c) => [cond(c)]);
-    const bodyRegion = this.region(inits, (...c) => checkTypes('stablehlo.while', body(c), inits));
     const types = inits.map((i) => i.type);
-    const regions = `${condRegion.slice(0, -1)}, ${bodyRegion.slice(1)}`;
-    return this.emitMany(`"stablehlo.while"(${names(inits)}) ${regions} : ${signature(inits, types)}`, inits);
+    const regions = (): string => {
+      const condRegion = this.region(inits, (...c) => [cond(c)]);
+      const bodyRegion = this.region(inits, (...c) => checkTypes('stablehlo.while', body(c), inits));
+      return `${condRegion.slice(0, -1)}, ${bodyRegion.slice(1)}`;
+    };
+    const text = (from: readonly Op[], inner: string): string =>
+      `"stablehlo.while"(${names(from)}) ${inner} : ${signature(inits, types)}`;
+    return this.emitKernel(inits, regions, text, kernel);
   }
   /** Runs `body(i, carry)` for i = 0 … n-1; `i` is a 0-d int64. */
   forLoop(n: number, inits: readonly Op[], body: (i: Op, carry: readonly Op[]) => readonly Op[]): readonly Op[] {

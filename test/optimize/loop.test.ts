@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { Graph } from '../../lib/compile/graph.js';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
+import { hasKernels } from '../../lib/stablehlo/kernel.js';
 import { close } from '../support/close.js';
 import { fails } from '../support/fails.js';
 
@@ -144,6 +145,74 @@ describe('minimize with compileLoop', () => {
     const eager = func.vmap((x: Tensor) => minimize.loop(rosenbrock, x, { maxiter: 4 }))(starts);
     assert.deepEqual(eager.nit.tolist(), [4, 4, 4]);
   });
+
+  // What XLA's emitter of single kernels takes, and what it does not: the loop is then a kernel for each operation, as any program.
+  const [M, V] = [torch.ones([40, 40], { dtype: 'float64' }), torch.ones([700, 6], { dtype: 'float64' })];
+  const bowl = (x: Tensor): Tensor => x.sub(1).square().sum();
+  const OBJECTIVES: Record<string, [kernel: boolean, f: (x: Tensor) => Tensor]> = {
+    'a product of matrices': [true, (x) => x.expand([40, 6]).t().matmul(M).square().sum().mul(1e-4).add(bowl(x))],
+    'a product with a vector': [true, (x) => V.mv(x).sub(1).square().sum().mul(1e-2).add(bowl(x))],
+    'a sum of many': [true, (x) => x.expand([5000, 6]).mul(1e-2).square().sum().add(bowl(x))],
+    'a loop in it': [
+      true,
+      (x) =>
+        torch
+          .fori(0, 7, (_, v: Tensor) => v.mul(0.5).add(x.sin().mul(0.1)), x)
+          .square()
+          .sum()
+          .add(bowl(x)),
+    ],
+    'a branch in it': [
+      true,
+      (x) =>
+        torch.cond(
+          x.sum().gt(3),
+          () => bowl(x),
+          () => bowl(x).add(x.square().sum()),
+        ),
+    ],
+    'a large product': [
+      false,
+      (x) => x.sum().mul(1e-3).mul(M.repeat(2, 2)).matmul(M.repeat(2, 2)).square().mean().add(bowl(x)),
+    ],
+    "libtorch's kernel": [
+      false,
+      (x) =>
+        torch.linalg
+          .cholesky(torch.diag(x.square().add(1)))
+          .sum()
+          .add(bowl(x)),
+    ],
+    'a sort': [
+      false,
+      (x) =>
+        x
+          .sort()[0]
+          .sub(torch.arange(0, 6, { dtype: 'float64' }))
+          .square()
+          .sum(),
+    ],
+    'a convolution': [
+      false,
+      (x) =>
+        torch.nn.functional
+          .conv1d(x.reshape([1, 1, 6]), torch.ones([1, 1, 3], { dtype: 'float64' }))
+          .square()
+          .sum()
+          .add(bowl(x)),
+    ],
+  };
+  for (const [what, [kernel, f]] of Object.entries(OBJECTIVES))
+    it(`${what}: ${kernel ? 'one kernel' : 'not one kernel'}, the minimum of the loop in JavaScript`, () => {
+      const x0 = torch.tensor([0.3, -0.2, 0.5, 1.5, 0.7, 0.1], { dtype: 'float64' });
+      const run = { method: 'L-BFGS-B' } as const;
+      const { stablehlo } = compile((x: Tensor) => minimize.loop(f, x, run)).lower(x0);
+      assert.equal(hasKernels(stablehlo), kernel);
+      const expected = minimize(f, x0, run);
+      const got = minimize(f, x0, { ...run, compileLoop: 'always' });
+      assert.deepEqual([got.nit, got.nfev], [expected.nit, expected.nfev]);
+      close(got.x, expected.x, { rtol: 1e-6, atol: 1e-6 });
+    });
 
   it('operators of the objective come from its lines, those of the method from the line that calls it', () => {
     const here = (): number => Number([...new Error().stack!.matchAll(/loop\.test\.[jt]s:(\d+)/g)][1]![1]);
