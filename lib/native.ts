@@ -111,7 +111,8 @@ export type Effect = Place & { readonly output: number; readonly kind: 'value' |
 export interface ProgramSpec {
   readonly executable: Executable;
   readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
+  /** `pack`: the result begins at byte `offset` of the n-th of the vectors that the program returns behind the other results. */
+  readonly outputs: readonly (TensorSpec & { readonly pack?: number; readonly offset?: number })[];
   /** Parameters behind the others: a random key each, drawn from these generators (null: the default one) at every run. */
   readonly keys: readonly (GeneratorHandle | null)[];
   /** How parameters and results of a program over several devices are spread, as numbers. */

@@ -46,6 +46,8 @@ export interface BuildOptions {
   readonly target?: Target | undefined;
   /** Results come back row-major whatever eager's strides are. */
   readonly rowMajor?: boolean;
+  /** Small results come in vectors, which the native call takes apart: for programs that it runs on the CPU. */
+  readonly pack?: boolean;
   /** Whether a changed argument leaf (-1: a captured tensor) may be overwritten while the program runs. Default: large ones, in programs that cannot fail. */
   readonly donate?: ((leaf: number) => boolean) | undefined;
   /** The program is for several devices. */
@@ -133,7 +135,7 @@ const lowerPart = (
   graph: Graph,
   inputs: readonly Value[],
   results: readonly Value[],
-  { fallback, optimize, target, rowMajor = false, donate }: BuildOptions,
+  { fallback, optimize, target, rowMajor = false, pack = false, donate }: BuildOptions,
   partition?: LoweredPartition,
   checks: readonly Check[] = [],
   donated: readonly Donation[] = [],
@@ -150,6 +152,7 @@ const lowerPart = (
       donateSafely: donate === undefined,
       partition,
       rowMajor,
+      pack,
       ...written,
     });
     const keys = lowered.keys.map((k) => (k === undefined ? null : graph.generators![k]!));
@@ -159,7 +162,9 @@ const lowerPart = (
       lowered,
       types: {
         inputs: parameters,
-        outputs: [...results.map((v) => (rowMajor ? { ...specOf(v), strides: [] } : specOf(v))), ...flags],
+        outputs: [...results.map((v) => (rowMajor ? { ...specOf(v), strides: [] } : specOf(v))), ...flags].map(
+          (spec, i) => ({ ...spec, ...lowered.places[i] }),
+        ),
         keys,
         donated: lowered.donated,
       },

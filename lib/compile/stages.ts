@@ -99,6 +99,7 @@ export class Stages {
       fallback,
       optimize,
       rowMajor: device !== 0,
+      pack: device === 0,
       target: device === 0 ? 'cpu' : targetOf(device),
       checks,
       donate: this.donations(structure),

@@ -11,6 +11,7 @@ import { lowerControl } from './control.js';
 import { CpuBuilder } from './cpu-math.js';
 import { moduleText } from './module-text.js';
 import { isOneKernel } from './one-kernel.js';
+import { type PackPlace, packResults } from './pack.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
 import { keyFrom, RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
@@ -38,6 +39,8 @@ export interface LowerOptions {
   readonly partition?: LoweredPartition | undefined;
   /** Results are returned row-major, not in the order of their memory in eager. Default false. */
   readonly rowMajor?: boolean;
+  /** Small results come in vectors (pack.ts). Default false. */
+  readonly pack?: boolean;
   /** Computes one flag each, returned behind the results as one bool vector: nodes that would raise, conditions that do not hold. */
   readonly checks?: readonly Check[];
 }
@@ -74,6 +77,8 @@ export interface Lowered {
   readonly keys: readonly (number | undefined)[];
   readonly partition?: LoweredPartition | undefined;
   readonly donated: readonly Donation[];
+  /** Of each result, the flags' too: where it is among vectors of small ones, which the program returns behind the others. */
+  readonly places: readonly (PackPlace | undefined)[];
 }
 
 /** A rule that is missing or wrong. The message names the operator and where it was called. */
@@ -386,6 +391,7 @@ export function lower(
     partition,
     target = partition?.mesh.device_type === 'cuda' ? 'gpu' : 'cpu',
     rowMajor = false,
+    pack = false,
   }: LowerOptions,
 ): Lowered {
   const lowering = new Lowering(fallback, optimize, target, undefined, undefined, partition?.mesh);
@@ -413,14 +419,22 @@ export function lower(
   }
   const donated = donateSafely && lowering.calls.length > 0 ? [] : wished;
   const parameters = [...params, ...lowering.keys.values()];
+  const oneKernel =
+    target === 'cpu' && partition === undefined && isOneKernel(lowering.b.lines(), parameters, returned.length);
+  const packed =
+    pack && oneKernel
+      ? packResults(lowering.b, returned, new Set(donated.map(({ output }) => output)))
+      : { returned, places: returned.map(() => undefined) };
   const text = moduleText(lowering.b, {
     parameters,
-    returned,
+    returned: packed.returned,
     results: results.length,
-    donated,
+    donated: donated.map(({ input, output }) => ({
+      input,
+      output: packed.places.slice(0, output).filter((place) => place === undefined).length,
+    })),
     partition,
-    oneKernel:
-      target === 'cpu' && partition === undefined && isOneKernel(lowering.b.lines(), parameters, returned.length),
+    oneKernel,
   });
   const { calls, callNodes } = lowering;
   const lowered = [...lowering.lowered].sort();
@@ -433,6 +447,7 @@ export function lower(
     arithmetic,
     keys: [...lowering.keys.keys()],
     donated,
+    places: packed.places,
     ...(partition ? { partition } : {}),
   };
 }

@@ -29,7 +29,12 @@ std::unique_ptr<Callable> programFrom(napi_env env, const Napi::Object& spec) {
   std::vector<InputSpec> inputs;
   std::vector<OutputSpec> outputs;
   forEach(spec.Get("inputs"), [&](const Napi::Object& o) { inputs.push_back({integersFrom(o.Get("shape")), dtypeOf(o)}); });
-  forEach(spec.Get("outputs"), [&](const Napi::Object& o) { outputs.push_back({integersFrom(o.Get("shape")), dtypeOf(o), integersFrom(o.Get("strides"))}); });
+  forEach(spec.Get("outputs"), [&](const Napi::Object& o) { 
+    outputs.push_back({integersFrom(o.Get("shape")), dtypeOf(o), integersFrom(o.Get("strides"))});
+    if (!o.Get("pack").IsNumber()) return;
+    outputs.back().pack = o.Get("pack").As<Napi::Number>().Int32Value();
+    outputs.back().offset = o.Get("offset").As<Napi::Number>().Int64Value();
+  });
   const auto device = static_cast<c10::DeviceIndex>(spec.Get("device").IsNumber() ? index(spec, "device") : 0);
   auto made = std::make_unique<Program>(executableFrom(env, spec.Get("executable")), std::move(inputs), std::move(outputs), device);
   if (spec.Get("donated").IsArray()) forEach(spec.Get("donated"), [&](const Napi::Object& o) { made->donate(index(o, "input"), index(o, "output")); });

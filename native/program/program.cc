@@ -30,6 +30,16 @@ struct ResultMemory {
 // no JavaScript, and plugin and client are never destroyed.
 void freeResult(void* context) { delete static_cast<ResultMemory*>(context); }
 
+/** A vector of small results: each of them holds it. */
+struct PackMemory final : c10::intrusive_ptr_target {
+  explicit PackMemory(pjrt::Buffer made) : buffer(std::move(made)), data(static_cast<char*>(buffer.pointer())) {}
+  pjrt::Buffer buffer;
+  char* data;
+};
+
+// Like freeResult.
+void releasePack(void* context) { c10::raw::intrusive_ptr::decref(static_cast<PackMemory*>(context)); }
+
 /** Results whose memory libtorch shares: it wants a deleter that takes the address. */
 struct SharedResults {
   std::mutex mutex;
@@ -171,21 +181,31 @@ class Program::Arguments {
 Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs, c10::DeviceIndex device)
     : executable_(std::move(executable)), device_(device), inputs_(std::move(inputs)), outputs_(std::move(outputs)), donated_(inputs_.size(), -1), slots_(inputs_.size()) {
   TORCH_CHECK(device_ != 0 || executable_->client().isCpu(), "Program: the executable is for ", executable_->client().platform(), ", not for the CPU");
-  TORCH_CHECK(executable_->outputCount() == outputs_.size(), "Program: ", outputs_.size(), " results described, the executable has ",
-              executable_->outputCount());
+  int64_t packs = 0;
+  for (const OutputSpec& spec : outputs_) {
+    alone_ += spec.pack < 0;
+    packs = std::max<int64_t>(packs, spec.pack + 1);
+  }
+  TORCH_CHECK(executable_->outputCount() == alone_ + packs, "Program: ", alone_, " results and ", packs, " vectors of small ones described, the executable has ",
+              executable_->outputCount(), " results");
+  TORCH_CHECK(packs == 0 || device_ == 0, "Program: vectors of results are for the CPU");
   for (const InputSpec& input : inputs_) inputTypes_.push_back(elementType(input.dtype));
   const auto shapes = executable_->compiled().outputShapes();
+  size_t next = 0;
   for (size_t i = 0; i < outputs_.size(); i++) {
     const OutputSpec& spec = outputs_[i];
     TORCH_CHECK(spec.strides.empty() || spec.strides.size() == spec.sizes.size(), "Program: result ", i, " has ", spec.sizes.size(),
                 " sizes but ", spec.strides.size(), " strides");
     // Everything after this trusts the spec with raw memory.
-    TORCH_CHECK(shapes[i].type == elementType(spec.dtype) && c10::multiply_integers(shapes[i].dims) == c10::multiply_integers(spec.sizes),
-                "Program: result ", i, " is described as ", spec.dtype, at::IntArrayRef(spec.sizes), ", the executable returns type ",
-                static_cast<int>(shapes[i].type), " ", at::IntArrayRef(shapes[i].dims));
+    const auto& shape = shapes[spec.pack < 0 ? next++ : alone_ + spec.pack];
+    const int64_t given = c10::multiply_integers(shape.dims), wanted = c10::multiply_integers(spec.sizes);
+    const auto item = static_cast<int64_t>(c10::elementSize(spec.dtype));
+    const bool fits = spec.pack < 0 ? given == wanted : spec.offset >= 0 && spec.offset % 64 == 0 && spec.offset <= (given - wanted) * item;
+    TORCH_CHECK(shape.type == elementType(spec.dtype) && fits, "Program: result ", i, " is described as ", spec.dtype, at::IntArrayRef(spec.sizes),
+                ", the executable returns type ", static_cast<int>(shape.type), " ", at::IntArrayRef(shape.dims));
     TORCH_CHECK(isDense(spec), "Program: result ", i, " has strides ", at::IntArrayRef(spec.strides), " for sizes ",
                 at::IntArrayRef(spec.sizes), ", which are not dense");
-    physical_.push_back(std::make_shared<const InputSpec>(InputSpec{shapes[i].dims, spec.dtype}));
+    physical_.push_back(std::make_shared<const InputSpec>(InputSpec{shape.dims, spec.dtype}));
     outputSizes_.push_back(c10::multiply_integers(spec.sizes) * static_cast<int64_t>(c10::elementSize(spec.dtype)));
     outputBytes_ += outputSizes_.back();
   }
@@ -272,10 +292,8 @@ void Program::runOnDevice(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor
     outs.push_back(device::makeDeviceTensor(std::make_shared<pjrt::Buffer>(client.api(), raw[i]), outputs_[i].sizes, outputs_[i].dtype, device_));
 }
 
-at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
+at::Tensor Program::tensorOver(size_t index, c10::DataPtr memory) const {
   const OutputSpec& spec = outputs_[index];
-  void* data = buffer.pointer();
-  c10::DataPtr memory(data, new ResultMemory{std::move(buffer), physical_[index]}, &freeResult, c10::Device(c10::kCPU));
   // Resizable like any eager tensor: resize_ then moves the data to libtorch's own allocator.
   auto storage = c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), outputSizes_[index], std::move(memory),
                                                        c10::GetCPUAllocator(), /*resizable=*/true);
@@ -287,6 +305,11 @@ at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
   return tensor;
 }
 
+at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
+  void* data = buffer.pointer();
+  return tensorOver(index, c10::DataPtr(data, new ResultMemory{std::move(buffer), physical_[index]}, &freeResult, c10::Device(c10::kCPU)));
+}
+
 void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace) {
   outs.clear();
   TORCH_CHECK(args.size() == inputs_.size(), "compiled call: ", inputs_.size(), " arguments expected, got ", args.size());
@@ -296,7 +319,7 @@ void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs,
   c10::SmallVector<PJRT_Buffer*, 32> in(args.size());
   for (size_t i = 0; i < args.size(); i++) in[i] = argument(i, args[i], held, inPlace);
 
-  c10::SmallVector<PJRT_Buffer*, 32> raw(outputs_.size());
+  c10::SmallVector<PJRT_Buffer*, 32> raw(executable_->outputCount());
   try {
     executable_->execute(in.data(), in.size(), raw.data());
   } catch (const pjrt::PjrtError& error) {
@@ -307,8 +330,19 @@ void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs,
 
   c10::SmallVector<pjrt::Buffer, 32> buffers;
   for (PJRT_Buffer* buffer : raw) buffers.emplace_back(executable_->client().api(), buffer);
-  outs.reserve(buffers.size());
-  for (size_t i = 0; i < buffers.size(); i++) outs.push_back(result(i, std::move(buffers[i])));
+  c10::SmallVector<c10::intrusive_ptr<PackMemory>, 4> packs;
+  for (size_t i = alone_; i < buffers.size(); i++) packs.push_back(c10::make_intrusive<PackMemory>(std::move(buffers[i])));
+  outs.reserve(outputs_.size());
+  size_t next = 0;
+  for (size_t i = 0; i < outputs_.size(); i++) {
+    if (outputs_[i].pack < 0) {
+      outs.push_back(result(i, std::move(buffers[next++])));
+      continue;
+    }
+    c10::intrusive_ptr<PackMemory> pack = packs[outputs_[i].pack];
+    char* data = pack->data + outputs_[i].offset;
+    outs.push_back(tensorOver(i, c10::DataPtr(data, pack.release(), &releasePack, c10::Device(c10::kCPU))));
+  }
   for (size_t i = 0; inPlace && i < donated_.size(); i++) {
     // Computed where the argument is: the result is that memory, which is not XLA's to free.
     if (donated_[i] >= 0 && outs[donated_[i]].const_data_ptr() == args[i].const_data_ptr()) outs[donated_[i]] = args[i].detach();

@@ -29,6 +29,9 @@ struct OutputSpec {
    * the order of falling strides, row-major, so that as_strided(result, sizes, strides) is right.
    */
   std::vector<int64_t> strides;
+  /** Of the vectors of small results that the program returns behind the others: which one it is in, or -1, and from which byte on. */
+  int32_t pack = -1;
+  int64_t offset = 0;
 };
 
 /**
@@ -103,6 +106,7 @@ class Program final : public Callable {
 
   PJRT_Buffer* argument(size_t index, const at::Tensor& tensor, Arguments& held, bool inPlace);
   at::Tensor result(size_t index, pjrt::Buffer buffer) const;
+  at::Tensor tensorOver(size_t index, c10::DataPtr memory) const;
 
   std::shared_ptr<pjrt::Executable> executable_;
   c10::DeviceIndex device_;
@@ -112,6 +116,8 @@ class Program final : public Callable {
   /** Per output: its row-major dimensions, shared with the tensors so that they can come back as arguments without wrapping. */
   std::vector<std::shared_ptr<const InputSpec>> physical_;
   std::vector<int64_t> outputSizes_;
+  /** How many results the executable returns by themselves, before the vectors. */
+  size_t alone_ = 0;
   int64_t outputBytes_ = 0;
 
   std::vector<int64_t> donated_;  // per input: the output that takes its memory, or -1
