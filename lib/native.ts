@@ -425,8 +425,8 @@ export interface Native {
   /** Runs `fn` and tells what generators the random operators recorded meanwhile drew from, each once, null for the default one. */
   watchDraws<T>(fn: () => T): { result: T; generators: (GeneratorHandle | null)[] };
   sameGenerator(a: GeneratorHandle, b: GeneratorHandle): boolean;
-  /** The state of the default generator; with an argument, sets it. */
-  generatorState(state?: Tensor): Tensor;
+  /** The state of a generator, of the default one without; sets it afterwards if one is given. */
+  generatorState(generator?: GeneratorHandle, state?: Tensor): Tensor;
   /** Runs `fn`; every use of from[i] meanwhile is a use of to[i]. */
   substitute<T>(from: readonly Tensor[], to: readonly Tensor[], fn: () => T): T;
 

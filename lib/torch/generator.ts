@@ -1,17 +1,36 @@
 /** @file Random number generators of libtorch. */
 import type { GeneratorHandle } from '../native.js';
 import { native } from '../runtime/load.js';
+import type { Tensor } from './tensor.js';
 
 /** A generator of its own for random operators: `torch.randn([3], { generator })`. */
 export interface Generator extends GeneratorHandle {
   /** Seeds this generator and returns it. */
   manual_seed(seed: number | bigint): this;
   initial_seed(): bigint;
+  /** What it draws next, as a uint8 tensor. */
+  get_state(): Tensor;
+  /** Draws from here on what it drew behind `get_state()`. @throws JorchError for what is no state */
+  set_state(state: Tensor): void;
 }
+
+/** Those that are alive, for what runs a function again that may draw from any of them. */
+const alive = new Set<WeakRef<Generator>>();
+const gone = new FinalizationRegistry<WeakRef<Generator>>((ref) => alive.delete(ref));
+
+/** All generators but the default one. */
+export const generators = (): Generator[] =>
+  [...alive].flatMap((ref) => {
+    const generator = ref.deref();
+    return generator === undefined ? [] : [generator];
+  });
 
 /** A new generator on the CPU, with torch's default seed. */
 export const Generator = function Generator(): Generator {
   const handle = native().generator() as Generator;
+  const ref = new WeakRef(handle);
+  alive.add(ref);
+  gone.register(handle, ref);
   return Object.defineProperties(handle, {
     manual_seed: {
       value(seed: number | bigint) {
@@ -20,6 +39,8 @@ export const Generator = function Generator(): Generator {
       },
     },
     initial_seed: { value: () => native().initialSeed(handle) },
+    get_state: { value: () => native().generatorState(handle) },
+    set_state: { value: (state: Tensor) => void native().generatorState(handle, state) },
   });
 } as unknown as new () => Generator;
 

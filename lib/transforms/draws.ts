@@ -1,17 +1,17 @@
 /** @file Random numbers drawn once more in eager. */
 import { native } from '../runtime/load.js';
+import { generators } from '../torch/generator.js';
 
-/** Notes where the default generator stands: what the answer runs draws the numbers that come now. */
+/** Notes where all generators stand: what the answer runs draws the numbers that come now. */
 export const rememberDraws = (): (<T>(run: () => T) => T) => {
   const n = native();
-  const state = n.generatorState();
+  const states = [undefined, ...generators()].map((generator) => [generator, n.generatorState(generator)] as const);
   return (run) => {
-    const now = n.generatorState();
-    n.generatorState(state);
+    const now = states.map(([generator, then]) => [generator, n.generatorState(generator, then)] as const);
     try {
       return run();
     } finally {
-      n.generatorState(now);
+      for (const [generator, state] of now) n.generatorState(generator, state);
     }
   };
 };

@@ -72,14 +72,16 @@ at::Tensor drawKey(at::Generator generator) {
 
 namespace {
 
-// generatorState(state?) → the default generator's state, after setting it if one is given
+// generatorState(generator?, state?) → the state of a generator, of the default one without; then sets it if one is given
 Napi::Value GeneratorState(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), guarded(info.Env(), "generator", [&]() -> napi_value {
     Addon& addon = Addon::of(info.Env());
-    at::Generator generator = at::detail::getDefaultCPUGenerator();
+    const at::Generator* own = info.Length() > 0 && info[0].IsObject() ? generatorFrom(info.Env(), info[0]) : nullptr;
+    at::Generator generator = own ? *own : at::detail::getDefaultCPUGenerator();
     std::lock_guard<std::mutex> lock(generator.mutex());
-    if (info.Length() > 0 && info[0].IsObject()) generator.set_state(wrapArgument(addon, info.Env(), info[0], "the state").tensor());
-    return wrap(addon, info.Env(), generator.get_state());
+    at::Tensor before = generator.get_state();
+    if (info.Length() > 1 && info[1].IsObject()) generator.set_state(wrapArgument(addon, info.Env(), info[1], "the state").tensor());
+    return wrap(addon, info.Env(), before);
   }));
 }
 

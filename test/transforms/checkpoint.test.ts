@@ -77,6 +77,31 @@ describe('checkpoint', () => {
       assert.equal(torch.rand([1]).item(), next.item());
     }
   });
+  it('draws the same again from generators of its own, and so do branches for a batch', () => {
+    const generator = new torch.Generator().manual_seed(3);
+    const draw = () => torch.rand([], { dtype: 'float64', generator });
+    const branch = (t: Tensor): Tensor =>
+      torch.cond(
+        t.sum().gt(-1e9),
+        () => t.mul(draw()),
+        () => t,
+      );
+    for (const f of [
+      (t: Tensor) => checkpoint((u: Tensor) => u.mul(draw()).mul(torch.rand_like(u)), t),
+      (t: Tensor) => func.vmap(branch, 0, 0, { randomness: 'different' })(t),
+      branch,
+    ]) {
+      const leaf = x.clone().requires_grad_(true);
+      const y = f(leaf);
+      const [state, then] = [generator.get_state(), draw()];
+      y.sum().backward();
+      close(leaf.grad!, y.detach().div(x), TIGHT);
+      const after = draw();
+      generator.set_state(state);
+      assert.deepEqual([draw().item(), draw().item()], [then.item(), after.item()]);
+    }
+    assert.throws(() => generator.set_state(torch.zeros([3])), { name: 'JorchError' });
+  });
 });
 
 describe('functional_call and stack_module_state', () => {
