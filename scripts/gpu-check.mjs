@@ -36,11 +36,11 @@ const run = (command, args, options = {}) => {
 };
 
 const RUN = `#!/bin/sh
-# Unpacks beside itself once, and runs the checks.
+# Unpacks once, what another archive left is not taken for this one, and runs the checks.
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
-to=\${JORCH_GPU_CHECK:-/tmp/jorch-gpu-check}
-[ -x "$to/bin/node" ] || { mkdir -p "$to" && tar -xJf "$here/jorch.tar.xz" -C "$to"; }
+to=\${JORCH_GPU_CHECK:-/tmp/jorch-gpu-check-$(cksum < "$here/jorch.tar.xz" | tr ' ' -)}
+[ -e "$to/unpacked" ] || { mkdir -p "$to" && tar -xJf "$here/jorch.tar.xz" -C "$to" && touch "$to/unpacked"; }
 exec "$to/bin/node" "$to/scripts/gpu-check.mjs" run "$@"
 `;
 
