@@ -1,11 +1,11 @@
 /** @file Where a program is compiled and run, and with which options of XLA's. */
 import { createHash } from 'node:crypto';
-import { backendOf } from '../cuda/devices.js';
+import { backendOf, targetOf } from '../cuda/devices.js';
 import type { Lowered } from '../lowering/index.js';
 import type { Executable, Target } from '../native.js';
 import { located, native } from '../runtime/load.js';
 import { cpuPluginFile } from '../runtime/locate.js';
-import { targetOf } from '../shard/mesh.js';
+import { targetOf as targetOfMesh } from '../shard/mesh.js';
 import { Ahead } from './ahead.js';
 import { Executables, type XlaOptions } from './executables.js';
 import { persistentCache } from './persistent.js';
@@ -45,11 +45,12 @@ export interface Place {
  */
 export const placeOf = (program: Program, given: XlaOptions = {}, device = 0): Place => {
   const { partition } = program;
-  if (device !== 0) return { executables: ofDevice(device), options: { ...backendOf(device).xla, ...given } };
-  const options = { ...xlaOptions(program), ...given };
+  const own = device !== 0 && targetOf(device) === 'gpu' ? {} : xlaOptions(program);
+  if (device !== 0) return { executables: ofDevice(device), options: { ...own, ...backendOf(device).xla, ...given } };
+  const options = { ...own, ...given };
   if (partition === undefined) return { executables: ofDevice(0), options };
   const free = partition.results.map((sharding) => sharding === undefined);
-  return { executables: executablesOf(targetOf(partition.mesh, free)), options };
+  return { executables: executablesOf(targetOfMesh(partition.mesh, free)), options };
 };
 
 /** Calls that were compiled, and how often: one function of the same arguments may stand for several programs. */
