@@ -114,9 +114,19 @@ variable_list SecondOrder::run(const std::vector<at::Tensor>& inputs, const std:
   return usedTensors(addon, env_, Napi::Value(env_, result));
 }
 
+namespace {
+
+// Whole numbers have a history in eager where one of libtorch's in-place comparisons wrote into them, and its backward fails on it; here they have none.
+void setHistory(const at::Tensor& output, const std::shared_ptr<torch::autograd::Node>& node) {
+  const uint32_t nr = node->add_input_metadata(output);
+  if (torch::autograd::isDifferentiableType(output.scalar_type())) torch::autograd::impl::set_gradient_edge(output, {node, nr});
+}
+
+}  // namespace
+
 void endHistory(const at::Tensor& output, const std::string& why) {
   if (why.empty()) output.set_requires_grad(true);
-  else torch::autograd::set_history(output, std::shared_ptr<torch::autograd::Error>(new torch::autograd::Error(why), torch::autograd::deleteNode));
+  else setHistory(output, std::shared_ptr<torch::autograd::Error>(new torch::autograd::Error(why), torch::autograd::deleteNode));
 }
 
 void attach(const std::shared_ptr<const BackwardPlan>& plan, c10::ArrayRef<at::Tensor> parameters, c10::ArrayRef<at::Tensor> outputs) {
@@ -130,10 +140,10 @@ void attach(const std::shared_ptr<const BackwardPlan>& plan, c10::ArrayRef<at::T
   node->set_next_edges(std::move(edges));
   for (uint32_t index : plan->results) {
     node->likeResults.push_back(at::empty({}, outputs[index].options().device(at::kCPU)).expand(outputs[index].sizes()));
-    torch::autograd::set_history(outputs[index], node);
+    setHistory(outputs[index], node);
   }
   for (uint32_t index : plan->second->inputs()) node->originals.emplace_back(parameters[index], /*is_output=*/false);
-  // After set_history: a result that is saved too must not hold the node that holds it.
+  // After setHistory: a result that is saved too must not hold the node that holds it.
   for (const auto& argument : plan->arguments) {
     if (argument.kind == BackwardArgument::Kind::Input) node->saved.emplace_back(parameters[argument.index], /*is_output=*/false);
     if (argument.kind != BackwardArgument::Kind::Residual) continue;

@@ -79,6 +79,7 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
     if (flag.requiresGrad) applyFlag(entry.at(args, flag.target), true);  // gradients of the results lead to it
   if (entry.backward) attach(entry.backward, parameters, outputs);
   for (const EndPlan& end : entry.ends) {
+    if (!torch::autograd::isDifferentiableType(outputs[end.output].scalar_type())) continue;
     endHistory(outputs[end.output], end.why);
     if (!end.why.empty()) leadTo(outputs[end.output], parameters);
   }

@@ -10,6 +10,22 @@ const { compile, ones } = torch;
 const leaf = (values: number[]): Tensor => torch.tensor(values).requires_grad_(true);
 
 describe('compile: mutation', () => {
+  it('a comparison with what requires grad, written into whole numbers: they have no history', () => {
+    const x = torch.tensor([1, 2, 3], { dtype: 'float64', requires_grad: true });
+    const y = torch.tensor([1, 0, 3], { dtype: 'int64' });
+    const same = compile((a: Tensor, b: Tensor) => a.eq_(b));
+    const both = compile((a: Tensor, b: Tensor) => [a.clone().lt_(b), b.mul(2)]);
+    const [less, twice] = both(y, x) as [Tensor, Tensor];
+    assert.deepEqual([less.tolist(), less.requires_grad], [[0, 1, 0], false]);
+    twice.sum().backward();
+    assert.deepEqual(x.grad!.tolist(), [2, 2, 2]);
+    x.grad = null;
+    assert.equal(same(y, x), y);
+    assert.deepEqual([y.tolist(), y.requires_grad], [[1, 0, 1], false]);
+    x.mul(y).sum().backward();
+    assert.deepEqual(x.grad!.tolist(), [1, 0, 1]);
+  });
+
   it('an argument changed in place keeps its memory: a view taken before sees the change', () => {
     const x = torch.zeros(2, 3);
     const row = x.at(1);

@@ -140,7 +140,10 @@ const observe = (
       const inputs = inputsOf(graph, by);
       try {
         const results = f(...inputs);
-        const flags = results.map((t) => (t.requires_grad ? 'with a history' : 'without a history'));
+        // Whole numbers have one in eager when a comparison with a tensor that requires grad was written into them; compiled they have none.
+        const flags = results.map((t) =>
+          t.requires_grad && (t.is_floating_point() || t.is_complex()) ? 'with a history' : 'without a history',
+        );
         const tensors = results.map((t, i) => look(`result ${i}, ${flags[i]}`, t));
         if (graph.gradients === 'through') lossOf(results)?.backward();
         tensors.push(...inputs.map((t, i) => look(`input ${i} afterwards`, t)));
@@ -156,12 +159,9 @@ const observe = (
   );
 };
 
-/**
- * Where compiled code may refuse what eager code does: shapes that depend on data, shapes of arguments that are changed in place, and the history that
- * libtorch gives whole numbers when a comparison with a tensor that requires grad is written into them.
- */
+/** Where compiled code may refuse what eager code does: shapes that depend on data, shapes of arguments that are changed in place. */
 const MAY_REFUSE =
-  /^(CONCRETIZATION|DYNAMIC_SHAPE)|changes the shape of a tensor of its caller|internal overlap|Autograd not support dtype|with two bool tensors/;
+  /^(CONCRETIZATION|DYNAMIC_SHAPE)|changes the shape of a tensor of its caller|internal overlap|with two bool tensors/;
 
 const distance = (a: number | bigint, b: number | bigint): number => {
   if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return 0;
