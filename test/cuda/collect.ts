@@ -1,5 +1,6 @@
 /** @file Every program that there is: the conformance corpus, what tests and examples lower, and a direct call of each rule left over. */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,18 +17,27 @@ export interface Collected {
   readonly unreached: ReadonlyMap<string, string>;
 }
 
-/** Programs that these commands lower; a command that fails is told, its programs count all the same. */
-const harvested = (commands: readonly (readonly string[])[], tell: (text: string) => void): Program[] => {
+/** Programs that these commands lower, `jobs` at a time; a command that fails is told, its programs count all the same. */
+const harvested = async (
+  commands: readonly (readonly string[])[],
+  jobs: number,
+  tell: (text: string) => void,
+): Promise<Program[]> => {
   const folder = mkdtempSync(join(tmpdir(), 'jorch-harvest-'));
   const hook = join(__dirname, 'harvest.js');
-  for (const args of commands) {
-    const { status } = spawnSync(process.execPath, ['--require', hook, ...args], {
-      cwd: repositoryRoot(),
-      env: { ...process.env, JORCH_HARVEST: folder },
-      stdio: 'ignore',
-    });
-    if (status !== 0) tell(`node ${args.join(' ')} ended with ${status}`);
-  }
+  const queue = [...commands];
+  const work = async (): Promise<void> => {
+    for (let args = queue.shift(); args; args = queue.shift()) {
+      const child = spawn(process.execPath, ['--require', hook, ...args], {
+        cwd: repositoryRoot(),
+        env: { ...process.env, JORCH_HARVEST: folder },
+        stdio: 'ignore',
+      });
+      const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+      if (code !== 0) tell(`node ${args.join(' ')} ended with ${code ?? signal}`);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
   const programs = readdirSync(folder).flatMap((file) =>
     readFileSync(join(folder, file), 'utf8')
       .trim()
@@ -38,20 +48,21 @@ const harvested = (commands: readonly (readonly string[])[], tell: (text: string
   return programs;
 };
 
-const TESTS = ['lowering', 'nn', 'optim', 'control', 'transforms'];
+const TESTS = ['lowering', 'nn', 'optim', 'control', 'transforms', 'examples'];
+// The larger ones fetch what they read: their tests stand for them.
 const EXAMPLES = ['seed', 'fit', 'mixture', 'state-space', 'train-digits'];
 
-/** Collects; takes a minute or two. */
-export const collect = (tell: (text: string) => void): Collected => {
+/** Collects with so many processes; takes some minutes. */
+export const collect = async (jobs: number, tell: (text: string) => void): Promise<Collected> => {
   const folder = defaultFolder();
   const corpus = hasCases(folder) ? opinfoPrograms(folder) : [];
   tell(corpus.length > 0 ? `${corpus.length} conformance programs` : `no conformance corpus at ${folder}`);
   const mocha = join(repositoryRoot(), 'node_modules', 'mocha', 'bin', 'mocha.js');
-  const tests = [mocha, '--no-config', '--timeout', '0', ...TESTS.map((name) => `dist/test/${name}/*.test.js`)];
+  const tests = TESTS.map((name) => [mocha, '--no-config', '--timeout', '0', `dist/test/${name}/*.test.js`]);
   const examples = EXAMPLES.map((name) => join('dist', 'examples', `${name}.js`)).filter((file) =>
     existsSync(join(repositoryRoot(), file)),
   );
-  const ours = harvested([tests, ...examples.map((file) => [file])], tell);
+  const ours = await harvested([...tests, ...examples.map((file) => [file])], jobs, tell);
   tell(`${ours.length} programs of tests and ${examples.length} examples`);
   const reached = new Set([...corpus, ...ours].flatMap(({ rules }) => rules));
   const unreached = new Map<string, string>();

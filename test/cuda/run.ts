@@ -33,7 +33,7 @@ const main = async (): Promise<number> => {
   const seconds = (): number => Math.round((performance.now() - started) / 1000);
   const tell = (text: string): void => console.log(`${String(seconds()).padStart(4)} s  ${text}`);
   cudaCompiler();
-  const { programs, unreached } = collect(tell);
+  const { programs, unreached } = await collect(Number(values.jobs), tell);
   const calls = programs.filter(({ calls }) => calls.length > 0);
   const able = programs.filter(({ calls }) => calls.length === 0);
   const chosen = values.cover ? cover(able, Number(values.cover)) : able;
