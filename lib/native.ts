@@ -334,6 +334,8 @@ export interface Native {
     retain: boolean | undefined,
     create: boolean,
     allowUnused: boolean,
+    /** A transform takes the gradients of its own level, which is open. */
+    ofOpenLevel?: boolean,
   ): (Tensor | null)[];
   gradEnabled(): boolean;
   /** Returns what it was before. */

@@ -142,6 +142,7 @@ class CustomJvp implements Operator {
         tangents.filter((_t, i) => needed[i]),
         cotangents,
         false,
+        true,
       );
       let next = 0;
       return needed.map((w) => {

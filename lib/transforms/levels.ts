@@ -63,6 +63,8 @@ export const pullback = (
   inputs: readonly Tensor[],
   cotangents: readonly (Tensor | null)[],
   retain: boolean,
+  /** Whether the level that they belong to is open. */
+  open: boolean,
 ): (Tensor | null)[] => {
   const roots = outputs.flatMap((t, i) => {
     const cotangent = cotangents[i];
@@ -78,6 +80,7 @@ export const pullback = (
     retain,
     n.gradEnabled(),
     true,
+    open,
   );
 };
 
@@ -97,6 +100,7 @@ export const runGrad = (
       variables.filter((_, i) => wanted[i]),
       cotangentsOf(outputs),
       false,
+      true,
     );
     let next = 0;
     return {

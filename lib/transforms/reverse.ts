@@ -48,7 +48,7 @@ const gradAndValue = (name: string, f: AnyFunction, { argnums = 0, has_aux = fal
       const returned = synchronous(name, f(...chosen.with(variables)));
       const [value, aux] = has_aux ? splitAux(name, returned) : [returned, undefined];
       const output = scalar(name, value);
-      const gradients = pullback([output], variables, [ones_like(output)], false);
+      const gradients = pullback([output], variables, [ones_like(output)], false, true);
       const down = (t: Tensor): Tensor => n.unwrapGrad(t, level);
       const grads = unflatten(
         chosen.structure,
@@ -148,7 +148,7 @@ const runVjp = (f: AnyFunction, primals: unknown[], hasAux: boolean): unknown[] 
         const open = n.unwrapDead(t);
         return live?.kind === 'grad' && live.level === level ? n.unwrapGrad(open, level) : open;
       };
-      const gradients = pullback(outputs, variables, given, retain_graph);
+      const gradients = pullback(outputs, variables, given, retain_graph, isOpen);
       return unflatten(
         chosen.structure,
         gradients.map((g, i) => (g === null ? zeros_like(chosen.leaves[i]!) : after(g))),

@@ -15,6 +15,7 @@
 #include "dispatch/tracing.h"
 #include "tensor/tensor.h"
 #include "trace/tracer.h"
+#include "transforms/forward_rules.h"
 
 namespace jorch {
 
@@ -76,13 +77,14 @@ JsError unused(size_t i) {
   return JsError("BAD_ARGUMENT", text + " (allow_unused: true gives null for what was not used)");
 }
 
-// grad(outputs, inputs, gradOutputs, retainGraph?, createGraph, allowUnused) → (Tensor | null)[]
+// grad(outputs, inputs, gradOutputs, retainGraph?, createGraph, allowUnused, ofOpenLevel?) → (Tensor | null)[]
 Napi::Value Grad(const Napi::CallbackInfo& info) {
   return entry(info, "grad", [&](Addon& addon) -> napi_value {
     const bool create = info[4].ToBoolean();
     const std::optional<bool> retain = info[3].IsBoolean() ? std::optional<bool>(info[3].As<Napi::Boolean>()) : std::nullopt;
     const auto outputs = tensorList(addon, info.Env(), info[0], "outputs");
     const auto inputs = tensorList(addon, info.Env(), info[1], "inputs");
+    const transforms::OwnBackward own(info[6].ToBoolean());
     const auto gradients = torch::autograd::grad(outputs, inputs, tensorList(addon, info.Env(), info[2], "grad_outputs", true), retain, create, /*allow_unused=*/true);
     for (size_t i = 0; i < gradients.size() && !info[5].ToBoolean(); i++)
       if (!gradients[i].defined()) throw unused(i);

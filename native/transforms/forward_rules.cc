@@ -179,14 +179,16 @@ void run(Stack& stack) {
   push(stack, std::move(result));
 }
 
-/** Whether a backward operator that runs here may be differentiated again. A grad level records its own backward always; a level around it tells. */
+thread_local bool ownBackward = false;
+
+/** Whether a backward operator that runs here may be differentiated again: where a level records it that is not the one whose backward this is. */
 bool isRecorded(const Stack& stack, size_t count) {
   if (!at::GradMode::is_enabled()) return false;
   bool needed = false;
   for (size_t i = stack.size() - count; i < stack.size(); i++) needed |= stack[i].isTensor() && stack[i].toTensor().defined() && stack[i].toTensor().requires_grad();
   int levels = 0;
   for (const auto& layer : at::functorch::getDynamicLayerStack()) levels += layer.key() == at::functorch::TransformType::Grad;
-  return needed && (levels == 0 || levels >= 2);
+  return needed && (levels == 0 || levels > (ownBackward ? 1 : 0));
 }
 
 /** Taken apart when a tangent is there, or when it is recorded for derivatives that libtorch has not (`again`); else libtorch's own autograd kernel. */
@@ -232,6 +234,9 @@ void batchNorm(const c10::OperatorHandle& op, Stack* stack) {
 }
 
 }  // namespace
+
+OwnBackward::OwnBackward(bool own) : before_(ownBackward) { ownBackward = own; }
+OwnBackward::~OwnBackward() { ownBackward = before_; }
 
 void registerForwardRules() {
   // Wrappers of the levels around trace tensors carry no backend: AutogradOther.

@@ -71,7 +71,7 @@ describe('normalisations and attention: derivatives of higher order', () => {
       const product = (h: Tensor): Tensor => h.reshape([at.numel(), at.numel()]).matmul(v.reshape([-1]));
       const expected = along(grad(f), at, v).reshape([-1]);
       const { hessian, jacfwd, jacrev } = func;
-      for (const second of [hessian(f), jacrev(grad(f)), jacrev(jacfwd(f)), jacfwd(jacfwd(f))])
+      for (const second of [hessian(f), jacrev(grad(f)), jacrev(jacrev(f)), jacrev(jacfwd(f)), jacfwd(jacfwd(f))])
         agrees(product(second(at)), expected);
       for (const second of COMPILED.includes(name)
         ? [compile(hessian(f)), compile(jacrev(jacfwd(f)))]
@@ -95,6 +95,14 @@ describe('normalisations and attention: derivatives of higher order', () => {
       const [g] = torch.autograd.grad(f(leaf), leaf, { create_graph });
       const [h] = torch.autograd.grad(g!.mul(v).sum(), leaf, { create_graph });
       agrees(torch.autograd.grad(h!, leaf, v)[0]!, expected);
+      // autograd.grad three times, the first two of which a level around them records.
+      const inside = (t: Tensor): Tensor => {
+        const [first] = torch.autograd.grad(f(t), t, { create_graph });
+        const [second] = torch.autograd.grad(first!.mul(v).sum(), t, { create_graph });
+        return second!.mul(v).sum();
+      };
+      agrees(grad(inside)(at), expected);
+      agrees(func.vjp((t: Tensor) => grad((u: Tensor) => grad(f)(u).mul(v).sum())(t), at)[1](v)[0], expected);
     });
   }
 
