@@ -1,10 +1,14 @@
 // Module initialisation, error translation, memory accounting.
 #include "addon.h"
 
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 #include "device/devices.h"
 #include "dispatch/autograd.h"
@@ -17,10 +21,13 @@
 #include "tensor/data.h"
 #include "tensor/share.h"
 #include "tensor/tensor.h"
+#include "throw_again.h"
 #include "dispatch/tracing.h"
 #include "transforms/callback_node.h"
 #include "transforms/closure.h"
 #include "transforms/levels.h"
+
+extern "C" void omp_set_num_threads(int);  // libtorch's OpenMP; it holds for the calling thread
 
 namespace jorch {
 
@@ -125,7 +132,7 @@ void translateException(napi_env env, const char* where) noexcept {
     throw;
   } catch (const PendingException&) {
   } catch (const Napi::Error& error) {
-    napi_throw(env, error.Value());
+    throwAgain(env, error);
   } catch (const JsError& error) {
     throwJs(env, error.code, prefixed(where, error.what() + (error.code == "LEAKED_TRACE" ? usedAt(env) : "")));
   } catch (const trace::Concretization& error) {
@@ -155,7 +162,20 @@ void pinThisLibrary() {
   if (dladdr(reinterpret_cast<void*>(&pinThisLibrary), &info) && info.dli_fname) dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
 }
 
+std::atomic<int> environments{0};
+
+// Each thread that computes has a pool of its own in OpenMP. The second environment of a process begins with half of the cores, the third with a
+// third …: together they would have as many threads as cores for each. set_num_threads() says otherwise.
+void shareCores() {
+  const int order = ++environments;
+  if (order == 1) return;
+  // Asked for first: libtorch sets its default at this thread's first question, and would set it over ours later.
+  const int most = at::get_num_threads();
+  omp_set_num_threads(std::max(1, std::min(most, static_cast<int>(std::thread::hardware_concurrency()) / order)));
+}
+
 void finalizeAddon(napi_env env, void* data, void*) {
+  environments--;
   auto* addon = static_cast<Addon*>(data);
   {
     std::lock_guard<std::mutex> lock(addon->reaper->mutex);
@@ -166,6 +186,7 @@ void finalizeAddon(napi_env env, void* data, void*) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pinThisLibrary();
+  shareCores();
   trace::registerKernels();
   auto* addon = new Addon(env);
   napi_set_instance_data(env, addon, [](node_api_basic_env e, void* data, void* hint) { finalizeAddon(const_cast<napi_env>(e), data, hint); }, nullptr);

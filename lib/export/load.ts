@@ -252,7 +252,7 @@ export const loadProgram = (
               xlaOptions({ text, arithmetic: false }),
             ).executable,
         );
-  const types = addon.outputTypes(executable);
+  const types = translated(() => addon.outputTypes(executable));
   const same = (a: TensorType, b: { dtype: string; shape: readonly number[] } | undefined): boolean =>
     a.dtype === b?.dtype && String(a.shape) === String(b.shape);
   if (types.length !== signature.outputs.length || !signature.outputs.every((t, i) => same(t, types[i])))

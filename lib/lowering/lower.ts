@@ -306,6 +306,9 @@ export class Lowering {
       return undefined;
     } catch (error) {
       if (error instanceof NoLowering || error instanceof DtypeError) return error.message;
+      // Arguments that no rule expects, as a dimension out of range where libtorch looks at it in its kernel only: the kernel has the words.
+      if (error instanceof TypeError || error instanceof RangeError)
+        return `its rule cannot take these arguments: ${error.message}`;
       if (error instanceof BuilderError) throw new LoweringError(`rule ${node.op}: ${error.message}${where(node)}`);
       throw error;
     }

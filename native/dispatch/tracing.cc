@@ -374,6 +374,7 @@ napi_value runTrace(napi_env env, napi_callback_info info) {
 Napi::Value RecordNode(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), guarded(info.Env(), "compile", [&]() -> napi_value {
     Addon& addon = Addon::of(info.Env());
+    if (!trace::current()) throw JsError("BAD_ARGUMENT", "no trace is open");
     noteLine(info.Env());
     trace::Tracer& tracer = *trace::current();
     trace::Node node;

@@ -80,22 +80,21 @@ std::string attributeName(const c10::ivalue::Object& object, size_t slot) { retu
 }  // namespace
 
 Script::Script(torch::jit::Module root) : root_(std::move(root)) {
-  visit(root_);
+  visit(root_._ivalue());
   findWatched();
 }
 
-int64_t Script::indexOf(const torch::jit::Module& module) const { return indices_.at(module._ivalue().get()); }
+int64_t Script::indexOf(const c10::ivalue::Object& object) const { return indices_.at(&object); }
 
-void Script::visit(const torch::jit::Module& module) {
-  const auto object = module._ivalue();
+void Script::visit(const torch::jit::ObjectPtr& object) {
   if (!indices_.emplace(object.get(), objects_.size()).second) return;
-  objects_.push_back(module);
-  const auto type = module.type();
+  objects_.emplace_back(object);
+  const auto type = object->type();
   for (size_t slot = 0; slot < type->numAttributes(); slot++) {
     const c10::IValue& value = object->getSlot(slot);
     const auto& declared = type->getAttribute(slot);
     if (declared->is_module()) {
-      if (value.isObject()) visit(torch::jit::Module(value.toObject()));
+      if (value.isObject()) visit(value.toObject());
     } else if (mayBeTensor(declared)) {
       int64_t tensor = -1;
       if (value.isTensor() && value.toTensor().defined()) {

@@ -30,11 +30,13 @@ class Script {
  public:
   explicit Script(torch::jit::Module root);
 
-  const std::vector<torch::jit::Module>& objects() const { return objects_; }
+  const torch::jit::Module& root() const { return root_; }
+  // Objects, not modules: making a torch::jit::Module allocates inside a noexcept constructor of libtorch's.
+  const std::vector<torch::jit::Object>& objects() const { return objects_; }
   const std::vector<Place>& places() const { return places_; }
   // Different tensors in the order of the places; what the slots held when the file was read.
   const std::vector<at::Tensor>& tensors() const { return tensors_; }
-  int64_t indexOf(const torch::jit::Module& module) const;
+  int64_t indexOf(const c10::ivalue::Object& object) const;
 
   const torch::jit::Code& code(size_t object, const std::string& method, bool traced);
 
@@ -57,11 +59,11 @@ class Script {
   void watch(size_t object, const std::string& name);
 
  private:
-  void visit(const torch::jit::Module& module);
+  void visit(const torch::jit::ObjectPtr& object);
   void findWatched();
 
   torch::jit::Module root_;
-  std::vector<torch::jit::Module> objects_;
+  std::vector<torch::jit::Object> objects_;
   std::unordered_map<const c10::ivalue::Object*, int64_t> indices_;
   std::vector<Place> places_;
   std::vector<Container> containers_;

@@ -43,10 +43,10 @@ Napi::Value LoadScript(const Napi::CallbackInfo& info) {
 // copyScript(program) → one of its own, with copies of all that the slots hold
 Napi::Value CopyScript(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return Napi::Value(env, guarded(env, "deepcopy", [&]() -> napi_value { return wrapScript(env, scriptFrom(env, info[0]).objects().at(0).deepcopy()); }));
+  return Napi::Value(env, guarded(env, "deepcopy", [&]() -> napi_value { return wrapScript(env, scriptFrom(env, info[0]).root().deepcopy()); }));
 }
 
-Napi::Array methodsOf(Napi::Env env, const torch::jit::Module& module) {
+Napi::Array methodsOf(Napi::Env env, const torch::jit::Object& module) {
   auto methods = Napi::Array::New(env);
   for (const auto& method : module.get_methods()) {
     auto entry = Napi::Object::New(env);
@@ -81,7 +81,7 @@ Napi::Value DescribeScript(const Napi::CallbackInfo& info) {
         if (type->getAttribute(i)->is_module()) {
           if (!value.isObject()) continue;  // None where a module might be
           slot.Set("kind", "module");
-          slot.Set("index", static_cast<double>(script.indexOf(torch::jit::Module(value.toObject()))));
+          slot.Set("index", static_cast<double>(script.indexOf(*value.toObject())));
         } else if (place < script.places().size() && script.places()[place].object == module._ivalue() && script.places()[place].slot == i) {
           slot.Set("kind", type->is_parameter(i) ? "parameter" : type->is_buffer(i) ? "buffer" : "tensor");
           slot.Set("index", static_cast<double>(place++));

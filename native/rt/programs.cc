@@ -13,6 +13,7 @@
 #include "pjrt/plugin.h"
 #include "pjrt/topology.h"
 #include "rt/element_types.h"
+#include "throw_again.h"
 
 namespace jorch::rt {
 
@@ -40,6 +41,9 @@ template <class Body>
 Napi::Value guarded(const Napi::CallbackInfo& info, const char* code, Body body) {
   try {
     return body();
+  } catch (const Napi::Error& error) {
+    throwAgain(info.Env(), error);
+    return Napi::Value();
   } catch (const pjrt::TooLarge& error) {
     fail(info.Env(), "TOO_LARGE", error.what());
   } catch (const pjrt::PjrtError& error) {

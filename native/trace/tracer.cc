@@ -60,7 +60,7 @@ std::shared_ptr<torch::autograd::Node> historyBehind(const at::Tensor& root, con
 void checkSize(const at::Tensor& like) {
   int64_t n = 1;
   bool fits = true;
-  for (int64_t s : like.sizes()) fits = fits && !__builtin_mul_overflow(n, s, &n);
+  for (int64_t s : like.sizes()) fits = fits && s < kElementLimit && !__builtin_mul_overflow(n, s, &n);
   int64_t bytes = 0;
   fits = fits && n < kElementLimit && !__builtin_mul_overflow(n, static_cast<int64_t>(like.itemsize()), &bytes);
   TORCH_CHECK(fits, "TOO_LARGE: a tensor of shape ", like.sizes(), " and type ", like.scalar_type(),
@@ -317,8 +317,10 @@ std::vector<Effect> Tracer::effects() {
   std::vector<Effect> all(captures_.size());
   for (size_t i = 0; i < captures_.size(); ++i) {  // by index: reading a value may capture another tensor
     const int64_t now = valueOf(captures_[i].twin);
-    TORCH_CHECK(!fn::isFunctionalTensor(captures_[i].twin) || !fn::unsafeGetFunctionalWrapper(captures_[i].twin)->has_metadata_mutation(), "compile: the function changes the shape of a tensor of its caller, "
-                "now ", captures_[i].twin.sizes(), ", in place (t_, unsqueeze_, resize_ …), which a program cannot; use the form without _ and return what it gives");
+    const at::Tensor& twin = captures_[i].twin;
+    TORCH_CHECK(!fn::isFunctionalTensor(twin) || (!fn::unsafeGetFunctionalWrapper(twin)->has_metadata_mutation() && twin.sizes() == captures_[i].eager.sizes()),
+                "compile: the function changes the shape of a tensor of its caller, now ", twin.sizes(),
+                ", in place (t_, unsqueeze_, resize_, an out= of another shape …), which a program cannot; use the form without _ or out= and return what it gives");
     const int64_t input = captures_[i].inputIndex;
     if (input >= 0 && now != graph_.inputs[input]) all[i].mutated = now;
     const Capture& capture = captures_[i];

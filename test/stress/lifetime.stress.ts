@@ -122,6 +122,14 @@ describe('stress: workers and exits', () => {
   });
 });
 
+describe('stress: threads', () => {
+  it('row 24: four workers get at least 0.8 times as much done as one thread', () => {
+    const { ratio } = JSON.parse(run(join(own, 'throughput.js'))) as { ratio: number };
+    figure(24, `four workers: ${ratio.toFixed(2)} times the throughput of one thread`);
+    assert.ok(ratio >= 0.8, `${ratio}`);
+  });
+});
+
 describe('stress: XLA', () => {
   it('row 12: 10 000 damaged programs: no process dies', () => {
     let [refused, compiled] = [0, 0];

@@ -11,6 +11,9 @@ const fixture = join(__dirname, '..', 'torch', 'fixtures', 'hostile-calls.js');
 /** A call that takes longer never comes back: sizes are tiny. */
 const HANG_MS = 60_000;
 
+/** Where the calls are made: as they are, or inside compiled functions. */
+export type How = 'eager' | 'compiled';
+
 interface Told {
   readonly results: number;
   readonly refused: number;
@@ -18,9 +21,12 @@ interface Told {
 }
 
 /** What a process told; undefined, with its last words, when it did not live to. */
-const inProcess = (args: readonly string[], progress: string): Promise<{ told?: Told; death: string }> =>
+const inProcess = (args: readonly string[], progress: string, how: How): Promise<{ told?: Told; death: string }> =>
   new Promise((resolve) => {
-    const child = spawn(process.execPath, [fixture, progress, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [fixture, progress, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, JORCH_HOSTILE: how },
+    });
     // MKL writes its complaints to standard output.
     let [out, err, seen, since, hung] = ['', '', '', Date.now(), false];
     child.stdout.on('data', (chunk) => {
@@ -71,23 +77,23 @@ export interface Campaign {
 }
 
 /** Calls that were kept, in one process, and those that end it one after the other. */
-export const performKept = async (calls: readonly Recipe[]): Promise<Campaign> =>
+export const performKept = async (calls: readonly Recipe[], how: How = 'eager'): Promise<Campaign> =>
   withProgress(async (progress) => {
     writeFileSync(progress, JSON.stringify(calls));
-    const { told, death } = await inProcess([], progress);
+    const { told, death } = await inProcess([], progress, how);
     if (told) return { results: told.results, refused: told.refused, failures: told.wrong };
     if (calls.length === 1) return { results: 0, refused: 0, failures: [{ call: calls[0]!, words: death }] };
     const middle = calls.length >> 1;
-    const [a, b] = [await performKept(calls.slice(0, middle)), await performKept(calls.slice(middle))];
+    const [a, b] = [await performKept(calls.slice(0, middle), how), await performKept(calls.slice(middle), how)];
     return { results: a.results + b.results, refused: a.refused + b.refused, failures: [...a.failures, ...b.failures] };
   });
 
 /** The smallest call with the same operator, found from this one, that fails in any way. */
-const shrink = async (seed: number, i: number, words: string): Promise<Failure> => {
+const shrink = async (seed: number, i: number, words: string, how: How): Promise<Failure> => {
   let smallest: Failure = { call: callNumber(seed, i), words };
   await fc.check(
     fc.asyncProperty(recipesOf(smallest.call.operator), async (call) => {
-      const [failure] = (await performKept([call])).failures;
+      const [failure] = (await performKept([call], how)).failures;
       if (failure) smallest = failure;
       return failure === undefined;
     }),
@@ -96,18 +102,26 @@ const shrink = async (seed: number, i: number, words: string): Promise<Failure> 
   return smallest;
 };
 
-/** Calls number `from` … `from + count - 1`. */
+/** Calls number `from`, `from + stride` …, `count` of them. */
 export const campaign = (
   seed: number,
   from: number,
   count: number,
-  options: { readonly shrink?: boolean } = {},
+  {
+    shrink: smaller = false,
+    how = 'eager',
+    stride = 1,
+  }: { readonly shrink?: boolean; readonly how?: How; readonly stride?: number } = {},
 ): Promise<Campaign> =>
   withProgress(async (progress) => {
     const failures: Failure[] = [];
     let [results, refused] = [0, 0];
-    for (let next = from; next < from + count; ) {
-      const { told, death } = await inProcess([String(seed), String(next), String(from + count - next)], progress);
+    for (let done = 0; done < count; ) {
+      const { told, death } = await inProcess(
+        [seed, from + done * stride, count - done, stride].map(String),
+        progress,
+        how,
+      );
       if (told) {
         results += told.results;
         refused += told.refused;
@@ -115,8 +129,8 @@ export const campaign = (
         break;
       }
       const at = Number(readFileSync(progress, 'utf8'));
-      failures.push(options.shrink ? await shrink(seed, at, death) : { call: callNumber(seed, at), words: death });
-      next = at + 1;
+      failures.push(smaller ? await shrink(seed, at, death, how) : { call: callNumber(seed, at), words: death });
+      done = (at - from) / stride + 1;
     }
     return { results, refused, failures };
   });

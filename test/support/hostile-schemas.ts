@@ -5,7 +5,7 @@ import { parseSchema, type Recipe, recipesFor, type Schema } from './recipes.js'
 
 /** What may not be called at random: it reads files, writes to the process's output, waits, or changes what all later calls do. */
 const LEFT_OUT =
-  /^(from_file|_print|warn|set_num_threads|_cuda\w*|record_stream|manual_seed|seed|is_pinned|pin_memory|_pin_memory|set_grad_enabled|get_device|save|wait|sleep|_foobar|_test\w*)\./;
+  /^(from_file|_print|warn|set_num_threads|_cuda\w*|record_stream|manual_seed|seed|is_pinned|pin_memory|_pin_memory|set_grad_enabled|get_device|save|wait|sleep|_copy_from|_foobar|_test\w*)\./;
 
 let all: readonly Schema[] | undefined;
 const schemas = (): readonly Schema[] => {

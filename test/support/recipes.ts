@@ -100,28 +100,68 @@ const isRead = (argument: SchemaArgument | undefined): boolean =>
 
 export type Outcome = 'result' | 'refused';
 
-/**
- * Makes the call. An error has to be JorchError with words, and arguments that the schema does not let the operator write to have to be as before.
- * @throws Error saying what is wrong
- */
-export const perform = (recipe: Recipe, schema: Schema): Outcome => {
+type Call = (...args: unknown[]) => unknown;
+
+/** The call inside a compiled function whose arguments are its tensors. */
+const compiled =
+  (call: Call): Call =>
+  (...args) => {
+    const keywords = args.at(-1) as Record<string, unknown>;
+    const tensors = [...new Set(tensorsOf([...args, ...Object.values(keywords)]))];
+    const fast = torch.compile((twins: Tensor[]): Tensor[] => {
+      const twin = (value: unknown): unknown => {
+        if (torch.is_tensor(value)) return twins[tensors.indexOf(value as Tensor)];
+        return Array.isArray(value) ? value.map(twin) : value;
+      };
+      const named = Object.fromEntries(Object.entries(keywords).map(([key, value]) => [key, twin(value)]));
+      return tensorsOf(call(...args.slice(0, -1).map(twin), named));
+    });
+    try {
+      return fast(tensors);
+    } finally {
+      fast.dispose();
+    }
+  };
+
+interface Performed {
+  readonly outcome: Outcome;
+  /** Dtypes and shapes of what came out. */
+  readonly types: string;
+}
+
+const performAs = (recipe: Recipe, schema: Schema, how: (call: Call) => Call): Performed => {
   const [name, overload] = recipe.operator.split('.') as [string, string];
   const args = recipe.args.map(make);
   const keywords = Object.fromEntries(Object.entries(recipe.keywords).map(([key, value]) => [key, make(value)]));
   const read = args.flatMap((value, i) => (isRead(schema.args[i]) ? tensorsOf(value) : []));
   const before = read.map(bits);
-  let outcome: Outcome = 'result';
+  let performed: Performed = { outcome: 'refused', types: '' };
   try {
-    torch.ops['aten']![name]![overload]!(...args, keywords);
+    const result = tensorsOf(how((...given) => torch.ops['aten']![name]![overload]!(...given))(...args, keywords));
+    performed = { outcome: 'result', types: result.map((t) => `${t.dtype} [${t.shape}]`).join(', ') };
   } catch (error) {
     if (!torch.isJorchError(error)) throw new Error(`another kind of error: ${(error as Error)?.stack ?? error}`);
     if (error.message.trim() === '') throw new Error('an error without words');
-    outcome = 'refused';
   }
   read.forEach((t, i) => {
     if (bits(t) !== before[i]) throw new Error(`argument ${i} was ${before[i]}, is ${bits(t)}`);
   });
-  return outcome;
+  return performed;
+};
+
+/**
+ * Makes the call. An error has to be JorchError with words, and arguments that the schema does not let the operator write to have to be as before.
+ * @throws Error saying what is wrong
+ */
+export const perform = (recipe: Recipe, schema: Schema): Outcome => performAs(recipe, schema, (call) => call).outcome;
+
+/** The same inside a compiled function; what comes out has to be of eager's dtypes and shapes. */
+export const performCompiled = (recipe: Recipe, schema: Schema): Outcome => {
+  const eager = performAs(recipe, schema, (call) => call);
+  const fast = performAs(recipe, schema, compiled);
+  if (eager.outcome === 'result' && fast.outcome === 'result' && eager.types !== fast.types)
+    throw new Error(`compiled: ${fast.types}; eager: ${eager.types}`);
+  return fast.outcome;
 };
 
 // Schemas.

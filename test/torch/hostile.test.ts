@@ -52,10 +52,23 @@ describe('hostile arguments: every registered operator', function () {
     assert.deepEqual(failures, []);
   });
 
+  it('calls that were wrong inside compiled functions are refused or right', async () => {
+    const file = join(__dirname, '../../../test/torch/hostile-compiled.json');
+    const { failures } = await performKept(JSON.parse(readFileSync(file, 'utf8')) as Recipe[], 'compiled');
+    assert.deepEqual(failures, []);
+  });
+
   it('4 000 calls with arguments of the right kinds: a result or a typed error, arguments that are only read stay as they are', async () => {
     const { results, refused, failures } = await campaign(1, 0, 4000);
     assert.deepEqual(failures, []);
     assert.equal(results + refused, 4000);
     assert.ok(results > 400, `${results} calls gave a result`);
+  });
+
+  it('300 calls inside compiled functions: a result of eager’s dtypes and shapes, or a typed error', async () => {
+    const { results, refused, failures } = await campaign(3, 0, 300, { how: 'compiled', stride: 11 });
+    assert.deepEqual(failures, []);
+    assert.equal(results + refused, 300);
+    assert.ok(results > 40, `${results} calls gave a result`);
   });
 });
