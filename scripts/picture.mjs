@@ -30,5 +30,6 @@ const dot = `digraph jorch {
 }`;
 
 const drawn = (await instance()).renderString(dot, { format: 'svg', engine: 'dot' });
-// The first line of a box is its name.
-writeFileSync(file, drawn.replaceAll(/(<g id="[^"]*" class="node">[\s\S]*?<text )/g, '$1font-weight="bold" '));
+// The first line of a box is its name. Who cannot see the picture hears its title.
+const bold = drawn.replaceAll(/(<g id="[^"]*" class="node">[\s\S]*?<text )/g, '$1font-weight="bold" ');
+writeFileSync(file, bold.replace(/<svg[^>]*>/, '$&\n<title>What jorch does with a function</title>'));

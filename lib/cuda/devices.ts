@@ -1,5 +1,7 @@
 /** @file The devices besides the CPU: opened at their first use, named as torch names them. */
+
 import type { XlaOptions } from '../compile/executables.js';
+import { noteUse } from '../debug/xspace.js';
 import type { Target } from '../lowering/lower.js';
 import type { DeviceTarget } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
@@ -31,6 +33,7 @@ const cuda = (): Backend => {
     const message = runtimeAddon().open(file);
     if (message) throw new JorchError('RUNTIME_MISSING', `${file} could not be loaded: ${message}`);
   }
+  noteUse(plugin);
   return { plugin, client: {}, xla: { xla_gpu_cuda_data_dir: toolkit } };
 };
 

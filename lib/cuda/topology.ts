@@ -1,5 +1,6 @@
 /** @file compile.forTopology(card, f, …specs): a function compiled for an NVIDIA GPU that need not be here. */
 import { describeProgram, planAlone, type Traced } from '../compile/export.js';
+import { noteUse } from '../debug/xspace.js';
 import { writeArchive } from '../export/archive.js';
 import { compilerVersion, EXECUTABLE, translated } from '../export/load.js';
 import { type Cost, costOf } from '../inspect/cost.js';
@@ -31,6 +32,7 @@ export interface TopologyProgram {
 /** Compiles a program's text for `card`. @throws JorchError RUNTIME_MISSING, COMPILE_FAILED, TOO_LARGE */
 export const compileText = (card: string, stablehlo: string): CompiledFor => {
   const { plugin, toolkit } = cudaCompiler();
+  noteUse(plugin);
   return translated(() => runtimeAddon().compileFor(plugin, toolkit, card, stablehlo, {}));
 };
 

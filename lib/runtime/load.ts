@@ -27,6 +27,12 @@ export interface CompiledFor {
   readonly cost: Readonly<Record<string, number>>;
 }
 
+declare const recording: unique symbol;
+/** What a plugin notes of its own work, until it is ended. */
+export interface Recording {
+  readonly [recording]: never;
+}
+
 /** What native/rt exports: PJRT alone. Its errors have a `code`. */
 export interface RuntimeAddon extends Compiler<RuntimeExecutable> {
   /** undefined, or the dynamic linker's message. */
@@ -44,6 +50,10 @@ export interface RuntimeAddon extends Compiler<RuntimeExecutable> {
     stablehlo: string,
     options: Readonly<Record<string, boolean | number | string>>,
   ): CompiledFor;
+  /** Loads the plugin, and begins to record what it does; undefined when it has no profiler. */
+  beginProfile(plugin: string): Recording | undefined;
+  /** An XSpace, as a serialized protobuf. */
+  endProfile(recording: Recording): Buffer;
   /** A tensor that stays with the device; for `run`. */
   hold(executable: RuntimeExecutable, data: Uint8Array, dtype: string, shape: readonly number[]): unknown;
   /**

@@ -11,6 +11,7 @@
 #include "pjrt/executable.h"
 #include "pjrt/options_js.h"
 #include "pjrt/plugin.h"
+#include "pjrt/profiler.h"
 #include "pjrt/topology.h"
 #include "rt/element_types.h"
 #include "throw_again.h"
@@ -241,6 +242,28 @@ Napi::Value Run(const Napi::CallbackInfo& info) {
   });
 }
 
+using Recording = std::shared_ptr<pjrt::Profiler>;
+constexpr napi_type_tag kRecordingTag = {0x6a6f726368207072ULL, 0x4be1d3f05a7c9826ULL};
+
+// beginProfile(plugin) → a recording of what the plugin does, or undefined when it cannot make one
+Napi::Value BeginProfile(const Napi::CallbackInfo& info) {
+  return guarded(info, "BAD_ARGUMENT", [&]() -> Napi::Value {
+    const auto& plugin = pjrt::Plugin::load(info[0].As<Napi::String>());
+    if (!pjrt::Profiler::isThere(plugin)) return info.Env().Undefined();
+    return wrap(info.Env(), std::make_shared<pjrt::Profiler>(plugin), kRecordingTag);
+  });
+}
+
+// endProfile(recording) → an XSpace as a serialized protobuf
+Napi::Value EndProfile(const Napi::CallbackInfo& info) {
+  return guarded(info, "BAD_ARGUMENT", [&]() -> Napi::Value {
+    auto* recording = unwrap<Recording>(info.Env(), info[0], kRecordingTag);
+    if (recording == nullptr || *recording == nullptr) fail(info.Env(), "BAD_ARGUMENT", "expected a recording");
+    const Recording ended = std::move(*recording);
+    return copyOf(info.Env(), ended->stop());
+  });
+}
+
 }  // namespace
 
 void initPrograms(Napi::Env env, Napi::Object exports) {
@@ -251,6 +274,8 @@ void initPrograms(Napi::Env env, Napi::Object exports) {
   exports.Set("compileOptions", Napi::Function::New(env, CompileOptions, "compileOptions"));
   exports.Set("gpuTargets", Napi::Function::New(env, GpuTargets, "gpuTargets"));
   exports.Set("compileFor", Napi::Function::New(env, CompileFor, "compileFor"));
+  exports.Set("beginProfile", Napi::Function::New(env, BeginProfile, "beginProfile"));
+  exports.Set("endProfile", Napi::Function::New(env, EndProfile, "endProfile"));
   exports.Set("outputTypes", Napi::Function::New(env, OutputTypes, "outputTypes"));
   exports.Set("hold", Napi::Function::New(env, Hold, "hold"));
   exports.Set("run", Napi::Function::New(env, Run, "run"));

@@ -45,6 +45,22 @@ describe('cuda: compiling for GPUs that are not here', function () {
   });
   after(() => dir && rmSync(dir, { recursive: true, force: true }));
 
+  it('debug.profile has the passes of XLA’s compiler, at their times', () => {
+    const make = () => compile.forTopology('h100', f, spec([2, 3]), spec([3, 4]));
+    make(); // the plugin is in use
+    const dir = mkdtempSync(join(tmpdir(), 'jorch-profile-'));
+    torch.debug.profile(make, join(dir, 'trace.json'));
+    const { traceEvents } = JSON.parse(readFileSync(join(dir, 'trace.json'), 'utf8')) as {
+      traceEvents: { name: string; cat?: string; ts: number; dur: number }[];
+    };
+    rmSync(dir, { recursive: true });
+    const whole = traceEvents.find(({ cat }) => cat === 'js')!;
+    const ofXla = traceEvents.filter(({ cat }) => cat === 'xla');
+    assert.ok(ofXla.length > 50, `${ofXla.length} events`);
+    assert.ok(ofXla.some(({ name }) => /cudnn|fusion|layout/i.test(name)));
+    for (const { ts, dur } of ofXla) assert.ok(ts > whole.ts - 1e5 && ts + dur < whole.ts + whole.dur + 1e5);
+  });
+
   it('gives memory, cost, HLO and machine code, and says nothing on stderr', () => {
     const script = `const { compile, spec } = require(${JSON.stringify(require.resolve('../../lib/index.js'))});
       const f = (x, w) => x.matmul(w).relu().sum(-1);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventsOf } from '../../lib/debug/xspace.js';
 import * as torch from '../../lib/index.js';
 import { fails } from '../support/fails.js';
 
@@ -70,5 +71,23 @@ describe('debug.profile', () => {
     }, file);
     fails('BAD_ARGUMENT', /expected a function, got number/, () => torch.debug.profile(3 as never, file));
     fails('BAD_ARGUMENT', /expected the path/, () => torch.debug.profile(() => {}, '' as never));
+  });
+
+  it('events of an XSpace: a process for a plane, a thread for a line, times since the origin', () => {
+    // planes[0] = { name: 'GPU', lines: [{ name: 's', timestamp_ns: 5000, events: [{ 7, offset 2e6 ps, 3e6 ps }] }], event_metadata: { 7: 'gemm' } }
+    const sized = (tag: number, ...bytes: number[]): number[] => [tag, bytes.length, ...bytes];
+    const text = (tag: number, word: string): number[] => sized(tag, ...Buffer.from(word));
+    const event = sized(0x22, 0x08, 7, 0x10, 0x80, 0x89, 0x7a, 0x18, 0xc0, 0x8d, 0xb7, 0x01);
+    const line = sized(0x1a, ...text(0x12, 's'), 0x18, 0x88, 0x27, ...event);
+    const metadata = sized(0x22, 0x08, 7, ...sized(0x12, ...text(0x12, 'gemm')));
+    const found = eventsOf(Uint8Array.from(sized(0x0a, ...text(0x12, 'GPU'), ...line, ...metadata)), 1000n) as Event[];
+    assert.deepEqual(
+      found.map(({ name, ph, ts, dur }) => [name, ph, ts, dur]),
+      [
+        ['process_name', 'M', undefined, undefined],
+        ['thread_name', 'M', undefined, undefined],
+        ['gemm', 'X', 6, 3],
+      ],
+    );
   });
 });
