@@ -89,7 +89,7 @@ export const set_default_dtype = (dtype: DType): void => {
   native().defaultDtype(dtype);
 };
 
-/** Threads that libtorch uses inside one operator. */
+/** Threads that libtorch uses inside one operator. XLA's are as many as OMP_NUM_THREADS (or PJRT_NPROC) said when the process began, else one for each core. */
 export const set_num_threads = (threads: number): void => {
   native().numThreads(threads);
 };

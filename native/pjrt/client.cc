@@ -5,7 +5,6 @@
 
 #include <map>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 #include "executable.h"
@@ -14,27 +13,14 @@ namespace jorch::pjrt {
 
 namespace {
 
-// XLA sizes its thread pools when the client is made, by this variable or else by the cores it may use; there is no option for it.
-class ThreadLimit {
- public:
-  explicit ThreadLimit(int threads) : set_(threads > 0) {
-    if (!set_) return;
-    if (const char* old = getenv(kVariable)) old_ = old;
-    setenv(kVariable, std::to_string(threads).c_str(), 1);
-  }
-  ~ThreadLimit() {
-    if (!set_) return;
-    if (old_) setenv(kVariable, old_->c_str(), 1);
-    else unsetenv(kVariable);
-  }
-  ThreadLimit(const ThreadLimit&) = delete;
-  ThreadLimit& operator=(const ThreadLimit&) = delete;
-
- private:
-  static constexpr const char* kVariable = "PJRT_NPROC";
-  bool set_;
-  std::optional<std::string> old_;
-};
+// XLA sizes its thread pools by this variable or else by the cores it may use, one when the client is made, another when a program first needs it; there is no
+// option for it. One budget for libtorch's threads and XLA's: what bounds the former bounds the latter.
+constexpr const char* kThreads = "PJRT_NPROC";
+void shareThreadBudget() {
+  const char* budget = getenv("OMP_NUM_THREADS");
+  const int threads = budget != nullptr ? atoi(budget) : 0;
+  if (threads > 0) setenv(kThreads, std::to_string(threads).c_str(), 0);
+}
 
 /** Plugins refuse options they do not know, and before there is a client only the file's name says what they are. */
 NamedOptions withDefaults(const Plugin& plugin, NamedOptions options) {
@@ -79,12 +65,12 @@ Clients& clients() {
 
 }  // namespace
 
-Client& Client::get(Plugin& plugin, NamedOptions options, int threads) {
+Client& Client::get(Plugin& plugin, NamedOptions options) {
   options = withDefaults(plugin, std::move(options));
   std::lock_guard<std::mutex> lock(clients().mutex);
   auto key = std::make_pair(static_cast<const Plugin*>(&plugin), std::move(options));
   Client*& found = clients().of[key];
-  if (found == nullptr) found = new Client(plugin, key.second, threads);
+  if (found == nullptr) found = new Client(plugin, key.second);
   return *found;
 }
 
@@ -96,9 +82,9 @@ void Client::adopt(Plugin& plugin, PJRT_Client* client) {
 
 Client::Client(Plugin& plugin, PJRT_Client* client) : plugin_(plugin), client_(client), flags_(flagsOf(getenv("XLA_FLAGS"))) { describe(); }
 
-Client::Client(Plugin& plugin, const NamedOptions& options, int threads) : plugin_(plugin) {
+Client::Client(Plugin& plugin, const NamedOptions& options) : plugin_(plugin) {
   HiddenXlaFlags hidden(smallLoopFlags(getenv("XLA_FLAGS")).c_str());
-  ThreadLimit limit(threads);
+  shareThreadBudget();
   flags_ = flagsOf(hidden.text());
 
   const auto values = namedValues(options);
@@ -148,7 +134,7 @@ std::string Client::compileOptions(const OptionOverrides& overrides, const Parti
 
 std::string Client::identity() const {
   // XLA splits loops by the number of threads it has.
-  const char* limit = getenv("PJRT_NPROC");
+  const char* limit = getenv(kThreads);
   return platform_ + "\n" + platformVersion_ + "\n" + deviceKind_ + "\n" + std::to_string(plugin_.apiMinor()) + "\n" +
          (devices_.size() == 1 ? "" : std::to_string(devices_.size()) + " devices\n") + (limit ? limit : std::to_string(std::thread::hardware_concurrency())) +
          "\n" + smallLoopFlags(getenv("XLA_FLAGS"));

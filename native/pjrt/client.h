@@ -23,10 +23,9 @@ class Client {
  public:
   /**
    * The client of `plugin` with `options`; CPU plugins get `cpu_device_count = 1`, CUDA plugins `preallocate = false` unless told
-   * otherwise. `threads` bounds XLA's pools (it makes about two threads for each; 0: one for each core) and only counts for the
-   * call that creates the client. Throws PjrtError.
+   * otherwise. XLA's pools have a thread, some two, for each of PJRT_NPROC, else OMP_NUM_THREADS (the former is set to the latter then), else each core. Throws PjrtError.
    */
-  static Client& get(Plugin& plugin, NamedOptions options = {}, int threads = 0);
+  static Client& get(Plugin& plugin, NamedOptions options = {});
 
   /**
    * Makes `client`, which another copy of this code made with `get` for `plugin`, the one that `get` gives here for no options; ignored when
@@ -68,7 +67,7 @@ class Client {
   const std::string& deviceKind() const noexcept { return deviceKind_; }
 
  private:
-  Client(Plugin& plugin, const NamedOptions& options, int threads);
+  Client(Plugin& plugin, const NamedOptions& options);
   Client(Plugin& plugin, PJRT_Client* client);
   /** Asks the client what it is. */
   void describe();

@@ -124,10 +124,10 @@ bool makeSimple(c10::StorageImpl& storage) {
   return true;
 }
 
-pjrt::Client& cpuClient(const std::string& path, int threads) {
+pjrt::Client& cpuClient(const std::string& path) {
   pjrt::Plugin& plugin = pjrt::Plugin::load(path);
   registerAtenCall(plugin);
-  return pjrt::Client::get(plugin, {}, threads);
+  return pjrt::Client::get(plugin);
 }
 
 void adoptCpuClient(const std::string& path, PJRT_Client* client) {

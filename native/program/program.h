@@ -35,10 +35,10 @@ struct OutputSpec {
 };
 
 /**
- * The CPU client of the plugin at `path`, with `jorch_aten` registered. One per process and path; `threads` as in Client::get.
+ * The CPU client of the plugin at `path`, with `jorch_aten` registered. One per process and path.
  * Throws PjrtError.
  */
-pjrt::Client& cpuClient(const std::string& path, int threads = 0);
+pjrt::Client& cpuClient(const std::string& path);
 /** Makes `client`, which jorch_rt.node made for the same plugin, that client, unless there is one. */
 void adoptCpuClient(const std::string& path, PJRT_Client* client);
 
