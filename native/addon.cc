@@ -103,8 +103,15 @@ std::string codeOf(const std::string& text) {
 // Every message begins with the function that the user called.
 std::string prefixed(const char* where, const std::string& text) { return startsWith(text, where) ? text : std::string(where) + ": " + text; }
 
+// libtorch's engine asserts this and asks for a bug report.
+std::string inWords(const std::string& text) {
+  if (text.find("isDifferentiableType(grad.scalar_type())") == std::string::npos) return text;
+  return "a gradient reaches whole numbers, into which an in-place comparison (eq_, lt_, …) with a tensor that requires grad was written; compare with its detach()";
+}
+
 // "CODE: text" carries its own code across layers that know only texts.
 void throwText(napi_env env, const char* where, std::string text) noexcept {
+  text = inWords(text);
   const std::string code = codeOf(text);
   if (startsWith(text, (code + ": ").c_str())) text.erase(0, code.size() + 2);
   throwJs(env, code, prefixed(where, text));

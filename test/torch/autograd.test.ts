@@ -174,6 +174,11 @@ describe('autograd', () => {
     assert.deepEqual(torch.no_grad(() => a.add_(1)).tolist(), [2, 3]);
   });
 
+  it('a gradient that reaches whole numbers says what made them require grad', () => {
+    const x = leaf([1, 2, 3]);
+    const y = tensor([1, 0, 3], { dtype: 'int64' }).eq_(x);
+    fails('BAD_ARGUMENT', /backward: a gradient reaches whole numbers.*eq_.*detach/, () => x.mul(y).sum().backward());
+  });
   it('backward without a graph says so', () => {
     fails('BAD_ARGUMENT', /does not require grad/, () => ones(1).sum().backward());
     fails('BAD_ARGUMENT', /unknown keyword 'retain'/, () =>
