@@ -128,9 +128,17 @@ void pooledBackward(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue
 }
 
 // v, g and their norms are walked together.
-void weightNorm(const c10::FunctionSchema&, c10::ArrayRef<c10::IValue> args) {
+void weightNorm(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
   for (const c10::IValue& value : args)
     if (value.isTensor()) TORCH_CHECK(value.toTensor().numel() > 0, "expected tensors with elements");
+  // For the first and the last dimension the kernel reads a norm for each of its elements.
+  const at::Tensor* v = tensorNamed(schema, args, "v");
+  const at::Tensor* g = tensorNamed(schema, args, "g");
+  const auto at = schema.argumentIndexWithName("dim");
+  if (!v || !g || !at || static_cast<size_t>(*at) >= args.size() || !args[*at].isInt()) return;
+  const int64_t dim = args[*at].toInt();
+  if (v->dim() > 0 && (dim == 0 || dim == v->dim() - 1))
+    TORCH_CHECK(g->numel() == v->size(dim), "expected a norm for each of the ", v->size(dim), " elements along dim ", dim, ", got ", g->numel());
 }
 
 // One list is walked by the length of the other.
@@ -309,6 +317,7 @@ bool isInternal(const c10::FunctionSchema& schema) {
       "mkldnn_rnn_layer",
       "mkldnn_rnn_layer_backward",
       "_slow_conv2d_backward",
+      "_segment_reduce_backward",
       "_new_zeros_with_same_feature_meta",
       "_transform_bias_rescale_qkv",
       "_add_batch_dim",

@@ -18,6 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../lib/runtime/parts.js';
+import { figure } from '../support/figure.js';
 import { dependencies, Registry, tools } from './registry.js';
 
 const tarballs = join(packageRoot, 'build', 'pack', 'tarballs');
@@ -96,6 +97,10 @@ describe('the packages', function () {
   after(() => {
     registry?.stop();
     console.log(`      seconds: ${JSON.stringify(seconds)}`);
+    figure(
+      28,
+      `npm install ${seconds['npm install']} s, the example's first run ${seconds['esm, first']} s, later ones ${seconds['esm, later']} s (ES module) and ${seconds['cjs, later']} s (CommonJS)`,
+    );
     rmSync(dir, { recursive: true, force: true });
   });
 
