@@ -45,6 +45,7 @@ async function onnxruntime() {
 }
 
 async function jaxjs() {
+  globalThis.Float16Array ??= class {}; // it asks what is one, which only Node 24 has
   const jax = require('@jax-js/jax');
   const { numpy: np, nn, tree } = jax;
   await jax.init('wasm');
