@@ -1,6 +1,6 @@
 /**
- * @file `npm run bench [-- --only TEXT] [--parts calls,minimisers,processes] [--peers FOLDER] [--torch PYTHON] [--jax PYTHON] [--threads N]
- * [--rounds N] [--seconds S] [--json FILE] [--svg FILE]`: jorch compiled, jorch eagerly, and what `bench/peers/setup FOLDER` installed, on the same
+ * @file `npm run bench [-- --only TEXT] [--parts calls,minimisers,processes] [--peers FOLDER] [--torch PYTHON] [--jax PYTHON] [--runners NAME,…]
+ * [--threads N] [--rounds N] [--seconds S] [--json FILE] [--svg FILE]`: jorch compiled, jorch eagerly, and what `bench/peers/setup FOLDER` installed, on the same
  * inputs and in turns, their answers compared: what a call takes, what minimising takes, and what a process takes until its first result.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,6 +24,7 @@ const { values } = parseArgs({
     peers: text,
     torch: text,
     jax: text,
+    runners: text,
     threads: text,
     rounds: { ...text, default: '3' },
     seconds: { ...text, default: '0.2' },

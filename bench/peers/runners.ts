@@ -10,6 +10,8 @@ export interface RunnerOptions {
   /** Pythons that have torch, or jax, instead of that of `peers`. */
   readonly torch?: string | undefined;
   readonly jax?: string | undefined;
+  /** Names, between commas; default: all that there are. */
+  readonly runners?: string | undefined;
   /** Cores and threads of each runner; default: all. */
   readonly threads?: number | undefined;
 }
@@ -58,5 +60,7 @@ export const runnersOf = (options: RunnerOptions, data: string, example: string)
     ...python(installed, 'torchax', wide),
     ...node('onnxruntime-node'),
     ...node('jax-js'),
-  ].map((command) => limited(command, options.threads));
+  ]
+    .filter(({ name }) => options.runners === undefined || options.runners.split(',').includes(name))
+    .map((command) => limited(command, options.threads));
 };
