@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <list>
 #include <mutex>
 #include <thread>
 
@@ -25,8 +26,15 @@ class Pool {
     std::lock_guard<std::mutex> lock(mutex_);
     queue_.push_back(std::move(work));
     if (idle_ < queue_.size() && threads_ < limit_) {
-      threads_++;
-      std::thread([this] { serve(); }).detach();
+      try {
+        std::thread([this] { serve(); }).detach();
+        threads_++;
+      } catch (...) {  // the threads that there are come to it
+        if (threads_ == 0) {
+          queue_.pop_back();
+          throw;
+        }
+      }
     }
     wake_.notify_one();
   }
@@ -88,18 +96,18 @@ class Channel {
     if (pending_++ == 0) check(env, napi_ref_threadsafe_function(env, function_));
   }
 
-  // From any thread.
-  void post(Done done) {
+  // From any thread. A list of one, because nobody would hear of an allocation that fails here.
+  void post(std::list<Done> done) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (closed_) return;
-    done_.push_back(std::move(done));
+    done_.splice(done_.end(), done);
     napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking);
   }
 
  private:
   static void close(void* data) {
     auto* held = static_cast<std::shared_ptr<Channel>*>(data);
-    std::deque<Done> unheard;
+    std::list<Done> unheard;
     {
       std::lock_guard<std::mutex> lock((*held)->mutex_);
       (*held)->closed_ = true;
@@ -114,7 +122,7 @@ class Channel {
   static void deliver(napi_env env, napi_value, void* context, void*) {
     if (env == nullptr) return;
     auto* channel = static_cast<Channel*>(context);
-    std::deque<Done> done;
+    std::list<Done> done;  // takes no memory, as a deque would
     {
       std::lock_guard<std::mutex> lock(channel->mutex_);
       if (channel->closed_) return;
@@ -150,7 +158,7 @@ class Channel {
   size_t pending_ = 0;  // JS thread only
   std::mutex mutex_;
   bool closed_ = false;
-  std::deque<Done> done_;
+  std::list<Done> done_;
 };
 
 void enqueue(Lane lane, std::function<void()> work) {
@@ -166,15 +174,16 @@ napi_value submit(Addon& addon, napi_env env, Lane lane, const char* where, std:
   napi_deferred deferred;
   napi_value promise;
   check(env, napi_create_promise(env, &deferred, &promise));
-  addon.channel->expect(env);
-  enqueue(lane, [channel = addon.channel, done = Done{std::move(job), deferred, where, nullptr}]() mutable {
+  enqueue(lane, [channel = addon.channel, done = std::list<Done>{Done{std::move(job), deferred, where, nullptr}}]() mutable {
     try {
-      done.job->run();
+      done.front().job->run();
     } catch (...) {
-      done.error = std::current_exception();
+      done.front().error = std::current_exception();
     }
     channel->post(std::move(done));
   });
+  // Results are heard on this thread, so not before. Last: what waits for a job that was never begun would wait for ever.
+  addon.channel->expect(env);
   return promise;
 }
 

@@ -17,6 +17,13 @@ describe('faults', function () {
       assert.ok(told.refused > 20, `${told.refused} of ${told.runs} runs were refused`);
     });
 
+  it('a failing allocation at every place of asynchronous calls: on the threads that run them, and where their results are heard', function () {
+    const told = faultCampaign('allocation', 1, 'asynchronous calls');
+    if (told === undefined) return void this.skip();
+    assert.deepEqual(told.wrong, []);
+    assert.ok(told.refused > 100, `${told.refused} of ${told.runs} runs were refused`);
+  });
+
   it('every native entry with values that throw errors, null, undefined and symbols whatever is asked of them', () => {
     const { status, signal, stdout, stderr } = spawnSync(
       process.execPath,

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { figure } from '../support/figure.js';
 import { checkGraph, graphs } from '../support/random-graphs.js';
 
-const GRAPHS = 5000;
+/** All take an hour or more of one core; JORCH_GRAPHS asks for fewer. */
+const GRAPHS = Number(process.env['JORCH_GRAPHS'] ?? 5000);
 
 describe('stress: random graphs', () => {
   it(`row 12: ${GRAPHS} random functions with views, writes, mixed types and gradients: compiled is eager`, () => {
