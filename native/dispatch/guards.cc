@@ -264,6 +264,7 @@ Guard::Guard(const c10::FunctionSchema& schema) {
       {"_fft_c2c", transformed},
       {"_adaptive_avg_pool2d_backward", pooledBackward},
       {"_adaptive_avg_pool3d_backward", pooledBackward},
+      {"adaptive_avg_pool3d_backward", pooledBackward},
       {"_weight_norm_interface_backward", weightNorm},
       {"_batch_norm_impl_index", channels},
       {"native_batch_norm_backward", channelsWithElements},
