@@ -51,6 +51,15 @@ void someTensors(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> a
               schema.arguments()[0].name(), "'");
 }
 
+// _chunk_cat looks at sizes along `dim` before it has wrapped or compared it.
+void chunkedDimension(const c10::FunctionSchema&, c10::ArrayRef<c10::IValue> args) {
+  if (args.size() < 2 || !args[0].isTensorList() || !args[1].isInt()) return;
+  const int64_t dim = args[1].toInt();
+  for (const at::Tensor& tensor : args[0].toTensorVector())
+    TORCH_CHECK(tensor.dim() > 0 && dim >= -tensor.dim() && dim < tensor.dim(), "_chunk_cat: dimension ", dim, " is out of range for a tensor of ",
+                tensor.dim(), " dimensions");
+}
+
 // The argument of this name, if it is a tensor that is there.
 const at::Tensor* tensorNamed(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args, const char* name) {
   const auto at = schema.argumentIndexWithName(name);
@@ -282,6 +291,7 @@ Guard::Guard(const c10::FunctionSchema& schema) {
       {"_fused_adagrad", sameSizesInLists},
       {"_fused_adagrad_", sameSizesInLists},
       {"lstm", twoStates},
+      {"_chunk_cat", chunkedDimension},
       {"_pdist_forward", pairs},
       {"_pdist_backward", pairs},
       {"_reshape_alias", strided},
@@ -308,7 +318,6 @@ bool isInternal(const c10::FunctionSchema& schema) {
       "_cummax_helper",
       "_cummin_helper",
       "_nnpack_spatial_convolution",
-      "_chunk_cat",
       "_lazy_clone",
       "_convert_indices_from_coo_to_csr",
       "_convert_indices_from_csr_to_coo",
