@@ -79,7 +79,8 @@ export class Elementwise extends Emitter {
   }
 
   add(x: Op, y: Op): Op {
-    return this.binary('stablehlo.add', x, y);
+    // Of truth values they are the same, but XLA adds two constants of them modulo 2.
+    return this.binary(x.dtype === 'bool' ? 'stablehlo.or' : 'stablehlo.add', x, y);
   }
   subtract(x: Op, y: Op): Op {
     return this.binary('stablehlo.subtract', x, y);
