@@ -1,9 +1,7 @@
 /** @file Tensors that XLA neither merges nor fuses across. */
 import type { Tensor } from '../torch/tensor.js';
-import { dispatch, type Operator } from '../transforms/operator.js';
+import { dispatch, isSome, type Operator } from '../transforms/operator.js';
 import { recordBarrier } from './record.js';
-
-const isSome = <T>(x: T | null | undefined): x is T => x !== null && x !== undefined;
 
 class Barrier implements Operator {
   readonly name = 'Barrier';

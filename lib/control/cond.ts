@@ -8,14 +8,12 @@ import { checkFunction } from '../transforms/arguments.js';
 import { close, isWatched, standIn } from '../transforms/closure.js';
 import { rememberDraws } from '../transforms/draws.js';
 import { type Flat, isDifferentiable, runBatched, runDual, runGrad } from '../transforms/levels.js';
-import { dispatch, type Operator } from '../transforms/operator.js';
+import { dispatch, isSome, type Operator } from '../transforms/operator.js';
 import { checkSame, type Tree, treeFrom, treeOf } from './carry.js';
 import { isTrue } from './predicate.js';
 import { Draws } from './random.js';
 import { recordCond } from './record.js';
 import { spreadOver } from './scan-operator.js';
-
-const isSome = <T>(x: T | null | undefined): x is T => x !== null && x !== undefined;
 
 type Branches = readonly [Flat, Flat];
 

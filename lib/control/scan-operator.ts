@@ -4,7 +4,7 @@ import { native } from '../runtime/load.js';
 import { stack, zeros, zeros_like } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 import { type Flat, isDifferentiable, runBatched, runDual, runGrad } from '../transforms/levels.js';
-import { dispatch, type Operator } from '../transforms/operator.js';
+import { dispatch, isSome, type Operator } from '../transforms/operator.js';
 import { recordScan } from './record.js';
 
 export interface ScanSpec {
@@ -36,8 +36,6 @@ const taker = (list: readonly Tensor[]): ((n: number) => Tensor[]) => {
     return list.slice(next - n, next);
   };
 };
-
-const isSome = <T>(x: T | null | undefined): x is T => x !== null && x !== undefined;
 
 /** The plain loop. */
 export const loopScan = (

@@ -7,14 +7,12 @@ import type { Tensor } from '../torch/tensor.js';
 import { checkFunction } from '../transforms/arguments.js';
 import { close, isWatched, standIn } from '../transforms/closure.js';
 import { type Flat, isDifferentiable, runBatched, runDual } from '../transforms/levels.js';
-import { dispatch, type Operator } from '../transforms/operator.js';
+import { dispatch, isSome, type Operator } from '../transforms/operator.js';
 import { checkSame, treeFrom, treeOf } from './carry.js';
 import { isTrue } from './predicate.js';
 import { Draws } from './random.js';
 import { recordWhile } from './record.js';
 import { spreadOver } from './scan-operator.js';
-
-const isSome = <T>(x: T | null | undefined): x is T => x !== null && x !== undefined;
 
 /** Constants, then carries. */
 class WhileOperator implements Operator {

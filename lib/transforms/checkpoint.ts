@@ -8,9 +8,7 @@ import { type AnyFunction, checkFunction, flattenResult, isPlainObject } from '.
 import { close } from './closure.js';
 import { rememberDraws } from './draws.js';
 import { type Flat, isDifferentiable, runBatched, runDual, runGrad, withGradMode } from './levels.js';
-import { dispatch, type Operator } from './operator.js';
-
-const isSome = <T>(x: T | null | undefined): x is T => x !== null && x !== undefined;
+import { dispatch, isSome, type Operator } from './operator.js';
 
 class Checkpoint implements Operator {
   readonly name = 'Checkpoint';

@@ -4,6 +4,9 @@ import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import { isDifferentiable, withGradMode } from './levels.js';
 
+/** Tells tangents and cotangents that are there. */
+export const isSome = <T>(x: T | null | undefined): x is T => x !== null && x !== undefined;
+
 /** An operator with rules of its own. Every method is called below the level it is about, with that level's wrappers taken off. */
 export interface Operator {
   /** For messages and `grad_fn`. */
