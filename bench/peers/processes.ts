@@ -85,37 +85,23 @@ export const compareProcesses = async (options: RunnerOptions & { rounds: number
       new Map([...all].map(([runner, its]) => [runner, its.map(pick)]));
   };
   const large = await runs(LARGE, options.rounds);
-  row(
-    `${LARGE}, first call, cold`,
-    'ms',
-    large(({ cold }) => cold.first),
-  );
-  row(
-    `${LARGE}, first call, warm`,
-    'ms',
-    large(({ warm }) => warm.first),
-  );
-  row(
-    `${LARGE}, process, cold`,
-    'ms',
-    large(({ cold }) => cold.whole),
-  );
-  row(
-    `${LARGE}, process, warm`,
-    'ms',
-    large(({ warm }) => warm.whole),
-  );
+  for (const kind of ['cold', 'warm'] as const)
+    row(
+      `${LARGE}, first call, ${kind}`,
+      'ms',
+      large((run) => run[kind].first),
+    );
   const small = await runs(SMALL, options.rounds);
-  row(
-    `${SMALL}, process, cold`,
-    'ms',
-    small(({ cold }) => cold.whole),
-  );
-  row(
-    `${SMALL}, process, warm`,
-    'ms',
-    small(({ warm }) => warm.whole),
-  );
+  for (const [name, of] of [
+    [LARGE, large],
+    [SMALL, small],
+  ] as const)
+    for (const kind of ['cold', 'warm'] as const)
+      row(
+        `${name}, process, ${kind}`,
+        'ms',
+        of((run) => run[kind].whole),
+      );
   const training = await runs(TRAINING, 1, 0.5);
   row(
     `${TRAINING}, peak memory`,

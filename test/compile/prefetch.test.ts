@@ -64,11 +64,10 @@ describe('compile: programs fetched while libtorch is loaded', function () {
     assert.deepEqual([status, signal, stderr], [0, null, '']);
     return JSON.parse(stdout) as Said;
   };
-  const programs = join('programs');
   const files = (suffix: string): string[] =>
-    readdirSync(join(dir, programs))
+    readdirSync(join(dir, 'programs'))
       .filter((name) => name.endsWith(suffix))
-      .map((name) => join(dir, programs, name));
+      .map((name) => join(dir, 'programs', name));
 
   it('the second process of a script takes them, and computes the same', () => {
     const first = run();
@@ -111,7 +110,7 @@ describe('compile: programs fetched while libtorch is loaded', function () {
 
   it('hands nothing to a compiler that another one made', () => {
     const first = run();
-    const cache = PersistentCache.open(join(dir, programs));
+    const cache = PersistentCache.open(join(dir, 'programs'));
     const name = createHash('sha256')
       .update(JSON.stringify(['script', script]))
       .digest();
@@ -128,7 +127,7 @@ describe('compile: programs fetched while libtorch is loaded', function () {
     const early = join(dir, 'early.cjs');
     writeFileSync(early, `${SCRIPT.slice(0, SCRIPT.indexOf('let taken'))}process.exit(Number(process.env.STATUS));`);
     // As if it were the same script.
-    const cache = PersistentCache.open(join(dir, programs));
+    const cache = PersistentCache.open(join(dir, 'programs'));
     const named = (file: string): Buffer =>
       createHash('sha256')
         .update(JSON.stringify(['script', file]))
