@@ -15,6 +15,7 @@
 #include "dispatch/call.h"
 #include "dispatch/hooks.h"
 #include "jit/script_js.h"
+#include "pjrt/exit_guard.h"
 #include "program/compiled.h"
 #include "program/executable_js.h"
 #include "shard/shard_js.h"
@@ -213,6 +214,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   initTrace(env, exports);
   initCompiled(env, exports);
   initExecutable(env, exports);
+  pjrt::initExitGuard(env, exports);
   device::initDevices(env, exports);
   shard::init(env, exports);
   transforms::init(env, exports);

@@ -190,7 +190,10 @@ export const collectGarbage = (): void => {
 const addon = (name: string): unknown => {
   const file = binaryFile(name);
   try {
-    return require(file);
+    const exports = require(file) as { guardExit(): void };
+    // As late as can be, because what is registered later comes first (native/pjrt/exit_guard.h).
+    process.on('exit', () => exports.guardExit());
+    return exports;
   } catch (error) {
     throw new JorchError('RUNTIME_MISSING', loadFailure(file, (error as Error).message), { cause: error });
   }

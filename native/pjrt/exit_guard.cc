@@ -27,4 +27,8 @@ void guardExit() {
   (void)failed;
 }
 
+void initExitGuard(Napi::Env env, Napi::Object exports) {
+  exports.Set("guardExit", Napi::Function::New(env, [](const Napi::CallbackInfo&) { guardExit(); }));
+}
+
 }  // namespace jorch::pjrt

@@ -1,9 +1,11 @@
 /** @file The process may exit while threads of ours are inside XLA or libtorch. */
 #pragma once
 
+#include <napi.h>
+
 namespace jorch::pjrt {
 
-/** Counts a thread of ours as working while it lives. */
+/** While it lives, a thread of ours works, or has been asked to. */
 class Working {
  public:
   Working() noexcept;
@@ -14,9 +16,12 @@ class Working {
 
 /**
  * Static destructors of libtorch and XLA run while the process exits, also under threads that compute; what those then touch is gone. From now
- * on the process leaves at once, with its status, when a thread of ours works at that moment. Handlers run in reverse order: only one registered
- * after a library was loaded runs before its destructors, so call it again then.
+ * on the process leaves at once, with its status, when a thread of ours works at that moment. Handlers run in reverse order, and both libraries
+ * make statics whenever something runs for the first time: this has to be the last thing before the process exits.
  */
 void guardExit();
+
+/** guardExit(), for JavaScript: see lib/runtime/load.ts. */
+void initExitGuard(Napi::Env env, Napi::Object exports);
 
 }  // namespace jorch::pjrt

@@ -4,7 +4,6 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "pjrt/exit_guard.h"
 #include "pjrt/handover.h"
 #include "pjrt/options_js.h"
 #include "program/external.h"
@@ -69,7 +68,6 @@ void PrepareCompiler(const Napi::CallbackInfo& info) {
     enqueue(Lane::Compile, [path = std::string(info[0].As<Napi::String>())] {
       try {
         pjrt::Plugin::load(path);
-        pjrt::guardExit();
       } catch (...) {
       }
     });

@@ -4,6 +4,7 @@
 #include <deque>
 #include <exception>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -24,7 +25,7 @@ class Pool {
 
   void add(std::function<void()> work) {
     std::lock_guard<std::mutex> lock(mutex_);
-    queue_.push_back(std::move(work));
+    queue_.push_back({std::make_unique<pjrt::Working>(), std::move(work)});
     if (idle_ < queue_.size() && threads_ < limit_) {
       try {
         std::thread([this] { serve(); }).detach();
@@ -53,20 +54,24 @@ class Pool {
       idle_++;
       wake_.wait(lock, [this] { return !queue_.empty(); });
       idle_--;
-      std::function<void()> work = std::move(queue_.front());
+      Item item = std::move(queue_.front());
       queue_.pop_front();
       lock.unlock();
-      pjrt::Working working;
-      work();
-      work = nullptr;
+      item.work();
     }
   }
+
+  // Counts as working from when it is asked for until it is gone.
+  struct Item {
+    std::unique_ptr<pjrt::Working> working;
+    std::function<void()> work;
+  };
 
   const size_t limit_;
   size_t threads_ = 0, idle_ = 0;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::function<void()>> queue_;
+  std::deque<Item> queue_;
 };
 
 struct Done {
@@ -116,6 +121,7 @@ class Channel {
     }
     unheard.clear();
     delete held;
+    pjrt::guardExit();  // the process may be what ends, with no more JavaScript
   }
 
   // The JS thread: one call per posted result, each takes whatever is there.
@@ -162,14 +168,10 @@ class Channel {
 };
 
 void enqueue(Lane lane, std::function<void()> work) {
-  static std::once_flag registered;
-  std::call_once(registered, pjrt::guardExit);
   Pool::of(lane).add(std::move(work));
 }
 
 napi_value submit(Addon& addon, napi_env env, Lane lane, const char* where, std::shared_ptr<Job> job) {
-  static std::once_flag registered;
-  std::call_once(registered, pjrt::guardExit);  // again: the plugin is loaded by now
   if (!addon.channel) addon.channel = Channel::open(env);
   napi_deferred deferred;
   napi_value promise;

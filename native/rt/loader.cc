@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "pjrt/exit_guard.h"
 #include "rt/prefetch.h"
 #include "rt/programs.h"
 
@@ -63,6 +64,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("twin", Napi::Function::New(env, Twin, "twin"));
   jorch::rt::initPrograms(env, exports);
   jorch::rt::initPrefetch(env, exports);
+  jorch::pjrt::initExitGuard(env, exports);
   return exports;
 }
 

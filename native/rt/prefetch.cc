@@ -167,12 +167,8 @@ Napi::Value BeginPrefetch(const Napi::CallbackInfo& info) {
   } catch (const pjrt::PjrtError&) {
     return env.Undefined();  // whoever compiles hears of it
   }
-  pjrt::guardExit();
   auto prefetch = std::make_shared<Prefetch>(*client, std::move(programs));
-  std::thread([prefetch] {
-    pjrt::Working working;
-    prefetch->work();
-  }).detach();
+  std::thread([prefetch, working = std::make_unique<pjrt::Working>()] { prefetch->work(); }).detach();
   auto external = Napi::External<Held>::New(env, new Held{prefetch.get(), prefetch}, [](Napi::BasicEnv, Held* held) {
     held->owner->abandon();
     delete held;
