@@ -94,7 +94,7 @@ void addPointwiseMeta() {
   meta("aten::glu_backward", [](const Tensor&, const Tensor& self, int64_t) { return dense(self.sizes(), self); });
   meta("aten::native_dropout_backward",
        [](const Tensor& grad, const Tensor& mask, double scale) {
-         return at::mul(grad, at::mul(like(mask, grad.scalar_type()), scale));
+         return at::mul(at::mul(grad, mask), scale);
        });
   meta("aten::_standard_gamma_grad", [](const Tensor& self, const Tensor& output) { return pair(self, output); });
 }

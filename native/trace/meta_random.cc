@@ -73,7 +73,7 @@ void addRandomMeta() {
   meta("aten::random.from",
        [](const Tensor& self, int64_t from, std::optional<int64_t> to, Rng) { return integers(self, from, to); });
   const auto randint = [](int64_t low, int64_t high, at::IntArrayRef size, std::optional<at::ScalarType> dtype) {
-    return integers(dense(size, dtype.value_or(at::kLong)), low, high);
+    return integers(dense(size, dtype.value_or(at::typeMetaToScalarType(at::get_default_dtype()))), low, high);
   };
   using Layout = std::optional<at::Layout>;
   using Device = std::optional<at::Device>;

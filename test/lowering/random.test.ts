@@ -201,6 +201,11 @@ describe('lowering: random operators', () => {
     );
   });
 
+  it('the operator randint without a dtype has the default one, as in eager', () => {
+    const f = (): Tensor => torch.ops.aten!.randint!(10, [3], { dtype: null }) as Tensor;
+    for (const draw of [f, torch.compile(f)]) assert.equal(draw().dtype, torch.float32);
+  });
+
   it('refuses bad parameters as eager does', () => {
     const calls: ((x: Tensor) => Tensor)[] = [
       (x) => x.clone().bernoulli_(2),

@@ -51,6 +51,18 @@ describe('trace: what libtorch forgot to functionalize', () => {
     }
   });
 
+  it('native_dropout_backward promotes its gradient with its mask', () => {
+    for (const [grad, mask] of [
+      ['bfloat16', 'float32'],
+      ['float32', 'float64'],
+      ['float64', 'float32'],
+    ] as const)
+      agree(`${grad} by ${mask}`, (g, m) => torch.ops.aten!.native_dropout_backward!(g!, m!, 2) as Tensor, [
+        sample([3], grad),
+        sample([3], mask),
+      ]);
+  });
+
   it('transposed convolutions with an output padding have gradients', () => {
     const f = (x?: Tensor, w?: Tensor) =>
       torch.nn.functional.conv_transpose2d(x!, w!, null, [3, 2], [1, 2], [2, 3], 2, [4, 4]);
