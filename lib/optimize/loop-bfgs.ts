@@ -1,36 +1,33 @@
 /** @file BFGS with a strong-Wolfe search as one while_loop of tensor operators: compiled, the whole optimisation is one XLA program. */
 import { kernelLoop } from '../control/while-loop.js';
-import { eye, full, where, zeros } from '../torch/functions.js';
+import { eye, where, zeros } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';
 import { grad_and_value } from '../transforms/reverse.js';
 import {
   and,
   beginning,
-  constant,
   constants,
   EPSILON,
   either,
   endAt,
   isAccepted,
-  isFlat,
+  isSteep,
   type LoopOptions,
   type LoopResult,
   not,
   once,
   or,
   packing,
-  SEARCH_SIZES,
+  products,
   type SearchNumbers,
   START,
   search,
-  together,
 } from './loop-search.js';
 
 /** The new direction is alongD · d + alongH · Hg; the new inverse Hessian timesH · H + dbᵀ + rankH · Hg dᵀ, b = rankD · d + rankH · Hg. */
-const UPDATE = { alongD: 1, alongH: 1, timesH: 1, rankD: 1, rankH: 1 } as const;
-type Numbers = SearchNumbers & Record<keyof typeof UPDATE, Tensor>;
-const packed = packing({ ...SEARCH_SIZES, ...UPDATE });
 const NO_UPDATE = { alongD: 1, alongH: 0, timesH: 1, rankD: 0, rankH: 0 };
+type Numbers = SearchNumbers & Record<keyof typeof NO_UPDATE, Tensor>;
+const packed = packing({ ...START, ...NO_UPDATE });
 
 /** The identity gives a direction but no length. */
 const firstStep = (gg: Tensor): Tensor => gg.rsqrt().mul(1.01).clamp_max(1);
@@ -39,7 +36,7 @@ const firstStep = (gg: Tensor): Tensor => gg.rsqrt().mul(1.01).clamp_max(1);
 interface Trial {
   readonly f: Tensor;
   readonly slope: Tensor;
-  readonly flat: Tensor;
+  readonly steep: Tensor;
   readonly gg: Tensor;
   readonly gHg: Tensor;
   readonly yy: Tensor;
@@ -73,8 +70,7 @@ const accept = (q: Numbers, t: Trial, options: LoopOptions): Numbers => {
     ...beginning(t.f, once(where(restart, t.gg.neg(), slope)), t.gg, still, where(still, firstStep(t.gg), 1)),
     nit,
     nfev: q.nfev.add(1),
-    end: endAt(t.f, t.flat, t.gg, nit, options),
-    moves: constant(1),
+    end: endAt(t.f, t.steep, t.gg, nit, options),
     restart: restart.to('float64'),
     alongD,
     alongH,
@@ -92,41 +88,29 @@ const accept = (q: Numbers, t: Trial, options: LoopOptions): Numbers => {
 export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOptions): LoopResult => {
   const n = x0.shape[0]!;
   const both = grad_and_value(fun) as (x: Tensor) => [Tensor, Tensor];
-  const identity = eye(n, { dtype: 'float64' });
-  const none = full([3], 0, { dtype: 'float64' });
   const round = (x: Tensor, g: Tensor, d: Tensor, H: Tensor, numbers: Tensor): Tensor[] => {
-    const q = packed.unpack(numbers);
-    const trial = x.add(d.mul(q.alpha));
+    const alpha = packed.part(numbers, 'alpha');
+    const trial = x.add(d.mul(alpha));
     const [gt, f] = both(trial);
     const h = H.mv(gt);
     const y = gt.sub(g);
-    const t: Trial = {
-      f,
-      slope: gt.dot(d),
-      flat: isFlat(gt, options),
-      gg: gt.dot(gt),
-      gHg: gt.dot(h),
-      yy: y.dot(y),
-      dd: d.dot(d),
-    };
-    const next = together(
-      q.end.lt(0),
-      () =>
-        either(
-          isAccepted(q, t.f, t.slope, options),
-          () => packed.pack(accept(q, t, options)),
-          () => {
-            const { next, anew, restart } = search(q, t.f, t.slope, firstStep, options);
-            const update = constants(NO_UPDATE);
-            return where(restart, packed.pack({ ...anew, ...update }), packed.pack({ ...next, ...update }));
-          },
-        ),
-      numbers,
+    const steep = isSteep(gt, options);
+    const inner = products([gt, d], [gt, gt], [gt, h], [y, y], [d, d], [steep, steep]);
+    const accepted = isAccepted(packed.unpack(numbers), f, inner.select(0, 0), options);
+    const next = either(
+      accepted,
+      () => {
+        const [slope, gg, gHg, yy, dd, steep] = inner.unbind() as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+        return packed.pack(accept(packed.unpack(numbers), { f, slope, steep, gg, gHg, yy, dd }, options));
+      },
+      () => {
+        const q = packed.unpack(numbers);
+        return packed.pack({ ...search(q, f, inner.select(0, 0), firstStep, options), ...constants(NO_UPDATE) });
+      },
     );
-    const { moves, restart, alongD, alongH, timesH, rankD, rankH } = packed.unpack(next);
-    const moved = moves.gt(0.5);
-    const gs = where(moved, gt, g);
-    const hs = where(moved, h, 0); // NaN at a trial that is not accepted would survive a factor of zero
+    const { restart, alongD, alongH, timesH, rankD, rankH } = packed.unpack(next);
+    const gs = where(accepted, gt, g);
+    const hs = where(accepted, h, 0); // NaN at a trial that is not accepted would survive a factor of zero
     const again = restart.gt(0.5);
     const ds = where(again, gs.neg(), d.mul(alongD).add(hs.mul(alongH)));
     const b = d.mul(rankD).add(hs.mul(rankH));
@@ -135,14 +119,14 @@ export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOp
       .mul(b.unsqueeze(0))
       .add(hs.mul(rankH).unsqueeze(1).mul(d.unsqueeze(0)));
     const Hs = where(again, identity, H.mul(timesH).add(rank));
-    return [where(moved, trial, x), gs, ds, Hs, next];
+    return [where(accepted, trial, x), gs, ds, Hs, next];
   };
-  const begin: Numbers = { ...constants({ ...START, ...NO_UPDATE }), lo: none, hi: none };
+  const identity = eye(n, { dtype: 'float64' });
   const nothing = zeros([n], { dtype: 'float64' });
   const [x, g, , hessInv, numbers] = kernelLoop(
     (...carried: Tensor[]) => packed.part(carried[4]!, 'end').lt(0),
     round,
-    [x0, nothing, nothing, identity, packed.pack(begin)],
+    [x0, nothing, nothing, identity, packed.start()],
   ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
   const { f, nit, nfev, end } = packed.unpack(numbers);
   return { x, fun: f, jac: g, nit, nfev, end, hessInv };

@@ -89,9 +89,19 @@ export class Emitter {
    * @throws BuilderError when no operand has an element
    */
   kernel(operands: readonly Op[], body: (...args: Op[]) => readonly Op[]): readonly Op[] {
-    const { params, results, lines } = this.inside(operands, body);
-    const witness = witnessOf(operands);
+    // Made inside, a constant is a few instructions; outside, filling its memory is a kernel of its own.
+    const constants = this.constants();
+    const given = operands.filter(({ name }) => !constants.has(name));
+    const witness = witnessOf(given);
     if (witness < 0) throw new BuilderError('kernel: no operand has an element.');
+    const { params, results, lines } = this.inside(given, (...own) =>
+      body(
+        ...operands.map((op) => {
+          const text = constants.get(op.name);
+          return text === undefined ? own[given.indexOf(op)]! : this.emit(text, op.shape, op.dtype, op.type);
+        }),
+      ),
+    );
     const returned = [...results, params[witness]!];
     const key = [declared(params), ...lines, names(returned)].join('\n');
     let name = this.kernels.get(key);
@@ -100,9 +110,15 @@ export class Emitter {
       this.kernels.set(key, name);
       this.functionLines.push(...kernelFunction(name, params, lines, returned));
     }
-    const tuple = `tuple<${typesOf(operands)}>`;
-    const packed = this.emit(`stablehlo.tuple ${names(operands)} : ${tuple}`, [], 'bool', tuple); // no rule sees it
+    const tuple = `tuple<${typesOf(given)}>`;
+    const packed = this.emit(`stablehlo.tuple ${names(given)} : ${tuple}`, [], 'bool', tuple); // no rule sees it
     return this.emitMany(kernelCall(name, packed.name, tuple, returned), returned).slice(0, -1);
+  }
+
+  /** The constants of this scope: how each is made, by name. */
+  private constants(): ReadonlyMap<string, string> {
+    const all = [...this.scope.seen].filter(([text]) => text.startsWith('stablehlo.constant'));
+    return new Map(all.map(([text, [op]]) => [op!.name, text]));
   }
 
   /**
@@ -114,7 +130,8 @@ export class Emitter {
     text: (operands: readonly Op[], regions: string) => string,
     fits: ((regions: string) => boolean) | undefined,
   ): readonly Op[] {
-    if (fits === undefined || this.depth > 0 || witnessOf(operands) < 0)
+    const constants = this.constants();
+    if (fits === undefined || this.depth > 0 || witnessOf(operands.filter(({ name }) => !constants.has(name))) < 0)
       return this.emitMany(text(operands, regions()), operands);
     // The names in them must not be those of the function's parameters.
     this.depth++;
