@@ -6,7 +6,6 @@ import { grad_and_value } from '../transforms/reverse.js';
 import {
   and,
   beginning,
-  constants,
   EPSILON,
   either,
   endAt,
@@ -22,6 +21,7 @@ import {
   type SearchNumbers,
   START,
   search,
+  type Value,
 } from './loop-search.js';
 
 /** The new direction is alongD · d + alongH · Hg; the new inverse Hessian timesH · H + dbᵀ + rankH · Hg dᵀ, b = rankD · d + rankH · Hg. */
@@ -47,7 +47,7 @@ interface Trial {
  * The trial is accepted: with s = αd, Hg = -d and H symmetric, all that (6.17) needs of y = gₜ - g and Hy = h + d (h = Hgₜ) are numbers that are
  * there, and the next direction is a combination of d and h.
  */
-const accept = (q: Numbers, t: Trial, options: LoopOptions): Numbers => {
+const accept = (q: Numbers, t: Trial, options: LoopOptions): Record<keyof Numbers, Value> => {
   const fresh = q.fresh.gt(0.5);
   const sy = once(q.alpha.mul(t.slope.sub(q.slope)));
   const updates = once(sy.gt(q.alpha.mul(t.dd.mul(t.yy).sqrt()).mul(EPSILON)));
@@ -105,7 +105,7 @@ export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOp
       },
       () => {
         const q = packed.unpack(numbers);
-        return packed.pack({ ...search(q, f, inner.select(0, 0), firstStep, options), ...constants(NO_UPDATE) });
+        return packed.pack({ ...search(q, f, inner.select(0, 0), firstStep, options), ...NO_UPDATE });
       },
     );
     const { restart, alongD, alongH, timesH, rankD, rankH } = packed.unpack(next);

@@ -27,6 +27,7 @@ import {
   type SearchNumbers,
   START,
   search,
+  type Value,
 } from './loop-search.js';
 
 export interface LbfgsLoopOptions extends LoopOptions {
@@ -111,7 +112,7 @@ export const loopLbfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: Lbfgs
     const reduced = and(end.ne(ENDS.gradient), q.f.sub(f).le(size.mul(ftol)));
     const next = once(q.head.add(1));
     const scale = once(where(restart, 1, gamma));
-    const numbers: Numbers = {
+    const numbers: Record<keyof Numbers, Value> = {
       ...beginning(f, once(where(restart, gg.neg(), slope)), gg, still, where(still, firstStep(gg), 1)),
       nit,
       nfev,
@@ -126,7 +127,7 @@ export const loopLbfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: Lbfgs
 
   const refuse = (q: Numbers, f: Tensor, slope: Tensor, g: Tensor, d: Tensor, before: Products): Tensor[] => {
     const next = search(q, f, slope, firstStep, options);
-    const numbers: Numbers = {
+    const numbers: Record<keyof Numbers, Value> = {
       ...next,
       end: limited(next.end, next.nfev),
       head: q.head,
@@ -148,19 +149,24 @@ export const loopLbfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: Lbfgs
     const row = packed.part(numbers, 'head').to('int64').reshape([1]);
     const Ws = W.index_copy(0, row, s.unsqueeze(0)).index_copy(0, row.add(m), y.unsqueeze(0));
     const accepted = isAccepted(packed.unpack(numbers), f, inner.select(0, 0), options);
-    const [next, ds, ...after] = either(
+    const [next, xs, gs, ds, ...after] = either(
       accepted,
-      () => accept(packed.unpack(numbers), f, gt, inner, Ws, before),
-      () => refuse(packed.unpack(numbers), f, inner.select(0, 0), g, d, before),
-    ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
-    return [where(accepted, trial, x), where(accepted, gt, g), ds, Ws, next, ...after];
+      () => {
+        const [next, direction, ...products] = accept(packed.unpack(numbers), f, gt, inner, Ws, before);
+        return [next!, trial, gt, direction!, ...products];
+      },
+      () => {
+        const [next, direction, ...products] = refuse(packed.unpack(numbers), f, inner.select(0, 0), g, d, before);
+        return [next!, x, g, direction!, ...products];
+      },
+    ) as [Tensor, Tensor, Tensor, Tensor, ...Tensor[]];
+    return [xs, gs, ds, Ws, next, ...after];
   };
-  const nothing = zeros([n], float64);
   const square = zeros([m, m], float64);
   const [x, g, , , numbers] = kernelLoop((...carried: Tensor[]) => packed.part(carried[4]!, 'end').lt(0), round, [
     x0,
-    nothing,
-    nothing,
+    x0, // in the first round nothing depends on it
+    zeros([n], float64),
     zeros([2 * m, n], float64),
     packed.start(),
     zeros([2 * m], float64),

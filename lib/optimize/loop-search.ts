@@ -46,18 +46,18 @@ export const RUNNING = -1;
  */
 export const START = {
   f: Number.NaN,
+  loF: 0,
+  bestF: 0,
   slope: 0,
+  loS: 0,
   gg: 0,
   fresh: 1,
   alpha: 0,
   loA: 0,
-  loF: 0,
-  loS: 0,
   hiA: 0,
   hiF: 0,
   hiS: 0,
   bestA: 0,
-  bestF: 0,
   last: 1,
   count: 0,
   width: 0,
@@ -68,6 +68,10 @@ export const START = {
 };
 export type SearchNumbers = Record<keyof typeof START, Tensor>;
 
+/** A number that a round computes, or one that is always the same. */
+export type Value = Tensor | number;
+const literal = (...values: number[]): Tensor => tensor(values, { dtype: 'float64' });
+
 /**
  * Named numbers as one vector and back: XLA's CPU backend copies each value that is carried, and a branch takes and gives each as a buffer of its own.
  */
@@ -75,18 +79,36 @@ export const packing = <N extends string>(start: Readonly<Record<N, number>>) =>
   const names = Object.keys(start) as N[];
   const part = (q: Tensor, name: N): Tensor => q.select(0, names.indexOf(name));
   return {
-    start: (): Tensor => tensor(Object.values(start), { dtype: 'float64' }),
-    // Behind a barrier a number is one instruction; fused with its reshape it would be a loop over one element.
-    pack: (numbers: Readonly<Record<N, Tensor>>): Tensor => cat(names.map((name) => once(numbers[name]).reshape([1]))),
+    start: (): Tensor => literal(...(Object.values(start) as number[])),
+    pack(numbers: Readonly<Record<N, Value>>): Tensor {
+      // Behind a barrier a number is one instruction; fused with its reshape it would be a loop over one element.
+      const computed = barrier(
+        names.map((name): Value => numbers[name]).filter((value): value is Tensor => typeof value !== 'number'),
+      );
+      const parts: (Tensor | number[])[] = [];
+      for (const name of names) {
+        const value: Value = numbers[name];
+        const before = parts.at(-1);
+        if (typeof value !== 'number') parts.push(computed.shift()!.reshape([1]));
+        else if (Array.isArray(before)) before.push(value);
+        else parts.push([value]);
+      }
+      return cat(parts.map((part) => (Array.isArray(part) ? literal(...part) : part)));
+    },
     part,
-    unpack: (q: Tensor): Record<N, Tensor> =>
-      Object.fromEntries(names.map((name) => [name, part(q, name)])) as Record<N, Tensor>,
+    /** Taken out when they are looked at. */
+    unpack: (q: Tensor): Readonly<Record<N, Tensor>> => {
+      const known: Partial<Record<N, Tensor>> = {};
+      const get = (name: N) => ({ get: () => (known[name] ??= part(q, name)) });
+      return Object.defineProperties({}, Object.fromEntries(names.map((name) => [name, get(name)]))) as Record<
+        N,
+        Tensor
+      >;
+    },
   };
 };
 
-export const constant = (value: number): Tensor => full([], value, { dtype: 'float64' });
-export const constants = <N extends string>(values: Readonly<Record<N, number>>) =>
-  Object.fromEntries(Object.entries(values).map(([k, v]) => [k, constant(v as number)])) as Record<N, Tensor>;
+const constant = (value: number): Tensor => full([], value, { dtype: 'float64' });
 export const and = (...flags: Tensor[]): Tensor => flags.reduce((a, b) => a.logical_and(b));
 export const or = (...flags: Tensor[]): Tensor => flags.reduce((a, b) => a.logical_or(b));
 export const not = (flag: Tensor): Tensor => flag.logical_not();
@@ -108,11 +130,14 @@ interface Point {
   readonly f: Tensor;
   readonly slope: Tensor;
 }
-const choose = (flag: Tensor, a: Point, b: Point): Point => ({
-  alpha: once(where(flag, a.alpha, b.alpha)),
-  f: once(where(flag, a.f, b.f)),
-  slope: once(where(flag, a.slope, b.slope)),
-});
+const choose = (flag: Tensor, a: Point, b: Point): Point => {
+  const [alpha, f, slope] = barrier([
+    where(flag, a.alpha, b.alpha),
+    where(flag, a.f, b.f),
+    where(flag, a.slope, b.slope),
+  ]) as [Tensor, Tensor, Tensor];
+  return { alpha, f, slope };
+};
 
 /** Minimiser of the cubic through two points and their slopes, N&W (3.59); NaN where it has none. */
 const cubic = (a: Point, b: Point): Tensor => {
@@ -129,10 +154,17 @@ export const beginning = (f: Tensor, slope: Tensor, gg: Tensor, fresh: Tensor, a
   gg,
   fresh: fresh.to('float64'),
   alpha,
-  ...constants({ loA: 0, hiA: 0, hiF: 0, hiS: 0, bestA: 0, last: 0, count: 0, width: Number.POSITIVE_INFINITY }),
+  loA: 0,
   loF: f,
   loS: slope,
+  hiA: 0,
+  hiF: 0,
+  hiS: 0,
+  bestA: 0,
   bestF: f,
+  last: 0,
+  count: 0,
+  width: Number.POSITIVE_INFINITY,
 });
 
 /** The products of a round's vectors, [number of pairs]: one sum over rows, which XLA compiles in a third of the time of sums apart. */
@@ -214,9 +246,9 @@ export const search = (
   const giveUp = once(and(over, not(settle)));
   const fresh = q.fresh.gt(0.5);
   const restart = once(and(giveUp, not(fresh)));
-  const anew = beginning(q.f, once(q.gg.neg()), q.gg, restart, first(q.gg));
   const next = {
-    ...q,
+    slope: q.slope,
+    fresh: q.fresh,
     alpha: where(settle, bestA, where(outward, further, inside)),
     loA: lo.alpha,
     loF: lo.f,
@@ -226,16 +258,17 @@ export const search = (
     hiS: hi.slope,
     bestA,
     bestF,
-    last: settle.to('float64'),
     count: q.count.add(1),
     width: where(outward, q.width, width),
   };
-  const changed = Object.entries(anew).filter(([name]) => !['f', 'gg', 'last'].includes(name));
+  const anew = beginning(q.f, once(q.gg.neg()), q.gg, restart, first(q.gg));
+  const names = Object.keys(next) as (keyof typeof next)[];
   return {
-    ...next,
-    ...Object.fromEntries(
-      changed.map(([name, value]) => [name, where(restart, value, next[name as keyof typeof next])]),
-    ),
+    f: q.f,
+    gg: q.gg,
+    ...(Object.fromEntries(names.map((name) => [name, where(restart, anew[name], next[name])])) as typeof next),
+    last: settle.to('float64'),
+    nit: q.nit,
     nfev: q.nfev.add(1),
     end: where(and(giveUp, fresh), ENDS.precision, constant(RUNNING)),
     restart: restart.to('float64'),
