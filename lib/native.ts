@@ -300,6 +300,14 @@ export interface Native {
   moveTo(tensor: Tensor, device: number): Tensor;
   /** The number of the tensor's device, 0 for the CPU. */
   deviceOf(tensor: Tensor): number;
+  /** Whether the tensor's data is on a device where libtorch's kernels cannot read it. */
+  isOpaque(tensor: Tensor): boolean;
+  /** Tensors on an opened device are libtorch's own from now on, on `own` as libtorch names the device; null: XLA's again. */
+  useLibtorch(device: number, own: string | null): void;
+  /** Programs for the GPUs of `plugin` may call libtorch's kernels. */
+  allowCudaCalls(plugin: string): void;
+  /** Memory on devices that libtorch is done with, or that its allocator keeps for later, goes back. */
+  reclaimDevices(): void;
   /** `run` computes operators on device tensors, called by JavaScript or from within libtorch. */
   setDeviceOperator(run: (name: string, overload: string | undefined, args: readonly unknown[]) => unknown): void;
   /** Called with every new tensor, until set to null. */

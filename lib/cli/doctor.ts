@@ -1,12 +1,14 @@
 /** @file `jorch doctor`: every part that jorch needs, whether it is there, and how to get it. */
+import '../index.js';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { programsDir } from '../compile/cache-folder.js';
 import { entriesOf, persistentCache } from '../compile/persistent.js';
-import { binaryFile, native, runtimeAddon } from '../runtime/load.js';
+import { deviceNumber, withoutLibtorch } from '../cuda/devices.js';
+import { binaryFile, located, native, runtimeAddon } from '../runtime/load.js';
 import { cpuPluginFile, locate } from '../runtime/locate.js';
-import { cudaCompiler, findCuda, hasNvidiaDevice } from '../runtime/locate-cuda.js';
+import { cudaCompiler, findCuda, findLibtorchCuda, hasNvidiaDevice } from '../runtime/locate-cuda.js';
 import { packageFolder } from '../runtime/packages.js';
 import { ownVersion, pins, runtimeDir } from '../runtime/parts.js';
 import { systemProblem, thisSystem } from '../runtime/system.js';
@@ -108,6 +110,18 @@ const checks: readonly Check[] = [
       if (missing.length > 0)
         throw new Error(`${missing.join(', ')} not found; get them with: npx jorch install cuda (2 GB)`);
       return `${libraries.length}, ${libraries[0]} among them`;
+    },
+  },
+  {
+    what: 'operators outside compile() on NVIDIA GPUs',
+    optional: true,
+    look: () => {
+      if (hasNvidiaDevice()) {
+        const lacks = withoutLibtorch(deviceNumber('cuda'));
+        return lacks === undefined ? 'libtorch’s own' : `programs of one operator (${lacks})`;
+      }
+      const found = findLibtorchCuda(located().torch);
+      return 'lacks' in found ? `would be programs of one operator (${found.lacks})` : 'would be libtorch’s own';
     },
   },
   {

@@ -144,6 +144,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     } catch (error) {
       if (!(error instanceof JorchError) || error.code !== 'OUT_OF_MEMORY' || this.options.donate) throw error;
       collectGarbage();
+      native().reclaimDevices();
       return handle.call(variant, ...leaves);
     }
   }

@@ -1,5 +1,5 @@
 /** @file From arguments to executables: a call is traced, lowered, and compiled or loaded, and what each of it takes is counted. */
-import { deviceNumber, deviceOfAny, nameOfDevice, targetOf } from '../cuda/devices.js';
+import { deviceNumber, deviceOfAny, nameOfDevice, runsLibtorch, targetOf } from '../cuda/devices.js';
 import type { Report } from '../debug/collect.js';
 import { events } from '../inspect/events.js';
 import { withLines } from '../inspect/lowered.js';
@@ -75,9 +75,10 @@ export class Stages {
   ): Plan {
     const started = performance.now();
     const { checks = false } = this.options;
-    // Libtorch's kernels run on the CPU, as one device.
+    // Libtorch's kernels run on one device, and elsewhere than on the CPU only with its library for that.
     const elsewhere = device !== 0 || partition !== undefined;
-    const fallback = elsewhere ? 'error' : (this.options.fallback ?? 'aten');
+    const fallback =
+      elsewhere && !(partition === undefined && runsLibtorch(device)) ? 'error' : (this.options.fallback ?? 'aten');
     const optimize = elsewhere ? 'xla' : (this.options.optimize ?? 'auto');
     const over = partition ? { mesh: partition.mesh } : {};
     if (device !== 0 && (checks || reports.length > 0))

@@ -7,7 +7,7 @@ import type { DeviceTarget } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, native, runtimeAddon } from '../runtime/load.js';
 import { cpuPluginFile } from '../runtime/locate.js';
-import { cudaRuntime } from '../runtime/locate-cuda.js';
+import { cudaRuntime, findLibtorchCuda } from '../runtime/locate-cuda.js';
 import { device as deviceNamed } from '../torch/device.js';
 import type { Tensor } from '../torch/tensor.js';
 
@@ -24,6 +24,8 @@ interface Opened {
   readonly name: string;
   readonly target: DeviceTarget;
   readonly xla: XlaOptions;
+  /** Why tensors there are not libtorch's own; undefined when they are. */
+  withoutLibtorch: string | undefined;
 }
 
 const cuda = (): Backend => {
@@ -44,13 +46,58 @@ const xla = (): Backend => ({
   xla: {},
 });
 
+/**
+ * Tensors on the opened device are libtorch's own from now on, on `own` as libtorch names it: its operators and XLA's programs share their memory.
+ * @throws JorchError RUNTIME_MISSING when libtorch has no such device
+ */
+export const useLibtorch = (number: number, own: string): void => {
+  native().useLibtorch(number, own);
+  try {
+    const x = native().moveTo(native().fromData(new Float32Array([1, 2, 3]), 'float32', [3]), number);
+    const y = runAsProgram('probe', (t: Tensor) => t.mul(2), [x.add(1)]) as Tensor;
+    const told = native().moveTo(y.add(1), 0).tolist();
+    if (String(told) !== '5,7,9')
+      throw new JorchError('RUNTIME_CONFLICT', `libtorch and XLA disagree on ${own}: ${told}`);
+  } catch (error) {
+    native().useLibtorch(number, null);
+    throw error;
+  }
+  opened.get(number)!.withoutLibtorch = undefined;
+};
+
+/** Loads libtorch's CUDA library and lets it have the tensors of the device; why not, when it is not there or does not work, and all is XLA's then. */
+const loadLibtorch = (number: number, plugin: string): string | undefined => {
+  const wish = process.env['JORCH_CUDA_EAGER'];
+  if (wish === 'xla') return 'JORCH_CUDA_EAGER is xla';
+  try {
+    const found = findLibtorchCuda(located().torch);
+    if ('lacks' in found) throw new JorchError('RUNTIME_MISSING', found.lacks);
+    for (const file of found.files) {
+      const message = runtimeAddon().open(file);
+      if (message) throw new JorchError('RUNTIME_MISSING', `${file} could not be loaded: ${message}`);
+    }
+    native().allowCudaCalls(plugin);
+    useLibtorch(number, 'cuda:0');
+    return undefined;
+  } catch (error) {
+    if (wish === 'libtorch') throw error;
+    return (error as Error).message;
+  }
+};
+
 const opened = new Map<number, Opened>();
 const numbers = new Map<string, number>();
 
 const open = (name: string): number => {
   const backend = name === 'cuda:0' ? cuda() : xla();
   const number = native().openDevice(name, backend.plugin, backend.client);
-  opened.set(number, { name, target: { plugin: backend.plugin, device: number }, xla: backend.xla });
+  opened.set(number, {
+    name,
+    target: { plugin: backend.plugin, device: number },
+    xla: backend.xla,
+    withoutLibtorch: 'it has no kernels for it',
+  });
+  if (name === 'cuda:0') opened.get(number)!.withoutLibtorch = loadLibtorch(number, backend.plugin);
   return number;
 };
 
@@ -93,6 +140,12 @@ export const backendOf = (number: number): Readonly<Pick<Opened, 'target' | 'xla
 
 /** What programs for the device are written for. */
 export const targetOf = (number: number): Target => (nameOfDevice(number).startsWith('cuda') ? 'gpu' : 'cpu');
+
+/** Whether tensors on the device are libtorch's own, so that its operators run there, also inside programs. */
+export const runsLibtorch = (number: number): boolean => number !== 0 && withoutLibtorch(number) === undefined;
+
+/** Why tensors on the device are not libtorch's own; undefined when they are. */
+export const withoutLibtorch = (number: number): string | undefined => opened.get(number)?.withoutLibtorch;
 
 /** `cuda:0`, … */
 export const nameOfDevice = (number: number): string => (number === 0 ? 'cpu' : opened.get(number)!.name);

@@ -1,5 +1,5 @@
 /** @file Finds what compiling for and running on NVIDIA GPUs needs: jorch's own copy, a Python environment's, the system's. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { JorchError } from './errors.js';
 import { pluginFromEnvironment, pythonFolders } from './locate.js';
@@ -24,6 +24,15 @@ const LIBRARIES: readonly (readonly [name: string, folder: string])[] = [
   ['libnccl.so.2', 'nccl'],
   ['libnvshmem_host.so.3', 'nvshmem'],
 ];
+
+/** What libtorch's CUDA library calls besides those. */
+const LIBTORCH_LIBRARIES: typeof LIBRARIES = [
+  ['libcurand.so.10', 'cu13'],
+  ['libcufile.so.0', 'cu13'],
+  ['libcusparseLt.so.0', 'cusparselt'],
+];
+/** Itself, in the order in which it may be loaded. */
+const LIBTORCH_FILES = ['libc10_cuda.so', 'libtorch_nvshmem.so', 'libtorch_cuda.so', 'libtorch_cuda_linalg.so'];
 
 export interface CudaParts {
   /** The XLA plugin for CUDA. */
@@ -56,6 +65,50 @@ const systemToolkits = (): string[] => [
   '/usr/local/cuda',
 ];
 
+const systemLibraries = (): string[] => [
+  ...(process.env['LD_LIBRARY_PATH'] ?? '').split(delimiter).filter((d) => d !== ''),
+  ...systemToolkits().map((d) => join(d, 'lib64')),
+  '/usr/lib/x86_64-linux-gnu',
+];
+
+/** The commit that a torch package was built from. */
+const builtFrom = (torch: string): string | undefined => {
+  try {
+    return /git_version = '(\w+)'/.exec(readFileSync(join(torch, 'version.py'), 'utf8'))?.[1];
+  } catch {
+    return undefined;
+  }
+};
+
+/**
+ * libtorch's CUDA library with what it calls, in the order in which they may be loaded, or why not. It must be of the very build that `torch`, the package whose
+ * libtorch_cpu runs, is of: beside it, or in Python's torch.
+ */
+export const findLibtorchCuda = (torch: string): { readonly files: readonly string[] } | { readonly lacks: string } => {
+  const isWhole = (dir: string): boolean => LIBTORCH_FILES.every((name) => existsSync(join(dir, 'lib', name)));
+  let dir = torch;
+  if (!isWhole(torch)) {
+    const others = pythonFolders()
+      .map((f) => join(f, 'torch'))
+      .filter(isWhole);
+    if (others.length === 0) return { lacks: `libtorch_cuda.so is neither in ${torch} nor in Python's torch` };
+    const build = builtFrom(torch);
+    const same = others.find((d) => build !== undefined && builtFrom(d) === build);
+    if (same === undefined) return { lacks: `${others[0]} is another build of torch than ${torch}` };
+    dir = same;
+  }
+  const places = [join(dir, '..', 'nvidia'), join(cudaDir(), 'nvidia')];
+  const files: string[] = [];
+  for (const [name, folder] of LIBTORCH_LIBRARIES) {
+    const file = [...places.map((place) => join(place, folder, 'lib')), ...systemLibraries()]
+      .map((place) => join(place, name))
+      .find((path) => existsSync(path));
+    if (file === undefined) return { lacks: `${name}, which libtorch_cuda.so needs, was not found` };
+    files.push(file);
+  }
+  return { files: [...files, ...LIBTORCH_FILES.map((name) => join(dir, 'lib', name))] };
+};
+
 /** Everything that is there of what CUDA needs. Looks at files only, and into Python's folders only for what jorch's own lack. */
 export const findCuda = (): CudaParts => {
   const own = cudaDir();
@@ -75,11 +128,7 @@ export const findCuda = (): CudaParts => {
   const missing: string[] = [];
   // One set of libraries per process, never some of this and some of that: the first place that has cuBLAS is asked first for all.
   const ownLibraries = hasPart(({ role }) => role === 'cuda-library');
-  const system = [
-    ...(process.env['LD_LIBRARY_PATH'] ?? '').split(delimiter).filter((d) => d !== ''),
-    ...systemToolkits().map((d) => join(d, 'lib64')),
-    '/usr/lib/x86_64-linux-gnu',
-  ];
+  const system = systemLibraries();
   for (const [name, folder] of LIBRARIES) {
     const places = ownLibraries
       ? [join(own, 'nvidia', folder, 'lib')]

@@ -136,8 +136,7 @@ export const setAt = (
   indices: readonly Index[],
   value: Tensor | number | boolean | bigint | Scalar,
 ): Tensor => {
-  if (!native().isTracing() && native().deviceOf(x) !== 0)
-    return runAsProgram('setAt', setAt, [x, indices, value]) as Tensor;
+  if (!native().isTracing() && native().isOpaque(x)) return runAsProgram('setAt', setAt, [x, indices, value]) as Tensor;
   const { view, advanced } = applyBasic(x, indices);
   if (advanced.length === 0) {
     if (native().isTensor(value)) view.copy_(value);

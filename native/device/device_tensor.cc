@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "device/bridge.h"
 #include "device/devices.h"
 #include "program/program.h"
 
@@ -76,6 +77,11 @@ at::Tensor copyOf(const at::Tensor& t) {
 }
 
 at::Tensor toHost(const at::Tensor& t) {
+  if (const Bridge* bridge = bridgeOf(t)) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    bridge->await(t);
+    return t.to(c10::kCPU);
+  }
   const DeviceTensor& own = *deviceTensor(t);
   at::Tensor host(at::detail::empty_cpu(own.sizes(), t.scalar_type(), std::nullopt, std::nullopt, std::nullopt, std::nullopt));
   if (host.nbytes() > 0) own.memory->buffer->toHost(host.mutable_data_ptr(), host.nbytes());
@@ -83,13 +89,10 @@ at::Tensor toHost(const at::Tensor& t) {
 }
 
 at::Tensor toDevice(const at::Tensor& t, c10::DeviceIndex device) {
-  if (const DeviceTensor* own = deviceTensor(t)) {
-    if (own->device().index() == device) return t;
-    return toDevice(toHost(t), device);
-  }
-  const at::Tensor plain = program::materialize(t);
-  auto buffer = std::make_shared<pjrt::Buffer>(program::upload(clientOf(device), plain));
-  return makeDeviceTensor(std::move(buffer), plain.sizes(), plain.scalar_type(), device);
+  if (const c10::DeviceIndex there = numberOf(t)) return there == device ? t : toDevice(toHost(t), device);
+  auto buffer = std::make_shared<pjrt::Buffer>(program::upload(clientOf(device), t));
+  if (Bridge* bridge = bridgeOf(device)) return bridge->tensor(std::move(buffer), t.sizes(), t.scalar_type());
+  return makeDeviceTensor(std::move(buffer), t.sizes(), t.scalar_type(), device);
 }
 
 void overwrite(const at::Tensor& target, const at::Tensor& values) {

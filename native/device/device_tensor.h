@@ -61,7 +61,7 @@ at::Tensor makeDeviceTensor(std::shared_ptr<pjrt::Buffer> buffer, c10::IntArrayR
 at::Tensor copyOf(const at::Tensor& t);
 /** On the CPU, waiting for what computes it. Throws what that failed with (PjrtError). */
 at::Tensor toHost(const at::Tensor& t);
-/** On the device with this number, copied from the host or from another device. Throws c10::Error, PjrtError. */
+/** On the device with this number (there a tensor of libtorch's if it has a Bridge), copied from the host or from another device. Throws c10::Error, PjrtError. */
 at::Tensor toDevice(const at::Tensor& t, c10::DeviceIndex device);
 
 /** Gives a device tensor other values, from wherever they are; aliases see them. Throws c10::Error for another shape or dtype. */

@@ -1,15 +1,20 @@
 #include "device/devices.h"
 
+#include <ATen/Context.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/AutogradState.h>
 
 #include <atomic>
 #include <mutex>
 #include <vector>
 
+#include "device/bridge.h"
 #include "device/device_tensor.h"
+#include "device/late_cuda.h"
 #include "dispatch/convert.h"
 #include "dispatch/tracing.h"
 #include "pjrt/options_js.h"
+#include "program/aten_call.h"
 #include "program/executable_js.h"
 #include "tensor/tensor.h"
 #include "transforms/closure.h"
@@ -67,7 +72,7 @@ Napi::Value MoveTo(const Napi::CallbackInfo& info) {
     const at::Tensor tensor = wrapArgument(addon, info.Env(), info[0], "the tensor").tensor();
     const c10::DeviceIndex device = indexFrom(info[1]);
     if (isTraced(tensor)) throw JsError("BAD_ARGUMENT", "to: a traced tensor has no device of its own");
-    if (device == 0) return isDeviceTensor(tensor) ? wrap(addon, info.Env(), toHost(tensor)) : napi_value(info[0]);
+    if (device == 0) return numberOf(tensor) != 0 ? wrap(addon, info.Env(), toHost(tensor)) : napi_value(info[0]);
     const at::Tensor moved = toDevice(tensor, device);
     return moved.is_same(tensor) ? napi_value(info[0]) : wrap(addon, info.Env(), moved);
   });
@@ -77,8 +82,53 @@ Napi::Value MoveTo(const Napi::CallbackInfo& info) {
 Napi::Value DeviceOf(const Napi::CallbackInfo& info) {
   return entry(info, "device", "BAD_ARGUMENT", [&]() -> napi_value {
     const TensorWrap* wrapped = TensorWrap::from(Addon::of(info.Env()), info.Env(), info[0]);
-    const DeviceTensor* own = wrapped ? deviceTensor(closure::use(wrapped->tensor())) : nullptr;
-    return number(info.Env(), own ? own->device().index() : 0);
+    return number(info.Env(), wrapped ? numberOf(closure::use(wrapped->tensor())) : 0);
+  });
+}
+
+// isOpaque(tensor): whether its data is where libtorch's kernels cannot read it
+Napi::Value IsOpaque(const Napi::CallbackInfo& info) {
+  return entry(info, "device", "BAD_ARGUMENT", [&]() -> napi_value {
+    const TensorWrap* wrapped = TensorWrap::from(Addon::of(info.Env()), info.Env(), info[0]);
+    return Napi::Boolean::New(info.Env(), wrapped != nullptr && isDeviceTensor(closure::use(wrapped->tensor())));
+  });
+}
+
+// useLibtorch(number, device | null): tensors on the opened device are libtorch's own from now on, on `device` as libtorch names it; null: they are XLA's again
+Napi::Value UseLibtorch(const Napi::CallbackInfo& info) {
+  return entry(info, "device", "RUNTIME_MISSING", [&]() -> napi_value {
+    if (info[1].IsNull()) {
+      remove(indexFrom(info[0]));
+      return nullptr;
+    }
+    const c10::Device own{std::string(info[1].As<Napi::String>())};
+    build(indexFrom(info[0]), own);
+    // Functions of JavaScript's in a backward run where JavaScript is: on the thread that calls it, not on one that libtorch has for the device.
+    c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
+    if (own.is_cuda()) {
+      // What manual_seed() said before there were generators for it.
+      at::globalContext().lazyInitDevice(c10::kCUDA);
+      at::Generator generator = at::globalContext().defaultGenerator(own);
+      std::lock_guard<std::mutex> lock(generator.mutex());
+      generator.set_current_seed(at::globalContext().defaultGenerator(c10::kCPU).current_seed());
+    }
+    return nullptr;
+  });
+}
+
+// allowCudaCalls(plugin): programs for the plugin's GPUs may call libtorch's kernels
+Napi::Value AllowCudaCalls(const Napi::CallbackInfo& info) {
+  return entry(info, "device", "RUNTIME_MISSING", [&]() -> napi_value {
+    program::registerCudaAtenCall(pjrt::Plugin::load(info[0].As<Napi::String>()));
+    return nullptr;
+  });
+}
+
+// reclaimDevices(): memory that libtorch is done with, or that its allocator keeps for later, goes back to XLA and the device
+Napi::Value ReclaimDevices(const Napi::CallbackInfo& info) {
+  return entry(info, "device", "DEVICE_LOST", [&]() -> napi_value {
+    reclaim(true);
+    return nullptr;
   });
 }
 
@@ -139,7 +189,7 @@ bool anyOpened() noexcept { return opened.load(std::memory_order_relaxed); }
 pjrt::Client& clientOf(c10::DeviceIndex device) { return *find(device).client; }
 std::string nameOf(c10::DeviceIndex device) { return find(device).name; }
 std::string nameOf(const at::Tensor& t) {
-  if (const DeviceTensor* own = deviceTensor(t)) return nameOf(own->device().index());
+  if (const c10::DeviceIndex device = numberOf(t)) return nameOf(device);
   return t.device().type() == c10::DeviceType::Lazy ? "cpu" : t.device().str();
 }
 
@@ -156,9 +206,14 @@ napi_value callOperator(Addon& addon, const std::string& name, const std::string
 }
 
 void initDevices(Napi::Env env, Napi::Object exports) {
+  allowLateCuda();
   exports.Set("openDevice", Napi::Function::New(env, OpenDevice, "openDevice"));
   exports.Set("moveTo", Napi::Function::New(env, MoveTo, "moveTo"));
   exports.Set("deviceOf", Napi::Function::New(env, DeviceOf, "deviceOf"));
+  exports.Set("isOpaque", Napi::Function::New(env, IsOpaque, "isOpaque"));
+  exports.Set("useLibtorch", Napi::Function::New(env, UseLibtorch, "useLibtorch"));
+  exports.Set("allowCudaCalls", Napi::Function::New(env, AllowCudaCalls, "allowCudaCalls"));
+  exports.Set("reclaimDevices", Napi::Function::New(env, ReclaimDevices, "reclaimDevices"));
   exports.Set("setDeviceOperator", Napi::Function::New(env, SetDeviceOperator, "setDeviceOperator"));
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty_strided.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/StreamGuard.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/strides.h>
 #include <xla/ffi/api/ffi.h>
@@ -87,26 +88,27 @@ struct PlainKernels {
   KeepDenormals denormals;
 };
 
-at::Tensor view(void* data, at::IntArrayRef sizes, at::IntArrayRef strides, c10::ScalarType dtype) {
-  return at::from_blob(data, sizes, strides, at::TensorOptions().dtype(dtype).device(c10::kCPU));
+at::Tensor view(void* data, at::IntArrayRef sizes, at::IntArrayRef strides, c10::ScalarType dtype, c10::Device device) {
+  // Without asking the driver whose address it is.
+  return at::for_blob(data, sizes).strides(strides).target_device(device).options(at::TensorOptions().dtype(dtype).device(device)).make_tensor();
 }
 
-at::Tensor operand(ffi::AnyBuffer buffer, bool channelsLast) {
+at::Tensor operand(ffi::AnyBuffer buffer, bool channelsLast, c10::Device device) {
   const auto dims = buffer.dimensions();
   const at::IntArrayRef sizes(dims.begin(), dims.size());
   const c10::ScalarType dtype = torchDtype(buffer.element_type());
   const at::DimVector strides = channelsLast ? at::DimVector(c10::get_channels_last_strides_2d(sizes)) : c10::contiguous_strides(sizes);
   void* data = buffer.untyped_data();
-  // ATen's vectorized kernels load complex128 with 16-byte alignment and crash on less.
-  if (reinterpret_cast<uintptr_t>(data) % 16 != 0 && buffer.size_bytes() > 0) {
+  // ATen's vectorized kernels load complex128 with 16-byte alignment and crash on less. On a GPU XLA aligns all buffers.
+  if (device.is_cpu() && reinterpret_cast<uintptr_t>(data) % 16 != 0 && buffer.size_bytes() > 0) {
     at::Tensor copy = at::empty_strided(sizes, strides, at::TensorOptions().dtype(dtype));
     std::memcpy(copy.data_ptr(), data, buffer.size_bytes());
     return copy;
   }
-  return view(data, sizes, strides, dtype);
+  return view(data, sizes, strides, dtype, device);
 }
 
-void store(const at::Tensor& result, ffi::AnyBuffer buffer, size_t index, const AtenCall& call) {
+void store(const at::Tensor& result, ffi::AnyBuffer buffer, size_t index, const AtenCall& call, c10::Device device) {
   const auto dims = buffer.dimensions();
   const at::IntArrayRef sizes(dims.begin(), dims.size());
   const c10::ScalarType dtype = torchDtype(buffer.element_type());
@@ -116,9 +118,9 @@ void store(const at::Tensor& result, ffi::AnyBuffer buffer, size_t index, const 
               " (its shape must not depend on data inside compile())");
   if (result.numel() == 0) return;
   const at::Tensor plain = result.resolve_conj().resolve_neg();
-  const at::Tensor target = view(buffer.untyped_data(), sizes, call.outs[index].strides, dtype);
+  const at::Tensor target = view(buffer.untyped_data(), sizes, call.outs[index].strides, dtype, device);
   const bool alike = plain.strides() == target.strides() || (plain.is_contiguous() && target.is_contiguous());
-  if (alike && plain.is_non_overlapping_and_dense()) std::memcpy(target.mutable_data_ptr(), plain.const_data_ptr(), plain.nbytes());
+  if (alike && device.is_cpu() && plain.is_non_overlapping_and_dense()) std::memcpy(target.mutable_data_ptr(), plain.const_data_ptr(), plain.nbytes());
   else target.copy_(plain);
 }
 
@@ -129,12 +131,15 @@ void flatten(const c10::IValue& value, std::vector<at::Tensor>& out) {
   else if (value.isNone()) out.emplace_back();
 }
 
-void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets) {
+void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets, c10::Device device) {
   PlainKernels guard;
   TORCH_CHECK(args.size() == call.operands, call.op.operator_name(), ": ", call.operands, " operands expected, got ", args.size());
   std::vector<c10::IValue> stack = call.stack;
+  if (!device.is_cpu())
+    for (c10::IValue& value : stack)
+      if (value.isDevice()) value = device;
   size_t next = 0;
-  auto take = [&](const AtenCall::Slot& slot) { return operand(args.get<ffi::AnyBuffer>(next++).value(), slot.channelsLast); };
+  auto take = [&](const AtenCall::Slot& slot) { return operand(args.get<ffi::AnyBuffer>(next++).value(), slot.channelsLast, device); };
   for (const auto& slot : call.slots) {
     switch (slot.kind) {
       case AtenCall::Operand::One: stack[slot.argument] = take(slot); break;
@@ -162,7 +167,7 @@ void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets)
   for (size_t i = 0; i < results.size(); i++)
     if (call.outs[i].defined) {
       TORCH_CHECK(buffer < rets.size(), call.op.operator_name(), ": the custom call has only ", rets.size(), " results");
-      store(results[i], *rets.get<ffi::AnyBuffer>(buffer++).value(), i, call);
+      store(results[i], *rets.get<ffi::AnyBuffer>(buffer++).value(), i, call, device);
     }
 }
 
@@ -181,9 +186,10 @@ std::string named(std::string_view call, const std::string& words) {
 }
 
 // No exception may leave: XLA is built without them and would end the process.
-ffi::Error handle(ffi::RemainingArgs args, ffi::RemainingRets rets, std::string_view text) {
+template <class Body>
+ffi::Error attempt(std::string_view text, Body body) {
   try {
-    run(*lookup(text), args, rets);
+    body();
     return ffi::Error::Success();
   } catch (const c10::Error& error) {
     return failure(ffi::ErrorCode::kInvalidArgument, named(text, error.what_without_backtrace()).c_str());
@@ -194,11 +200,28 @@ ffi::Error handle(ffi::RemainingArgs args, ffi::RemainingRets rets, std::string_
   }
 }
 
+ffi::Error handle(ffi::RemainingArgs args, ffi::RemainingRets rets, std::string_view text) {
+  return attempt(text, [&] { run(*lookup(text), args, rets, c10::Device(c10::kCPU)); });
+}
+
+// XLA's stream becomes libtorch's current one for as long as it queues its kernels: they run after what computes the operands and before what reads the results,
+// and its allocator, which keeps memory by stream, gives what the kernels need in between.
+ffi::Error handleOnCuda(void* stream, ffi::RemainingArgs args, ffi::RemainingRets rets, std::string_view text) {
+  return attempt(text, [&] {
+    const c10::Device device(c10::kCUDA, 0);
+    TORCH_CHECK(c10::impl::hasDeviceGuardImpl(c10::kCUDA), "libtorch's CUDA library, which this operator runs by, is not loaded (npx jorch doctor says why)");
+    const c10::StreamGuard current(c10::Stream(c10::Stream::UNSAFE, device, reinterpret_cast<c10::StreamId>(stream)));
+    run(*lookup(text), args, rets, device);
+  });
+}
+
 XLA_FFI_DEFINE_HANDLER(kHandler, handle, ffi::Ffi::Bind().RemainingArgs().RemainingRets().Attr<std::string_view>("call"));
+XLA_FFI_DEFINE_HANDLER(kCudaHandler, handleOnCuda, ffi::Ffi::Bind().Ctx<ffi::PlatformStream<void*>>().RemainingArgs().RemainingRets().Attr<std::string_view>("call"));
 
 }  // namespace
 
 void registerAtenCall(pjrt::Plugin& plugin) { plugin.registerHandler("jorch_aten", reinterpret_cast<void*>(kHandler), "HOST"); }
+void registerCudaAtenCall(pjrt::Plugin& plugin) { plugin.registerHandler("jorch_aten", reinterpret_cast<void*>(kCudaHandler), "CUDA"); }
 
 void checkAtenCall(std::string_view text) { lookup(text); }
 

@@ -12,6 +12,12 @@ namespace jorch::program {
 void registerAtenCall(pjrt::Plugin& plugin);
 
 /**
+ * The same for programs on a GPU (platform CUDA), by libtorch's kernels for it on XLA's own stream: nothing is copied to the host and nothing waits.
+ * Programs with such calls can be compiled from then on; running them needs libtorch's CUDA library. Idempotent. Throws PjrtError.
+ */
+void registerCudaAtenCall(pjrt::Plugin& plugin);
+
+/**
  * Parses the text of a `call` attribute (aten_call_text.h) as the handler will, so that a program with a wrong one fails when it is
  * compiled and not when it runs. Throws c10::Error that names the operator, the argument and the field.
  */

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "device/bridge.h"
 #include "device/device_tensor.h"
 #include "dispatch/generator.h"
 #include "transforms/js.h"
@@ -54,7 +55,7 @@ struct CompiledBackward : torch::autograd::Node {
     for (size_t i = 0; i < plan->gradients.size(); i++) {
       const int32_t output = plan->gradients[i];
       result.push_back(output < 0 ? at::Tensor() : outputs[output]);
-      if (output >= 0 && onHost[i] && device::isDeviceTensor(result.back())) result.back() = device::toHost(result.back());
+      if (output >= 0 && onHost[i] && device::numberOf(result.back()) != 0) result.back() = device::toHost(result.back());
     }
     return result;
   }

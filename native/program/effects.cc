@@ -2,10 +2,11 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/Tensor.h>
-#include <c10/core/CPUAllocator.h>
+#include <c10/core/Allocator.h>
 
 #include <cstring>
 
+#include "device/bridge.h"
 #include "device/device_tensor.h"
 #include "shard/sharded.h"
 
@@ -18,7 +19,7 @@ constexpr size_t kCopyBytes = 16 * 1024;
 
 // Memory of libtorch's allocator belongs to the storage alone. Other memory (a typed array's, a file's) is somebody
 // else's too: he must see the new values there.
-bool ownsItsMemory(const at::Tensor& tensor) { return tensor.storage().allocator() == c10::GetCPUAllocator(); }
+bool ownsItsMemory(const at::Tensor& tensor) { return tensor.storage().allocator() == c10::GetAllocator(tensor.device().type()); }
 
 bool isPlain(const at::Tensor& tensor) {
   constexpr auto kLazyBits = c10::DispatchKeySet({c10::DispatchKey::Conjugate, c10::DispatchKey::Negative, c10::DispatchKey::ZeroTensor});
@@ -35,7 +36,7 @@ void assign(const at::Tensor& target, const at::Tensor& fresh) {
   if (shard::assign(target, fresh)) return;
   at::AutoDispatchBelowADInplaceOrView belowAutograd;
   if (device::isDeviceTensor(target)) return device::overwrite(target, fresh);
-  if (device::isDeviceTensor(fresh)) return assign(target, device::toHost(fresh));
+  if (device::numberOf(fresh) != 0 && target.device().is_cpu()) return assign(target, device::toHost(fresh));
   if (target.const_data_ptr() == fresh.const_data_ptr()) {
     if (!target.is_inference()) target.unsafeGetTensorImpl()->bump_version();
     return;

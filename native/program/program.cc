@@ -13,6 +13,8 @@
 #include <unordered_map>
 
 #include "aten_call.h"
+#include "snapshot.h"
+#include "device/bridge.h"
 #include "device/device_tensor.h"
 #include "device/devices.h"
 #include "shard/sharded.h"
@@ -105,7 +107,35 @@ at::Tensor materialize(const at::Tensor& tensor) {
   return shard::gathered(tensor).resolve_conj().resolve_neg().contiguous();
 }
 
-pjrt::Buffer upload(const pjrt::Client& client, const at::Tensor& plain) {
+namespace {
+
+// A snapshot costs more than copying less than this.
+constexpr int64_t kSharedBytes = 256 * 1024;
+// What may be on its way at once: memory that nobody but the copy holds any more.
+constexpr int64_t kMostOnTheWay = int64_t{1} << 30;
+std::atomic<int64_t> bytesOnTheWay{0};
+
+/** A tensor whose memory is being read; destroyed by whoever has read it. */
+struct OnTheWay {
+  explicit OnTheWay(at::Tensor values) : tensor(std::move(values)), bytes(static_cast<int64_t>(tensor.nbytes())) { bytesOnTheWay += bytes; }
+  ~OnTheWay() { bytesOnTheWay -= bytes; }
+  const at::Tensor tensor;
+  const int64_t bytes;
+};
+
+}  // namespace
+
+pjrt::Buffer upload(const pjrt::Client& client, const at::Tensor& tensor) {
+  at::Tensor plain = materialize(tensor);
+  const auto bytes = static_cast<int64_t>(plain.nbytes());
+  if (bytes >= kSharedBytes && bytesOnTheWay.load(std::memory_order_relaxed) + bytes <= kMostOnTheWay) {
+    // Nobody else can write to what has just been made.
+    const bool fresh = plain.storage().use_count() == 1 && !plain.is_same(tensor);
+    auto held = std::make_shared<OnTheWay>(fresh ? std::move(plain) : snapshot(plain));
+    const at::Tensor& values = held->tensor;
+    return pjrt::fromHostLater(client, values.const_data_ptr(), elementType(values.scalar_type()), values.sizes().data(), values.sizes().size(),
+                                       [held]() mutable { held.reset(); });
+  }
   const void* data = plain.numel() == 0 ? emptyData() : plain.const_data_ptr();
   return pjrt::Buffer::fromHost(client, data, elementType(plain.scalar_type()), plain.sizes().data(), plain.sizes().size(),
                                 PJRT_HostBufferSemantics_kImmutableOnlyDuringCall);
@@ -266,9 +296,20 @@ PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments
 
 void Program::runOnDevice(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace) {
   const pjrt::Client& client = executable_->client();
+  device::Bridge* const bridge = device::bridgeOf(device_);
   std::vector<std::shared_ptr<pjrt::Buffer>> held;
   std::vector<PJRT_Buffer*> in;
   std::vector<int64_t> keep;
+  // Of libtorch's tensors there: row-major ones, whose making is queued before XLA is told to wait for what is queued.
+  std::vector<at::Tensor> plain(args.size());
+  bool views = false;
+  for (size_t i = 0; bridge != nullptr && i < args.size(); i++) {
+    if (!bridge->owns(args[i]) || args[i].layout() != c10::kStrided) continue;
+    plain[i] = materialize(args[i]);
+    if (!device::Bridge::viewable(plain[i])) plain[i] = plain[i].clone();
+    views = true;
+  }
+  const pjrt::NativeStream settled = views ? bridge->settle() : 0;
   for (size_t i = 0; i < args.size(); i++) {
     const InputSpec& spec = inputs_[i];
     if (!args[i].defined() || args[i].layout() != c10::kStrided || args[i].scalar_type() != spec.dtype || args[i].sizes() != at::IntArrayRef(spec.sizes))
@@ -280,16 +321,27 @@ void Program::runOnDevice(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor
       if (donated_[i] >= 0 && !(inPlace && own->memory->buffer.use_count() == 1)) keep.push_back(static_cast<int64_t>(i));
       in.push_back(own->memory->buffer->get());
       held.push_back(own->memory->buffer);
+    } else if (plain[i].defined()) {
+      if (donated_[i] >= 0 && !(inPlace && plain[i].is_same(args[i]))) keep.push_back(static_cast<int64_t>(i));
+      held.push_back(std::make_shared<pjrt::Buffer>(bridge->view(plain[i], inputTypes_[i], settled)));
+      in.push_back(held.back()->get());
     } else {
-      TORCH_CHECK(args[i].device().is_cpu(), "compiled call: argument ", i, " is on ", args[i].device(), ", the program runs on ", device::nameOf(device_));
-      held.push_back(std::make_shared<pjrt::Buffer>(upload(client, materialize(args[i]))));
+      TORCH_CHECK(args[i].device().is_cpu(), "compiled call: argument ", i, " is on ", device::nameOf(args[i]), ", the program runs on ", device::nameOf(device_));
+      held.push_back(std::make_shared<pjrt::Buffer>(upload(client, args[i])));
       in.push_back(held.back()->get());
     }
   }
   std::vector<PJRT_Buffer*> raw(outputs_.size());
   executable_->start(in.data(), in.size(), raw.data(), keep);
-  for (size_t i = 0; i < raw.size(); i++)
-    outs.push_back(device::makeDeviceTensor(std::make_shared<pjrt::Buffer>(client.api(), raw[i]), outputs_[i].sizes, outputs_[i].dtype, device_));
+  std::vector<std::shared_ptr<pjrt::Buffer>> results;
+  for (PJRT_Buffer* buffer : raw) results.push_back(std::make_shared<pjrt::Buffer>(client.api(), buffer));
+  for (size_t i = 0; i < results.size(); i++)
+    outs.push_back(bridge != nullptr ? bridge->tensor(std::move(results[i]), outputs_[i].sizes, outputs_[i].dtype)
+                                     : device::makeDeviceTensor(std::move(results[i]), outputs_[i].sizes, outputs_[i].dtype, device_));
+  for (size_t i = 0; inPlace && i < donated_.size(); i++) {
+    // Computed where the argument is: the result is that memory, which is not XLA's to free.
+    if (donated_[i] >= 0 && plain[i].is_same(args[i]) && plain[i].defined() && outs[donated_[i]].const_data_ptr() == args[i].const_data_ptr()) outs[donated_[i]] = args[i].detach();
+  }
 }
 
 at::Tensor Program::tensorOver(size_t index, c10::DataPtr memory) const {

@@ -60,8 +60,8 @@ class Callable {
 };
 /** The same values as a plain row-major CPU tensor. */
 at::Tensor materialize(const at::Tensor& tensor);
-/** A buffer with a copy of a row-major CPU tensor. Throws PjrtError. */
-pjrt::Buffer upload(const pjrt::Client& client, const at::Tensor& plain);
+/** A row-major buffer with the values of a CPU tensor; large ones are copied while this thread goes on, and libtorch keeps them from who writes to the tensor. Throws PjrtError. */
+pjrt::Buffer upload(const pjrt::Client& client, const at::Tensor& tensor);
 
 /** Safe to run from several threads at once. */
 class Program final : public Callable {

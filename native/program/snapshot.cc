@@ -5,6 +5,7 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/impl/COW.h>
 
+#include "device/bridge.h"
 #include "device/device_tensor.h"
 #include "program/program.h"
 #include "shard/sharded.h"
@@ -26,6 +27,7 @@ bool sharable(const at::Tensor& tensor) {
 at::Tensor snapshot(const at::Tensor& tensor) {
   at::AutoDispatchBelowADInplaceOrView below;
   if (device::isDeviceTensor(tensor)) return device::copyOf(tensor);
+  if (device::bridgeOf(tensor) != nullptr) return tensor.clone();
   if (!tensor.defined() || tensor._is_zerotensor() || !tensor.has_storage() || !tensor.device().is_cpu()) return tensor;
   if (shard::memoryOf(tensor) != nullptr) return shard::share(tensor);
   return sharable(tensor) ? at::_lazy_clone(tensor) : tensor.clone();

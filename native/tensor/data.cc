@@ -6,6 +6,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "device/bridge.h"
 #include "device/device_tensor.h"
 #include "dispatch/tracing.h"
 #include "program/executable_js.h"
@@ -49,7 +50,7 @@ at::Tensor readable(const at::Tensor& met, const char* what) {
   if (!tensor.defined())
     throw JsError("CONCRETIZATION", std::string(what) + ": vmap runs the function once for all examples, so the tensor has no single value here; return it and read it outside, or choose with where(condition, a, b)");
   if (isTraced(tensor)) throw trace::Concretization(trace::Concretization::Kind::Data, what);
-  if (!device::isDeviceTensor(tensor)) return shard::gathered(tensor);
+  if (device::numberOf(tensor) == 0) return shard::gathered(tensor);
   try {
     return device::toHost(tensor);
   } catch (const pjrt::PjrtError& error) {

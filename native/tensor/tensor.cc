@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cmath>
+#include <unordered_set>
 
+#include "device/bridge.h"
 #include "device/device_tensor.h"
 #include "device/devices.h"
 #include "dispatch/autograd.h"
@@ -369,7 +371,7 @@ napi_value setData(napi_env env, napi_callback_info info) {
     const at::Tensor data = tensorArgument(self.addon, env, self.argument, "data");
     const at::Tensor target = lifted(self.wrapped.tensor());
     // A tensor of another kind: what libtorch knows of this one stays behind, the handle goes on with the new one.
-    if (device::isDeviceTensor(data) != device::isDeviceTensor(target)) self.wrapped.replace(self.addon, data);
+    if (device::numberOf(data) != device::numberOf(target)) self.wrapped.replace(self.addon, data);
     else target.set_data(data);
     return nullptr;
   });
@@ -409,13 +411,17 @@ Napi::Value SetCreationHook(const Napi::CallbackInfo& info) {
 
 Napi::Value Memory(const Napi::CallbackInfo& info) {
   Addon& addon = Addon::of(info.Env());
-  int64_t handles = 0, bytes = 0;
-  for (auto* wrapped : addon.live) handles += !wrapped->disposed();
-  for (const auto& [storage, held] : addon.storages) bytes += held.bytes;
+  int64_t handles = 0, bytes = 0, onDevices = device::liveBytes();
+  std::unordered_set<const void*> elsewhere;  // storages of libtorch's own tensors on devices
+  for (auto* wrapped : addon.live) {
+    handles += !wrapped->disposed();
+    if (!wrapped->disposed() && device::bridgeOf(wrapped->tensor()) != nullptr) elsewhere.insert(wrapped->tensor().storage().unsafeGetStorageImpl());
+  }
+  for (const auto& [storage, held] : addon.storages) (elsewhere.count(storage) != 0 ? onDevices : bytes) += held.bytes;
   auto result = Napi::Object::New(info.Env());
   result.Set("tensors", static_cast<double>(handles));
   result.Set("bytes", static_cast<double>(bytes));
-  result.Set("deviceBytes", static_cast<double>(device::liveBytes()));
+  result.Set("deviceBytes", static_cast<double>(onDevices));
   return result;
 }
 

@@ -11,6 +11,7 @@
 #include <atomic>
 
 #include "autocast.h"
+#include "device/bridge.h"
 #include "device/device_tensor.h"
 #include "record.h"
 #include "trace_tensor.h"
@@ -308,7 +309,8 @@ bool shareMemory(const at::Tensor& a, const at::Tensor& b) {
 
 at::Tensor wholeStorage(const at::Tensor& t) {
   // Not through the dispatcher: a trace may be open.
-  at::Tensor flat = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(t.storage()), c10::DispatchKeySet(c10::DispatchKey::CPU), t.dtype());
+  const device::Bridge* bridge = device::bridgeOf(t);
+  at::Tensor flat = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(t.storage()), bridge ? bridge->keys() : c10::DispatchKeySet(c10::DispatchKey::CPU), t.dtype());
   flat.unsafeGetTensorImpl()->set_sizes_contiguous({static_cast<int64_t>(t.storage().nbytes() / t.itemsize())});
   return flat;
 }

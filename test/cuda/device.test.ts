@@ -43,6 +43,34 @@ describe('device: tensors', () => {
     assert.match(String(x), /tensor\(\[1\.,? 2\.\]/);
   });
 
+  it('large ones are copied while the host goes on, and arrive as they were', () => {
+    const scope: Tensor[] = [];
+    for (let i = 0; i < 20; i++) {
+      const x = torch.full([400, 500], i);
+      const y = x.to('xla');
+      x.add_(1);
+      const strided = x.t().to('xla');
+      x.dispose();
+      torch.zeros([400, 500]).fill_(-1).dispose(); // takes the memory that was given back, if any was
+      scope.push(y.sum(), strided.sum());
+      y.dispose();
+      strided.dispose();
+    }
+    assert.deepEqual(
+      scope.map((t) => t.item()),
+      Array.from({ length: 20 }).flatMap((_, i) => [i * 200_000, (i + 1) * 200_000]),
+    );
+    const array = new Float32Array(200_000).fill(3);
+    const shared = torch.frombuffer(array).to('xla');
+    array.fill(7);
+    assert.equal(shared.sum().item(), 600_000);
+    const f = compile((x: Tensor) => x.mul(2), { device: 'xla' });
+    const x = torch.ones([200_000]);
+    const doubled = f(x);
+    x.zero_();
+    assert.equal(doubled.sum().item(), 400_000);
+  });
+
   it('a device that is not there is refused in words', function () {
     fails('BAD_ARGUMENT', /no device 'xla:3'/, () => tensor([1]).to('xla:3'));
     if (process.env['CUDA_VISIBLE_DEVICES'] !== undefined) this.skip();

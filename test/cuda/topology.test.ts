@@ -4,9 +4,12 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileText } from '../../lib/cuda/topology.js';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { compile, loadCompiled, nn, spec } from '../../lib/index.js';
+import { decodeHlo, printHlo } from '../../lib/inspect/hlo.js';
+import { native } from '../../lib/runtime/load.js';
 import { findCuda, hasNvidiaDevice } from '../../lib/runtime/locate-cuda.js';
 import { fails } from '../support/fails.js';
 import { compileAll } from './compile-all.js';
@@ -115,6 +118,15 @@ describe('cuda: compiling for GPUs that are not here', function () {
     assert.ok(readFileSync(file).includes(program.executable));
     if (hasNvidiaDevice()) this.skip();
     fails('RUNTIME_MISSING', /no NVIDIA GPU on this machine/, () => loadCompiled(file));
+  });
+
+  it('programs that call libtorch’s kernels on XLA’s stream compile, once those may be called', () => {
+    const f = compile((x: Tensor) => x.logcumsumexp(0).mul(2));
+    const { stablehlo } = f.lower(torch.zeros([4, 3], { dtype: 'complex64' }));
+    native().allowCudaCalls(plugin!);
+    const { memory, hlo, format } = compileText('h100', stablehlo);
+    assert.equal(memory.outputs, 96);
+    assert.match(printHlo(decodeHlo(format, hlo)), /custom_call_target="jorch_aten"/);
   });
 
   it('programs merged into one module compile; of those that do not, each is found', async () => {
