@@ -100,7 +100,7 @@ const keptFor = <X>(fun: (x: X) => unknown, parameters: Parameters<X>, loop: Loo
 };
 
 /** Milliseconds that compiling a loop takes, about. */
-const COST = 350;
+const COST = 300;
 /** A guess at what one run takes when JavaScript drives it, milliseconds: a hundred evaluations, and the arithmetic of the method at 1 GFlop/s. */
 const guessed = ({ method, options }: Loop, n: number): number =>
   (method === 'BFGS' ? 6 * n * n : 8 * options.maxcor * n) * 1e-4;

@@ -32,7 +32,7 @@ export interface MinimizeOptions<X, M extends Method = Method> {
   readonly compile?: boolean | undefined;
   /**
    * All iterations as one XLA program (`BFGS`, `L-BFGS-B` without bounds): no turn in JavaScript between them, hence no `callback`, `jac`, `bounds`.
-   * What is compiled is kept with `fun`: starting again, from another x0 of the same shape, compiles nothing. Compiling takes about half a second, so
+   * What is compiled is kept with `fun`: starting again, from another x0 of the same shape, compiles nothing. Compiling takes about a third of a second, so
    * with `true` JavaScript drives the iterations of small problems until they have taken that long; `compiledLoop` in the result says which it
    * was. `'always'` compiles at the first run.
    */
