@@ -1,13 +1,15 @@
 /** @file The limited-memory BFGS matrix B = θI - W M Wᵀ: Byrd, Lu, Nocedal & Zhu, SIAM J. Sci. Comput. 16 (1995), eq. (3.2)–(3.4). */
 import { invert } from './dense.js';
-import { dot } from './vectors.js';
+import { axpy, axpyDot, dot } from './vectors.js';
 
 /** The last `limit` pairs (s, y) of steps and gradient differences. */
 export class Memory {
   theta = 1;
   readonly S: Float64Array[] = [];
   readonly Y: Float64Array[] = [];
-  /** sᵢ·yⱼ and sᵢ·sⱼ for the pairs kept. */
+  /** sᵢ·yᵢ */
+  private own: number[] = [];
+  /** sᵢ·yⱼ and sᵢ·sⱼ for the oldest of the pairs kept: M needs them, `direction` does not. */
   private sy: number[][] = [];
   private ss: number[][] = [];
   private middle: Float64Array | undefined;
@@ -24,6 +26,7 @@ export class Memory {
 
   clear(): void {
     this.S.length = this.Y.length = 0;
+    this.own = [];
     this.sy = [];
     this.ss = [];
     this.theta = 1;
@@ -43,32 +46,48 @@ export class Memory {
     yNew.set(y);
     this.S.push(sNew);
     this.Y.push(yNew);
-    const drop = full ? 1 : 0;
-    this.sy = this.sy.slice(drop).map((row, i) => [...row.slice(drop), dot(this.S[i]!, yNew)]);
-    this.ss = this.ss.slice(drop).map((row, i) => [...row.slice(drop), dot(this.S[i]!, sNew)]);
-    this.sy.push(this.Y.map((yj) => dot(sNew, yj)));
-    this.ss.push(this.S.map((sj) => dot(sNew, sj)));
+    this.own.push(sy);
+    if (full) {
+      this.own.shift();
+      this.sy = this.sy.slice(1).map((row) => row.slice(1));
+      this.ss = this.ss.slice(1).map((row) => row.slice(1));
+    }
     this.theta = yy / sy;
     this.middle = undefined;
     return true;
   }
 
-  /** out = -H g by the two-loop recursion, N&W algorithm 7.4, with γ = 1/θ (7.20). */
+  /** Completes sᵢ·yⱼ and sᵢ·sⱼ with the pairs that are new. */
+  private multiply(): void {
+    const { S, Y, sy, ss } = this;
+    for (let k = sy.length; k < this.size; k++) {
+      for (let i = 0; i < k; i++) {
+        sy[i]!.push(dot(S[i]!, Y[k]!));
+        ss[i]!.push(dot(S[i]!, S[k]!));
+      }
+      sy.push(Y.slice(0, k + 1).map((y) => dot(S[k]!, y)));
+      ss.push(S.slice(0, k + 1).map((s) => dot(S[k]!, s)));
+    }
+  }
+
+  /** out = -H g by the two-loop recursion, N&W algorithm 7.4, with γ = 1/θ (7.20). Each change of `out` also gives its product with the next vector. */
   direction(g: Float64Array, out: Float64Array): void {
-    const { S, Y, size, n } = this;
+    const { S, Y, own, size, n, theta } = this;
     const a = new Float64Array(size);
     for (let i = 0; i < n; i++) out[i] = -g[i]!;
+    if (size === 0) return;
+    let product = dot(S[size - 1]!, out);
     for (let k = size - 1; k >= 0; k--) {
-      const y = Y[k]!;
-      const ak = dot(S[k]!, out) / this.sy[k]![k]!;
-      a[k] = ak;
-      for (let i = 0; i < n; i++) out[i] = out[i]! - ak * y[i]!;
+      a[k] = product / own[k]!;
+      if (k > 0) product = axpyDot(-a[k]!, Y[k]!, out, S[k - 1]!);
+      else axpy(-a[k]!, Y[k]!, out);
     }
-    for (let i = 0; i < n; i++) out[i] = out[i]! / this.theta;
+    for (let i = 0; i < n; i++) out[i] = out[i]! / theta;
+    product = dot(Y[0]!, out);
     for (let k = 0; k < size; k++) {
-      const s = S[k]!;
-      const c = a[k]! - dot(Y[k]!, out) / this.sy[k]![k]!;
-      for (let i = 0; i < n; i++) out[i] = out[i]! + c * s[i]!;
+      const c = a[k]! - product / own[k]!;
+      if (k + 1 < size) product = axpyDot(c, S[k]!, out, Y[k + 1]!);
+      else axpy(c, S[k]!, out);
     }
   }
 
@@ -103,6 +122,7 @@ export class Memory {
   /** M of (3.4), row-major 2 size × 2 size. */
   get M(): Float64Array {
     if (this.middle) return this.middle;
+    this.multiply();
     const { size: m, theta } = this;
     const inverse = new Float64Array(4 * m * m);
     for (let i = 0; i < m; i++) {
