@@ -1,13 +1,17 @@
 #!/usr/bin/env node
 /**
- * @file `npm run sanitize`: builds native/ with AddressSanitizer and UndefinedBehaviorSanitizer beside the ordinary build, and runs tests on it. libtorch,
- * the plugin and node are as they are: only our own code is watched. Fails where a test fails or a report has a frame of ours.
+ * @file `npm run sanitize`: builds native/ with AddressSanitizer and UndefinedBehaviorSanitizer beside the ordinary build, and runs the tests on it. libtorch,
+ * the plugin and node are as they are: only our own code is watched. Every test file has a process of its own and a time limit; one that fails stops
+ * no other. Fails where a test fails or a report has a frame of ours.
  *
- *   npm run sanitize                          the tests of dist/test, folder by folder; about half an hour after the build
- *   npm run sanitize -- torch compile         some folders
- *   npm run sanitize -- --build DIR torch     in a folder that stays, so that the build is done once
+ *   npm run sanitize                          all of dist/test; an hour or two after the build
+ *   npm run sanitize -- torch compile/cache   some folders or files; `lifetime .` is all, those first
+ *   npm run sanitize -- --build DIR           in a folder that stays: what was built and what has passed on that build is not done again
+ *   npm run sanitize -- --threads lifetime    with ThreadSanitizer instead, which watches what our own code does on several threads
+ *   npm run sanitize -- --report --build DIR  only what is known there
  */
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   cpSync,
   existsSync,
@@ -26,9 +30,24 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const { values, positionals } = parseArgs({ options: { build: { type: 'string' } }, allowPositionals: true });
-const tree = values.build ?? mkdtempSync(join(tmpdir(), 'jorch-sanitize-'));
-const [build, logs] = [join(tree, 'build'), join(tree, 'logs')];
+const { values, positionals } = parseArgs({
+  options: { build: { type: 'string' }, threads: { type: 'boolean' }, report: { type: 'boolean' } },
+  allowPositionals: true,
+});
+const kept = values.build ?? process.env.JORCH_SANITIZE_BUILD;
+const tree = kept ?? mkdtempSync(join(tmpdir(), 'jorch-sanitize-'));
+const [build, logs, notes] = [join(tree, 'build'), join(tree, 'logs'), join(tree, 'sanitized.json')];
+const sanitizers = values.threads ? 'thread' : 'address,undefined';
+/** A file that takes longer hangs: watched code takes two to ten times as long. */
+const FILE_MINUTES = 30;
+
+/** Files that a sanitizer cannot run, and why. */
+const LEFT_OUT = {
+  'faults/faults': 'puts an allocator of its own before malloc, where the sanitizer has its own',
+  'cuda/gpu-check': 'runs no native code of ours',
+  'lowering/coverage': 'counts rules; runs no program',
+  'pack/install.pack': 'installs the packages as they are shipped',
+};
 
 const load = (name) => createRequire(import.meta.url)(join(root, 'dist', 'lib', 'runtime', `${name}.js`));
 const run = (command, args, env = {}) =>
@@ -36,68 +55,132 @@ const run = (command, args, env = {}) =>
 
 /** A checkout whose addon is the watched one. */
 const lay = () => {
-  mkdirSync(tree, { recursive: true });
+  mkdirSync(logs, { recursive: true });
   rmSync(join(tree, 'dist'), { recursive: true, force: true });
   cpSync(join(root, 'dist'), join(tree, 'dist'), { recursive: true });
   for (const name of ['package.json', 'runtime.json']) cpSync(join(root, name), join(tree, name));
-  for (const name of ['node_modules', 'test', 'docs', 'examples', 'lib', 'native', 'scripts', 'README.md'])
+  for (const name of ['node_modules', 'test', 'docs', 'examples', 'lib', 'native', 'scripts', 'README.md', 'bench'])
     if (!existsSync(join(tree, name))) symlinkSync(join(root, name), join(tree, name));
-  rmSync(logs, { recursive: true, force: true });
-  mkdirSync(logs);
 };
 
 const compile = () => {
   const env = { JORCH_RUNTIME: load('parts').runtimeDir(), JORCH_TORCH_ROOT: load('locate').locate().torch };
-  const configure = ['-S', root, '-B', build, '-DCMAKE_BUILD_TYPE=Release', '-DJORCH_SANITIZE=address,undefined'];
+  const configure = ['-S', root, '-B', build, '-DCMAKE_BUILD_TYPE=Release', `-DJORCH_SANITIZE=${sanitizers}`];
   if (run('cmake', configure, env) !== 0 || run('cmake', ['--build', build, '--parallel', '2'], env) !== 0)
     throw new Error('the build failed');
 };
 
 const library = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
-const watched = () => ({
-  LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
-  // Node keeps memory until it ends and mixes allocators; sizes beyond all memory are asked for on purpose.
-  ASAN_OPTIONS: `detect_leaks=0:quarantine_size_mb=16:alloc_dealloc_mismatch=0:detect_odr_violation=0:allocator_may_return_null=1:allow_user_segv_handler=1:handle_segv=0:log_path=${join(logs, 'address')}`,
-  UBSAN_OPTIONS: `print_stacktrace=1:log_path=${join(logs, 'undefined')}`,
-});
+/** What the sanitizers are told; reports of the file `name` begin with its name. */
+const watched = (name) => {
+  const log = join(logs, name.replace('/', '.'));
+  return values.threads
+    ? { LD_PRELOAD: library('libtsan.so'), TSAN_OPTIONS: `report_signal_unsafe=0:halt_on_error=0:log_path=${log}` }
+    : {
+        LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
+        // Node keeps memory until it ends and mixes allocators; sizes beyond all memory are asked for on purpose.
+        ASAN_OPTIONS: `detect_leaks=0:quarantine_size_mb=16:alloc_dealloc_mismatch=0:detect_odr_violation=0:allocator_may_return_null=1:allow_user_segv_handler=1:handle_segv=0:log_path=${log}`,
+        UBSAN_OPTIONS: `print_stacktrace=1:log_path=${log}`,
+      };
+};
 
-/** Reports with a frame of ours, or a line of native/. */
-const reports = () =>
+/** Reports of a file's run: those with a frame of ours, or a line of native/. */
+const reportsOf = (name) =>
   readdirSync(logs)
-    .map((name) => readFileSync(join(logs, name), 'utf8'))
-    .flatMap((text) => text.split(/(?=^==\d+==ERROR|^\S+: runtime error)/m))
-    .filter((text) => /ERROR: AddressSanitizer|runtime error/.test(text) && /jorch(_rt)?\.node|native\//.test(text));
+    .filter((file) => file.startsWith(`${name.replace('/', '.')}.`))
+    .map((file) => readFileSync(join(logs, file), 'utf8'))
+    .flatMap((text) => text.split(/(?=^==\d+==ERROR|^WARNING: ThreadSanitizer|^\S+: runtime error)/m))
+    .filter((text) => /(ERROR|WARNING): \w+Sanitizer|runtime error/.test(text))
+    .filter((text) => /jorch(_rt)?\.node|native\//.test(text));
 
-lay();
-compile();
-const folders = readdirSync(join(root, 'dist', 'test')).filter((name) =>
-  readdirSync(join(root, 'dist', 'test', name)).some((file) => file.endsWith('.test.js')),
-);
-const failed = [];
-for (const folder of positionals.length > 0 ? positionals : folders) {
-  console.log(`== ${folder}`);
-  const mocha = join(tree, 'node_modules', 'mocha', 'bin', 'mocha.js');
-  const args = [
-    mocha,
-    '--no-config',
-    '--reporter',
-    'dot',
-    '--timeout',
-    '0',
-    join(tree, 'dist', 'test', folder, '*.test.js'),
+/** In the order in which they were asked for. */
+const testFiles = () => {
+  const all = readdirSync(join(tree, 'dist', 'test'), { recursive: true })
+    .filter((file) => file.endsWith('.test.js'))
+    .map((file) => file.slice(0, -'.test.js'.length))
+    .sort();
+  if (positionals.length === 0) return all;
+  return [
+    ...new Set(positionals.flatMap((p) => all.filter((file) => p === '.' || file === p || file.startsWith(`${p}/`)))),
   ];
-  if (run(process.execPath, args, watched()) !== 0) failed.push(folder);
-}
-const found = reports();
-if (process.env.JORCH_FIGURES)
-  writeFileSync(
-    process.env.JORCH_FIGURES,
-    `${JSON.stringify({ row: 26, text: `${found.length} reports in our frames` })}\n`,
-    { flag: 'a' },
+};
+
+/** Runs one file of tests. */
+const attempt = (name) => {
+  for (const file of readdirSync(logs)) if (file.startsWith(`${name.replace('/', '.')}.`)) rmSync(join(logs, file));
+  const results = join(tree, 'results.json');
+  rmSync(results, { force: true });
+  const started = Date.now();
+  const { signal, status, stderr } = spawnSync(
+    process.execPath,
+    [
+      '--expose-gc',
+      join(tree, 'node_modules', 'mocha', 'bin', 'mocha.js'),
+      ...['--no-config', '--timeout', '0', '--exit', '--reporter', 'json', '--reporter-option', `output=${results}`],
+      join(tree, 'dist', 'test', `${name}.test.js`),
+    ],
+    {
+      cwd: tree,
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+      timeout: FILE_MINUTES * 60_000,
+      killSignal: 'SIGKILL',
+      env: { ...process.env, ...watched(name) },
+    },
   );
-console.log(
-  `${found.length} reports in our frames${failed.length > 0 ? `; tests failed in ${failed.join(', ')}` : ''}`,
-);
-for (const text of found) console.log(text.slice(0, 4000));
-if (values.build === undefined) rmSync(tree, { recursive: true, force: true });
-process.exitCode = found.length + failed.length > 0 ? 1 : 0;
+  const seconds = Math.round((Date.now() - started) / 1000);
+  const reports = reportsOf(name);
+  if (!existsSync(results))
+    return {
+      passes: 0,
+      pending: 0,
+      seconds,
+      reports,
+      failures: [`did not finish: ${signal ?? `exit code ${status}`} ${stderr?.slice(-500) ?? ''}`],
+    };
+  const { stats, failures } = JSON.parse(readFileSync(results, 'utf8'));
+  return {
+    passes: stats.passes,
+    pending: stats.pending,
+    seconds,
+    reports,
+    failures: failures.map(({ fullTitle, err }) => `${fullTitle}: ${err.message?.slice(0, 500)}`),
+  };
+};
+
+if (!values.report) {
+  lay();
+  compile();
+}
+const binary = createHash('sha256')
+  .update(readFileSync(join(build, 'Release', 'jorch.node')))
+  .update(readFileSync(join(build, 'Release', 'jorch_rt.node')))
+  .digest('hex');
+const before = existsSync(notes) ? JSON.parse(readFileSync(notes, 'utf8')) : {};
+const files = before.binary === binary ? before.files : {};
+const passed = ({ failures, reports } = { failures: ['not run'], reports: [] }) =>
+  failures.length + reports.length === 0;
+for (const name of testFiles()) {
+  if (values.report || passed(files[name]) || LEFT_OUT[name]) continue;
+  files[name] = attempt(name);
+  const { passes, failures, reports, seconds } = files[name];
+  console.log(`${name}: ${passes} passed, ${failures.length} failed, ${reports.length} reports, ${seconds} s`);
+  for (const text of [...failures, ...reports]) console.log(`  ${text.slice(0, 1500).replaceAll('\n', '\n  ')}`);
+  writeFileSync(notes, JSON.stringify({ binary, files }));
+}
+
+const wanted = testFiles().filter((name) => !LEFT_OUT[name]);
+const done = wanted.filter((name) => files[name]).map((name) => files[name]);
+const sum = (of) => done.reduce((n, result) => n + of(result), 0);
+const [tests, reports, failures] = [sum((f) => f.passes), sum((f) => f.reports.length), sum((f) => f.failures.length)];
+const missing = wanted.length - done.length;
+const what = values.threads ? 'ThreadSanitizer' : 'AddressSanitizer and UBSan';
+const figure =
+  `${what}: ${tests} tests of ${done.length} files pass, ${reports} reports in our frames` +
+  `${failures > 0 ? `, ${failures} failures` : ''}${missing > 0 ? `, ${missing} files not run` : ''}`;
+if (process.env.JORCH_FIGURES)
+  writeFileSync(process.env.JORCH_FIGURES, `${JSON.stringify({ row: 26, text: figure })}\n`, { flag: 'a' });
+console.log(figure);
+for (const [name, why] of Object.entries(LEFT_OUT)) console.log(`${name}: left out: ${why}`);
+if (kept === undefined) rmSync(tree, { recursive: true, force: true });
+process.exitCode = reports + failures + missing > 0 ? 1 : 0;

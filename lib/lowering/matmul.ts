@@ -23,8 +23,14 @@ export function batchMatmul(b: Builder, x: Op, y: Op): Op {
 }
 const dot = (b: Builder, x: Op, y: Op): Op => b.dot(x, y, { contract: [[0], [0]] });
 
-rules(['aten::mm', 'aten::bmm'], ({ b }, { self, mat2 }) => matmul(b, self, mat2));
-rule('aten::mv', ({ b }, { self, vec }) => b.dot(self, vec, { contract: [[1], [0]] }));
+/** Where a factor has no elements libtorch does not compare dtypes. */
+const isEmpty = (x: Op): boolean => x.shape.includes(0);
+rules(['aten::mm', 'aten::bmm'], ({ b, out }, { self, mat2 }) =>
+  isEmpty(self) || isEmpty(mat2) ? b.fill(out, 0) : matmul(b, self, mat2),
+);
+rule('aten::mv', ({ b, out }, { self, vec }) =>
+  isEmpty(self) ? b.fill(out, 0) : b.dot(self, vec, { contract: [[1], [0]] }),
+);
 rule('aten::dot', ({ b }, { self, tensor }) => dot(b, self, tensor));
 rule('aten::vdot', ({ b }, { self, other }) => dot(b, b.conj(self), other));
 rules(['aten::mm.dtype', 'aten::bmm.dtype'], ({ b, out }, { self, mat2 }) =>

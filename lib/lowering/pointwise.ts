@@ -7,7 +7,6 @@ import { NoLowering, rule } from './registry.js';
 
 renames({
   'aten::mul.Tensor': 'stablehlo.multiply',
-  'aten::div.Tensor': 'stablehlo.divide',
   'aten::maximum': 'stablehlo.maximum',
   'aten::minimum': 'stablehlo.minimum',
   'aten::atan2': 'stablehlo.atan2',
@@ -17,7 +16,6 @@ renames({
   'aten::expm1': 'stablehlo.exponential_minus_one',
   'aten::log': 'stablehlo.log',
   'aten::log1p': 'stablehlo.log_plus_one',
-  'aten::sqrt': 'stablehlo.sqrt',
   'aten::rsqrt': 'stablehlo.rsqrt',
   'aten::sin': 'stablehlo.sine',
   'aten::cos': 'stablehlo.cosine',
@@ -26,13 +24,19 @@ renames({
   'aten::sigmoid': 'stablehlo.logistic',
   'aten::sinh': 'chlo.sinh',
   'aten::cosh': 'chlo.cosh',
-  'aten::asin': 'chlo.asin',
-  'aten::acos': 'chlo.acos',
   'aten::atan': 'chlo.atan',
   'aten::asinh': 'chlo.asinh',
-  'aten::acosh': 'chlo.acosh',
   'aten::atanh': 'chlo.atanh',
 });
+
+/** XLA multiplies by the reciprocal of a complex number that it knows; that of 0 would make infinite parts NaN. */
+function divide(b: Builder, x: Op, y: Op): Op {
+  if (!isComplex(x.dtype)) return b.divide(x, y);
+  const zero = b.fill(b.real(x), 0);
+  const infinite = b.complex(b.divide(b.real(x), zero), b.divide(b.imag(x), zero));
+  return b.select(b.compare('EQ', y, b.fill(y, 0)), infinite, b.divide(x, y));
+}
+pointwise('aten::div.Tensor', ({ b }, { self, other }) => divide(b, self, other));
 
 /** Bits of floats: libtorch's kernel says that there are none. */
 const bitwise = (x: Op): Op => {
@@ -65,7 +69,7 @@ pointwise('aten::rsub.Scalar', ({ b, out }, { self, other, alpha }) =>
   b.subtract(b.fill(out, other), b.multiply(b.fill(out, alpha), self)),
 );
 pointwise('aten::mul.Scalar', ({ b, out }, { self, other }) => b.multiply(self, b.fill(out, other)));
-pointwise('aten::div.Scalar', ({ b, out }, { self, other }) => b.divide(self, b.fill(out, other)));
+pointwise('aten::div.Scalar', ({ b, out }, { self, other }) => divide(b, self, b.fill(out, other)));
 pointwise('aten::bitwise_and.Scalar', ({ b, out }, { self, other }) => b.and(self, b.fill(out, other)));
 pointwise('aten::bitwise_or.Scalar', ({ b, out }, { self, other }) => b.or(self, b.fill(out, other)));
 pointwise('aten::bitwise_xor.Scalar', ({ b, out }, { self, other }) => b.xor(self, b.fill(out, other)));
@@ -252,6 +256,19 @@ export function copysign(b: Builder, x: Op, y: Op): Op {
   const size = b.abs(x);
   return b.select(signbit(b, y), b.negate(size), size);
 }
+/** On the branch cuts of complex functions the sign of a zero imaginary part says which side; XLA's expansions lose it. */
+for (const [name, operation, side] of [
+  ['aten::sqrt', 'stablehlo.sqrt', 1],
+  ['aten::asin', 'chlo.asin', 1],
+  ['aten::acos', 'chlo.acos', -1],
+  ['aten::acosh', 'chlo.acosh', 1],
+] as const)
+  pointwise(name, ({ b }, { self }) => {
+    const y = b.unary(operation, self);
+    if (!isComplex(self.dtype)) return y;
+    const to = b.imag(self);
+    return b.complex(b.real(y), copysign(b, b.imag(y), side === 1 ? to : b.negate(to)));
+  });
 rule('aten::signbit', ({ b }, { self }) => (self.dtype === 'bool' ? b.fill(self, false) : signbit(b, self)));
 pointwise('aten::copysign.Tensor', ({ b }, { self, other }) => copysign(b, self, other));
 pointwise('aten::copysign.Scalar', ({ b, out }, { self, other }) => copysign(b, self, b.fill(out, other)));

@@ -55,6 +55,8 @@ std::optional<ViewOf> viewOf(trace::Tracer& tracer, const at::Tensor& base, cons
   if (to.numel() == 0) return std::nullopt;
   // The history is that of a leaf which the function made of `base` (detach().requires_grad_()): a view of `base` would have none.
   if (view.requires_grad() && !view.is_leaf() && !base.requires_grad()) return std::nullopt;
+  // The other way round: what such a leaf was made of does not come from it.
+  if (!ofCapture && base.requires_grad() && base.is_leaf() && view.requires_grad() && !view.is_leaf() && !(view.is_view() && view._base().is_same(base))) return std::nullopt;
   if (!ofCapture) {
     const auto [first, last] = span(from);
     const auto [low, high] = span(to);

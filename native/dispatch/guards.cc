@@ -250,6 +250,11 @@ void randomBounds(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> 
     if (args[i].isInt()) TORCH_CHECK(args[i].toInt() <= kBeyond && args[i].toInt() >= -kBeyond, schema.arguments()[i].name(), " is out of bounds for ", args[0].toTensor().scalar_type());
 }
 
+// With weights, cov takes the mean of one observation from the caller's own numbers.
+void ownObservations(torch::jit::Stack& stack) {
+  if (stack[0].isTensor() && stack[0].toTensor().defined()) stack[0] = stack[0].toTensor().clone();
+}
+
 }  // namespace
 
 Guard::Guard(const c10::FunctionSchema& schema) {
@@ -306,6 +311,7 @@ Guard::Guard(const c10::FunctionSchema& schema) {
   if (name.rfind("_foreach_", 0) == 0 && schema.overload_name().find("ScalarList") != std::string::npos) checks_.push_back(scalarForEach);
   if (name.rfind("replication_pad", 0) == 0 || name.rfind("reflection_pad", 0) == 0) checks_.push_back(paddedDimensions);
   if (name.find("_polynomial_") != std::string::npos) checks_.push_back(degree);
+  if (name == "cov") mend_ = ownObservations;
   const auto& arguments = schema.arguments();
   const auto isList = [](const c10::Argument& argument) { return argument.type()->str() == "Tensor[]"; };
   if (name[0] == '_' && std::any_of(arguments.begin(), arguments.end(), isList)) checks_.push_back(someTensors);

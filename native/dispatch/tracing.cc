@@ -308,6 +308,7 @@ napi_value traceOnce(napi_env env, napi_callback_info info, const std::unordered
         if (tracer.captures()[k].eager.is_same(tensor)) objects[k] = result;
       }
     }
+    tracer.refuseChangedShapes();  // what follows compares layouts
     std::vector<std::optional<ViewOf>> viewOf;
     if (joint) viewOf = findViews(tracer, traced, same);
     same.resize(traced.size(), -1);

@@ -49,6 +49,13 @@ const FfiExtension* findFfi(const PJRT_Api* api) {
   return nullptr;
 }
 
+// In words of our own, with the path that was tried: what loads the plugin may be far from who named it.
+[[noreturn]] void unusable(const std::string& path, const std::string& why) {
+  throw PjrtError(PJRT_Error_Code_NOT_FOUND, "RUNTIME_MISSING",
+                  "the XLA plugin " + path + " cannot be used: " + why +
+                      ". jorch's own comes with: npm install --force jorch (or npx jorch install); another is named by JORCH_PJRT_PLUGIN");
+}
+
 }  // namespace
 
 Plugin& Plugin::load(const std::string& path) {
@@ -72,14 +79,17 @@ Plugin::Plugin(const std::string& path) : path_(path) {
 
   // RTLD_LOCAL: two plugins export the same protobuf marks, and nothing of a plugin may shadow libtorch's symbols.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) throw PjrtError(PJRT_Error_Code_NOT_FOUND, "dlopen", dlerror());
+  if (library == nullptr) unusable(path, dlerror());
   auto* get = reinterpret_cast<const PJRT_Api* (*)()>(dlsym(library, "GetPjrtApi"));
-  if (get == nullptr) throw PjrtError(PJRT_Error_Code_NOT_FOUND, "GetPjrtApi", path + " is not a PJRT plugin");
+  if (get == nullptr) unusable(path, "it is no PJRT plugin (no GetPjrtApi)");
   api_ = get();
-  if (api_ == nullptr || api_->pjrt_api_version.major_version != PJRT_API_MAJOR)
-    throw PjrtError(PJRT_Error_Code_FAILED_PRECONDITION, "GetPjrtApi",
-                    path + " speaks PJRT API " + (api_ ? std::to_string(api_->pjrt_api_version.major_version) : "?") + ".x; jorch needs " +
-                        std::to_string(PJRT_API_MAJOR) + ".x");
+  if (api_ == nullptr) unusable(path, "its GetPjrtApi gives nothing");
+  const auto& version = api_->pjrt_api_version;
+  const std::string speaks = "it speaks PJRT API " + std::to_string(version.major_version) + "." + std::to_string(version.minor_version);
+  if (version.major_version != PJRT_API_MAJOR) unusable(path, speaks + ", jorch " + std::to_string(PJRT_API_MAJOR) + "." + std::to_string(PJRT_API_MINOR));
+  // Later functions are asked for one by one; without these nothing runs.
+  if (!has<PJRT_Plugin_Initialize_Args>(api_) || !has<PJRT_Client_Create_Args>(api_) || !has<PJRT_Client_Compile_Args>(api_) || !has<PJRT_LoadedExecutable_Execute_Args>(api_))
+    unusable(path, speaks + ", which lacks what jorch needs");
   auto args = make<PJRT_Plugin_Initialize_Args>();
   call(api_, args);
   ffi_ = findFfi(api_);

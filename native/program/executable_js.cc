@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <string_view>
 
 #include "pjrt/handover.h"
 #include "pjrt/options_js.h"
@@ -243,6 +244,7 @@ napi_value wrapExecutable(napi_env env, ExecutableHolder executable) {
 JsError jsErrorFrom(const pjrt::PjrtError& error, const char* code) {
   const std::string text = error.what();
   const bool memory = text.find("RESOURCE_EXHAUSTED") != std::string::npos || text.find("Out of memory") != std::string::npos;
+  if (std::string_view(error.function()) == "RUNTIME_MISSING") return JsError("RUNTIME_MISSING", error.message());
   return JsError(memory ? "OUT_OF_MEMORY" : code, text);
 }
 

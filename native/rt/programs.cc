@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pjrt/buffer.h"
@@ -48,6 +49,7 @@ Napi::Value guarded(const Napi::CallbackInfo& info, const char* code, Body body)
   } catch (const pjrt::TooLarge& error) {
     fail(info.Env(), "TOO_LARGE", error.what());
   } catch (const pjrt::PjrtError& error) {
+    if (std::string_view(error.function()) == "RUNTIME_MISSING") fail(info.Env(), "RUNTIME_MISSING", error.message());
     const std::string text = error.what();
     const bool memory = text.find("RESOURCE_EXHAUSTED") != std::string::npos || text.find("Out of memory") != std::string::npos;
     fail(info.Env(), memory ? "OUT_OF_MEMORY" : code, text);

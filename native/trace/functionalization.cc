@@ -98,6 +98,51 @@ void byFunctionalForm(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   if (!schema.returns().empty()) stack->push_back(args[0]);
 }
 
+/** expand, whose inverse in libtorch adds up what every copy of an element was changed by: a fill would count once a copy. */
+struct Expanded final : at::functionalization::ViewMeta {
+  Expanded(std::vector<c10::SymInt> size, bool implicit) : ViewMeta(false), size_(std::move(size)), implicit_(implicit) {}
+
+  at::Tensor forward(const at::Tensor& base) override { return base.expand_symint(size_, implicit_); }
+
+  /** Of the copies of an element one that was written to: they are equal where there are several. */
+  at::Tensor reverse(const at::Tensor& base, const at::Tensor& view) override {
+    const int64_t added = view.dim() - base.dim();
+    std::vector<int64_t> copied, order, kept;
+    for (int64_t d = 0; d < view.dim(); ++d) {
+      const bool copies = d < added || view.size(d) != base.size(d - added);
+      (copies ? copied : kept).push_back(d);
+    }
+    if (copied.empty()) return view.reshape(base.sizes());
+    if (view.numel() == 0) return base;
+    order = copied;
+    order.insert(order.end(), kept.begin(), kept.end());
+    std::vector<int64_t> shape{-1};
+    for (const int64_t d : kept) shape.push_back(view.size(d));
+    const at::Tensor after = view.permute(order).reshape(shape);
+    const at::Tensor before = base.reshape(at::IntArrayRef(shape).slice(1)).unsqueeze(0);
+    at::Tensor changed = after.ne(before);
+    if (base.is_floating_point()) changed = changed.logical_or(after.signbit().ne(before.signbit()));
+    if (base.is_floating_point() || base.is_complex()) changed = changed.logical_and(after.isnan().logical_and(before.isnan()).logical_not());
+    return after.gather(0, changed.to(at::kInt).argmax(0, true)).reshape(base.sizes());
+  }
+
+ private:
+  std::vector<c10::SymInt> size_;
+  bool implicit_;
+};
+
+at::Tensor expand(const at::Tensor& self, c10::SymIntArrayRef size, bool implicit) {
+  namespace fn = at::functionalization::impl;
+  const bool functional = fn::isFunctionalTensor(self);
+  at::Tensor seen;
+  {
+    at::AutoDispatchSkipFunctionalize below;
+    seen = (functional ? fn::from_functional_tensor(self) : self).expand_symint(size, implicit);
+  }
+  if (!functional) return seen;
+  return at::detail::make_tensor<at::FunctionalTensorWrapper>(seen, fn::unsafeGetFunctionalWrapper(self), std::make_shared<Expanded>(size.vec(), implicit));
+}
+
 /** libtorch warns when a kernel is replaced; here that is meant. */
 struct Quiet final : c10::WarningHandler {
   void process(const c10::Warning&) override {}
@@ -131,6 +176,7 @@ void registerFunctionalization(torch::Library& lib) {
   lib.impl("native_batch_norm", &batchNorm);
   Quiet quiet;
   c10::WarningUtils::WarningHandlerGuard silence(&quiet);
+  lib.impl("expand", &expand);
   auto& dispatcher = c10::Dispatcher::singleton();
   for (const auto& name : dispatcher.getAllOpNames()) {
     const auto op = dispatcher.findOp(name);

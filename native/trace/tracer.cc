@@ -315,14 +315,17 @@ at::Tensor wholeStorage(const at::Tensor& t) {
   return flat;
 }
 
+void Tracer::refuseChangedShapes() const {
+  for (const Capture& capture : captures_)
+    TORCH_CHECK(!fn::isFunctionalTensor(capture.twin) || (!fn::unsafeGetFunctionalWrapper(capture.twin)->has_metadata_mutation() && capture.twin.sizes() == capture.eager.sizes()),
+                "compile: the function changes the shape of a tensor of its caller, now ", capture.twin.sizes(),
+                ", in place (t_, unsqueeze_, resize_, an out= of another shape …), which a program cannot; use the form without _ or out= and return what it gives");
+}
+
 std::vector<Effect> Tracer::effects() {
   std::vector<Effect> all(captures_.size());
   for (size_t i = 0; i < captures_.size(); ++i) {  // by index: reading a value may capture another tensor
     const int64_t now = valueOf(captures_[i].twin);
-    const at::Tensor& twin = captures_[i].twin;
-    TORCH_CHECK(!fn::isFunctionalTensor(twin) || (!fn::unsafeGetFunctionalWrapper(twin)->has_metadata_mutation() && twin.sizes() == captures_[i].eager.sizes()),
-                "compile: the function changes the shape of a tensor of its caller, now ", twin.sizes(),
-                ", in place (t_, unsqueeze_, resize_, an out= of another shape …), which a program cannot; use the form without _ or out= and return what it gives");
     const int64_t input = captures_[i].inputIndex;
     if (input >= 0 && now != graph_.inputs[input]) all[i].mutated = now;
     const Capture& capture = captures_[i];

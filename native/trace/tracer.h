@@ -98,6 +98,8 @@ class Tracer {
   const std::vector<Capture>& captures() const { return captures_; }
   /** In the order of captures(); records the view replays that reading the values needs. */
   std::vector<Effect> effects();
+  /** Throws where a capture has another shape than at first. */
+  void refuseChangedShapes() const;
 
   Graph& graph() { return graph_; }
   /** The user's source line for nodes recorded from now on. */

@@ -220,3 +220,42 @@ describe('compile: arguments that share memory, of which one is changed', () => 
     assert.deepEqual(w.tolist(), [1, 1, 1, 1]);
   });
 });
+
+describe('compile: writes through expanded tensors', () => {
+  const base = (): Tensor =>
+    torch.tensor([
+      [1.5, -2, 0.1],
+      [Number.NaN, 1e10, -0],
+    ]);
+  const writes: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+    'fill_ of all copies': (x) => x.expand(3, 2, 3).fill_(1.25),
+    'NaN in all copies': (x) => x.narrow(1, 0, 1).expand(2, 4).fill_(Number.NaN),
+    'zero_ of a column': (x) => x.narrow(1, 1, 1).unsqueeze(0).expand(2, 2, 5).zero_(),
+    'add_ to one copy': (x) => x.expand(3, 2, 3).select(0, 1).add_(1),
+    'fill_ of the last copy': (x) => x.expand(3, 2, 3).select(0, 2).fill_(0),
+    'no copies': (x) => x.expand(0, 2, 3).fill_(3),
+  };
+  for (const [name, write] of Object.entries(writes))
+    it(name, () => {
+      const see = (f: (x: Tensor) => readonly Tensor[]): string => {
+        const x = base();
+        return [...f(x), x].map((t) => `${t.shape}: ${t.toTypedArray()}`).join('\n');
+      };
+      const f = (x: Tensor): readonly Tensor[] => [write(x).clone(), x.mul(2)];
+      assert.equal(see(compile(f)), see(f));
+    });
+
+  it('of booleans and complex numbers', () => {
+    const f = (x: Tensor): readonly Tensor[] => {
+      const [flags, z] = [x.gt(0), torch.complex(x, x)];
+      flags.expand(2, 2, 3).fill_(true);
+      z.expand(2, 2, 3).select(0, 0).mul_(3);
+      return [flags, torch.view_as_real(z)];
+    };
+    const [eager, compiled] = [f(arange(6).reshape(2, 3)), compile(f)(arange(6).reshape(2, 3))];
+    assert.deepEqual(
+      compiled.map((t) => t.tolist()),
+      eager.map((t) => t.tolist()),
+    );
+  });
+});

@@ -1,6 +1,7 @@
 /** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--optimize xla|auto|aten] [--device cuda] [--limit SECONDS]`. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { figure } from '../support/figure.js';
 import { runProgram } from '../support/program.js';
 import { defaultFolder, hasCases } from './cases.js';
 import { runFolder } from './folder.js';
@@ -48,6 +49,9 @@ const main = async (): Promise<number> => {
   const failed = failures(results);
   if (failed) console.log(`Failures:\n${failed}\n`);
   console.log(`${summaryLine(summary)}; ${seconds} s`);
+  const { eager_pass, eager_total, compiled_pass, compiled_total, grad_pass, grad_total } = summary;
+  figure(13, `eager ${eager_pass} of ${eager_total} samples, compiled ${compiled_pass} of ${compiled_total}`);
+  figure(14, `gradients ${grad_pass} of ${grad_total} samples`);
   return failed ? 1 : 0;
 };
 

@@ -9,6 +9,9 @@ const dim = (a: Tensor, n: number): number => (a.ndim === 0 ? 0 : (n % a.ndim) -
 /** exp and its like would leave all numbers infinite in a few steps. */
 const tamed = (a: Tensor): Tensor => (a.is_floating_point() || a.is_complex() ? a.mul(0.25).clamp(-4, 4) : a);
 
+/** With 1 for NaN, whose sign is nobody's promise. */
+const signed = (a: Tensor): Tensor => (a.is_floating_point() ? torch.where(a.isnan(), 1, a) : a);
+
 const unary = Object.fromEntries(
   [
     ...[
@@ -48,7 +51,6 @@ const unary = Object.fromEntries(
       'asinh',
       'sinc',
       'logit',
-      'signbit',
       'isposinf',
     ],
   ].map((name): [string, Step] => [
@@ -72,7 +74,6 @@ const binary = Object.fromEntries(
       'fmod',
       'atan2',
       'hypot',
-      'copysign',
       'eq',
       'ne',
       'lt',
@@ -119,6 +120,8 @@ export const STEPS: Readonly<Record<string, Step>> = {
   ...inPlace,
   ...inPlaceAlone,
   nothing: (a) => a,
+  signbit: (a) => signed(a).signbit(),
+  copysign: (a, b) => a.copysign(signed(b)),
   // Numbers.
   'add number': (a, _b, _c, n) => a.add(n),
   'sub fraction': (a, _b, _c, _n, _m, s) => a.sub(s),
@@ -241,3 +244,7 @@ export const STEPS: Readonly<Record<string, Step>> = {
   unsqueeze_: (a) => a.unsqueeze_(0),
   requires_grad_: (a) => a.detach().requires_grad_(a.is_floating_point()),
 };
+
+/** Steps that jump: what rounding did to their operands may be seen as a whole. */
+export const JUMPS =
+  /^(floor|ceil|round|trunc|frac|sign|sgn|signbit|eq|ne|lt|le|gt|ge|logical_|heaviside|remainder|fmod|floor_divide|div (floor|trunc)$|gt number|where|masked_fill|threshold|bool|int|long|arg|min indices|topk|sort|gather sorted|count_nonzero|isposinf)(?!.*_$)/;

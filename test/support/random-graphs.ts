@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
-import { STEPS } from './graph-operators.js';
+import { JUMPS, STEPS } from './graph-operators.js';
 
 export interface Graph {
   readonly inputs: readonly {
@@ -70,9 +70,12 @@ const inputsOf = (graph: Graph, by = 0): Tensor[] => {
 
 const WRITES = /_$|_ |^set at/;
 
-/** The function that a graph stands for. Steps that torch refuses when they run eagerly are told to `refused`; they stand for their first operand. */
+/**
+ * The function that a graph stands for. Steps that torch refuses when they run eagerly are told to `refused`; they stand for their first operand. What
+ * steps that jump are given is moved by `edge` of its size.
+ */
 export const functionOf =
-  (graph: Graph, refused?: (step: number) => void) =>
+  (graph: Graph, refused?: (step: number) => void, edge = 0) =>
   (...inputs: Tensor[]): Tensor[] => {
     const values: Tensor[] = [...inputs];
     // Low numbers are the newest: graphs that are shrunk stay chains.
@@ -83,7 +86,8 @@ export const functionOf =
       try {
         // What is written from its own memory, seen another way, is as undefined in libtorch as in C.
         const [p, q] = WRITES.test(name) ? [b.clone(), c.clone()] : [b, c];
-        result = STEPS[name]!(a, p, q, n, m, s) ?? a;
+        const moves = edge !== 0 && JUMPS.test(name) && (a.is_floating_point() || a.is_complex());
+        result = STEPS[name]!(moves ? a.mul(1 + edge) : a, p, q, n, m, s) ?? a;
       } catch (error) {
         if (!refused) throw error;
         refused(i);
@@ -133,8 +137,9 @@ const observe = (
   graph: Graph,
   wrap: (f: (...inputs: Tensor[]) => Tensor[]) => (...inputs: Tensor[]) => Tensor[],
   by = 0,
+  edge = 0,
 ): Seen[] => {
-  const f = wrap(functionOf(graph));
+  const f = wrap(functionOf(graph, undefined, edge));
   return [0, 1].map(() =>
     torch.scope(() => {
       const inputs = inputsOf(graph, by);
@@ -159,9 +164,12 @@ const observe = (
   );
 };
 
-/** Where compiled code may refuse what eager code does: shapes that depend on data, shapes of arguments that are changed in place. */
+/**
+ * Where compiled code may refuse what eager code does: shapes that depend on data, shapes of arguments that are changed in place, histories that would
+ * begin or go on inside of the function.
+ */
 const MAY_REFUSE =
-  /^(CONCRETIZATION|DYNAMIC_SHAPE)|changes the shape of a tensor of its caller|internal overlap|with two bool tensors/;
+  /^(CONCRETIZATION|DYNAMIC_SHAPE)|changes the shape of a tensor of its caller|internal overlap|requires grad inside the compiled function only|values that require grad into one of several/;
 
 const distance = (a: number | bigint, b: number | bigint): number => {
   if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return 0;
@@ -169,11 +177,18 @@ const distance = (a: number | bigint, b: number | bigint): number => {
   return Number.isNaN(d) ? Number.POSITIVE_INFINITY : d;
 };
 
-/** How far the numbers go when the inputs are moved by their rounding, for each number. */
+/** How far the numbers go when the inputs, or what jumps, are moved by their rounding, for each number. */
 const sensitivity = (graph: Graph, expected: Seen): number[][] => {
   const reach = expected.tensors.map(({ values }) => values.map(() => 0));
-  for (const by of [1e-7, -1e-7, 3e-7, 1e-6]) {
-    const [moved] = observe(graph, (f) => f, by);
+  for (const [by, edge] of [
+    [1e-7, 0],
+    [-1e-7, 0],
+    [3e-7, 0],
+    [1e-6, 0],
+    [0, 3e-7],
+    [0, -3e-7],
+  ] as const) {
+    const [moved] = observe(graph, (f) => f, by, edge);
     if (moved!.tensors.length !== expected.tensors.length)
       return reach.map((row) => row.map(() => Number.POSITIVE_INFINITY));
     moved!.tensors.forEach(({ values }, k) => {

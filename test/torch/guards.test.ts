@@ -68,6 +68,25 @@ describe('guards', () => {
     special.legendre_polynomial_p(x, 5);
   });
 
+  it('weighted cov leaves its argument alone, eagerly and compiled', () => {
+    const weights = torch.tensor([2, 1, 3]);
+    for (const dtype of [torch.int8, torch.int64, torch.float32] as const)
+      for (const f of [
+        (x: torch.Tensor) => torch.cov(x, { aweights: weights.narrow(0, 0, 1), correction: 0 }),
+        torch.compile((x: torch.Tensor) => torch.cov(x, { aweights: weights.narrow(0, 0, 1), correction: 0 })),
+      ]) {
+        const x = torch.tensor([[1], [2]]).to(dtype);
+        f(x);
+        assert.deepEqual(x.double().tolist(), [[1], [2]]);
+      }
+    const x = torch.tensor([[1, 2, 4]], { dtype: torch.float64 });
+    // By hand: mean 16/6, (2·(1−m)² + (2−m)² + 3·(4−m)²) / 6.
+    const m = 16 / 6;
+    const want = (2 * (1 - m) ** 2 + (2 - m) ** 2 + 3 * (4 - m) ** 2) / 6;
+    const got = torch.cov(x, { aweights: weights.double(), correction: 0 }).item() as number;
+    assert.ok(Math.abs(got - want) < 1e-12, `${got}, ${want}`);
+  });
+
   it('empty lists for ATen’s own parts', () => {
     fails('BAD_ARGUMENT', /not offered/, () => torch.ops['aten']!['_stack']!([]));
     fails('BAD_ARGUMENT', /non-empty/, () => torch.ops['aten']!['align_tensors']!([]));
