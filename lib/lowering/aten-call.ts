@@ -74,9 +74,23 @@ export interface EncodedCall {
   readonly orders?: { readonly operands: readonly Order[]; readonly results: readonly Order[] };
 }
 
+/**
+ * X·A = B is written as Aᵀ·Xᵀ = Bᵀ: read column by column a matrix that lies row by row is its transpose, and LAPACK takes columns. libtorch would
+ * copy both matrices and the result (a third of the time at 100×100).
+ */
+const SOLVE = 'aten::linalg_solve_triangular';
+const fromTheRight = ({ op, args, outs }: Node, operands: Value[]): string | undefined => {
+  if (op !== SOLVE || args.left !== false) return undefined;
+  operands.push(args.self as Value, args.B as Value);
+  const out = outs[0] as Value;
+  return `${SOLVE}|Tt|Tt|${field(!args.upper, [])}|b1|${field(args.unitriangular!, [])}|->${result(out, ROWS(out))}t`;
+};
+
 /** The call's text and its tensor operands. The results of a tensor list stand one by one. */
 export function encodeCall(node: Node): EncodedCall {
   const operands: Value[] = [];
+  const solve = fromTheRight(node, operands);
+  if (solve !== undefined) return { text: solve, operands };
   const images = IMAGES[node.op];
   const orders = { operands: [] as Order[], results: [] as Order[] };
   const fields = Object.entries(node.args).map(([name, a]) => {

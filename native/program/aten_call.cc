@@ -1,6 +1,7 @@
 /** @file Running ATen calls on XLA's threads. */
 #include "aten_call.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty_strided.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
@@ -20,6 +21,8 @@
 #include <vector>
 
 #include "aten_call_text.h"
+
+extern "C" void omp_set_num_threads(int);  // libtorch's OpenMP; it holds for the calling thread
 
 namespace jorch::program {
 namespace {
@@ -93,11 +96,35 @@ at::Tensor view(void* data, at::IntArrayRef sizes, at::IntArrayRef strides, c10:
   return at::for_blob(data, sizes).strides(strides).target_device(device).options(at::TensorOptions().dtype(dtype).device(device)).make_tensor();
 }
 
-at::Tensor operand(ffi::AnyBuffer buffer, bool channelsLast, c10::Device device) {
+// Handing a kernel's parts to OpenMP's threads and waiting for them takes longer than doing the work of a small one: each of XLA's threads has an
+// OpenMP team of its own, whose waiting threads are in the way of XLA's. Of a convolution the number of elements does not tell the work.
+class FewThreads {
+ public:
+  explicit FewThreads(const AtenCall& call, ffi::RemainingArgs args) {
+    if (call.convolves) return;
+    size_t elements = 0;
+    for (size_t i = 0; i < args.size(); i++) elements += args.get<ffi::AnyBuffer>(i).value().element_count();
+    if (elements > kSmall) return;
+    threads_ = at::get_num_threads();
+    omp_set_num_threads(1);
+  }
+  ~FewThreads() {
+    if (threads_ > 0) omp_set_num_threads(threads_);
+  }
+  FewThreads(const FewThreads&) = delete;
+  FewThreads& operator=(const FewThreads&) = delete;
+
+ private:
+  static constexpr size_t kSmall = 1 << 15;
+  int threads_ = 0;
+};
+
+at::Tensor operand(ffi::AnyBuffer buffer, AtenCall::Order order, c10::Device device) {
   const auto dims = buffer.dimensions();
   const at::IntArrayRef sizes(dims.begin(), dims.size());
   const c10::ScalarType dtype = torchDtype(buffer.element_type());
-  const at::DimVector strides = channelsLast ? at::DimVector(c10::get_channels_last_strides_2d(sizes)) : c10::contiguous_strides(sizes);
+  const at::DimVector strides =
+      order == AtenCall::Order::ChannelsLast ? at::DimVector(c10::get_channels_last_strides_2d(sizes)) : c10::contiguous_strides(sizes);
   void* data = buffer.untyped_data();
   // ATen's vectorized kernels load complex128 with 16-byte alignment and crash on less. On a GPU XLA aligns all buffers.
   if (device.is_cpu() && reinterpret_cast<uintptr_t>(data) % 16 != 0 && buffer.size_bytes() > 0) {
@@ -133,13 +160,17 @@ void flatten(const c10::IValue& value, std::vector<at::Tensor>& out) {
 
 void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets, c10::Device device) {
   PlainKernels guard;
+  FewThreads threads(call, args);
   TORCH_CHECK(args.size() == call.operands, call.op.operator_name(), ": ", call.operands, " operands expected, got ", args.size());
   std::vector<c10::IValue> stack = call.stack;
   if (!device.is_cpu())
     for (c10::IValue& value : stack)
       if (value.isDevice()) value = device;
   size_t next = 0;
-  auto take = [&](const AtenCall::Slot& slot) { return operand(args.get<ffi::AnyBuffer>(next++).value(), slot.channelsLast, device); };
+  auto take = [&](const AtenCall::Slot& slot) {
+    const at::Tensor given = operand(args.get<ffi::AnyBuffer>(next++).value(), slot.order, device);
+    return slot.order == AtenCall::Order::Transposed ? given.mT() : given;
+  };
   for (const auto& slot : call.slots) {
     switch (slot.kind) {
       case AtenCall::Operand::One: stack[slot.argument] = take(slot); break;
@@ -167,7 +198,8 @@ void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets,
   for (size_t i = 0; i < results.size(); i++)
     if (call.outs[i].defined) {
       TORCH_CHECK(buffer < rets.size(), call.op.operator_name(), ": the custom call has only ", rets.size(), " results");
-      store(results[i], *rets.get<ffi::AnyBuffer>(buffer++).value(), i, call, device);
+      const at::Tensor& result = results[i];
+      store(call.outs[i].transposed ? result.mT() : result, *rets.get<ffi::AnyBuffer>(buffer++).value(), i, call, device);
     }
 }
 

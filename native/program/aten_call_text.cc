@@ -40,6 +40,7 @@ class Parser {
     TORCH_CHECK(op.has_value(), "jorch_aten: libtorch has no operator ", name);
 
     call_ = std::make_shared<AtenCall>(*op);
+    call_->convolves = name.find("convolution") != std::string_view::npos;
     const auto& arguments = op->schema().arguments();
     TORCH_CHECK(fields.size() == arguments.size(), "jorch_aten: ", name, " takes ", arguments.size(), " arguments, the call has ",
                 fields.size());
@@ -163,11 +164,13 @@ class Parser {
   c10::IValue tensor(size_t argument) {
     const std::string_view rest = field_.substr(1);
     if (rest == "?") return none();
-    AtenCall::Slot slot{argument, AtenCall::Operand::One, {}, rest == "c"};
+    const bool one = rest.empty() || rest == "c" || rest == "t";
+    AtenCall::Slot slot{argument, AtenCall::Operand::One, {}};
+    if (one && !rest.empty()) slot.order = rest == "c" ? AtenCall::Order::ChannelsLast : AtenCall::Order::Transposed;
     // A Tensor?[] with every element present looks like a Tensor[]: the schema tells them apart.
-    if (!rest.empty() && !slot.channelsLast)
+    if (!one)
       slot.kind = elementKind() == c10::TypeKind::OptionalType ? AtenCall::Operand::OptionalList : AtenCall::Operand::List;
-    if (rest.empty() || slot.channelsLast) {
+    if (one) {
       call_->operands++;
     } else if (rest[0] == 'L') {
       const int64_t count = toInt(rest.substr(1));
@@ -181,7 +184,7 @@ class Parser {
         call_->operands += c == '1';
       }
     } else {
-      bad("expected T, Tc, T?, TL<n> or TO<mask>");
+      bad("expected T, Tc, Tt, T?, TL<n> or TO<mask>");
     }
     call_->slots.push_back(std::move(slot));
     return c10::IValue();
@@ -239,7 +242,7 @@ class Parser {
         for (auto n : split(text.substr(open + 1, close - open - 1), ',')) numbers.push_back(std::strtoll(std::string(n).c_str(), nullptr, 10));
       return numbers;
     };
-    AtenCall::Out out{true, dtypeByName(text.substr(0, text.find('['))), between('[', ']'), between('{', '}')};
+    AtenCall::Out out{true, dtypeByName(text.substr(0, text.find('['))), between('[', ']'), between('{', '}'), text.back() == 't'};
     TORCH_CHECK(out.sizes.size() == out.strides.size(), "jorch_aten: bad result '", text, "'");
     return out;
   }

@@ -16,16 +16,19 @@ namespace jorch::program {
 /** What one call attribute says, ready to run: `stack` holds every argument, tensors are filled in per call. */
 struct AtenCall {
   enum class Operand { One, List, OptionalList };
+  /** What an operand's memory, which XLA counts row by row, is to the kernel. */
+  enum class Order { Rows, ChannelsLast, Transposed };
   struct Slot {
     size_t argument;
     Operand kind;
     std::vector<bool> present;  // of a list: which elements take an operand
-    bool channelsLast = false;
+    Order order = Order::Rows;
   };
   struct Out {
     bool defined;
     c10::ScalarType dtype;
     std::vector<int64_t> sizes, strides;
+    bool transposed = false;
   };
 
   explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)), guard(op.schema()) {}
@@ -35,15 +38,17 @@ struct AtenCall {
   std::vector<Slot> slots;
   std::vector<Out> outs;
   size_t operands = 0;
+  bool convolves = false;
 };
 
 /**
  * Parses the text of a `call` attribute (written by lib/lowering/aten-call.ts):
  *
  *   aten::name.overload|FIELD|FIELD…|->OUT;OUT…      one FIELD per schema argument, one OUT per tensor result, lists flattened
- *   FIELD  T next operand · Tc the same, a batch of images with their channels last in memory · T? undefined tensor · TL<n> list of the next n operands · TO<mask> Tensor?[], one 0 or 1 each · N None
+ *   FIELD  T next operand · Tc the same, a batch of images with their channels last in memory · Tt matrices, transposed
+ *          T? undefined tensor · TL<n> list of the next n operands · TO<mask> Tensor?[], one 0 or 1 each · N None
  *          b0|b1 · i<int> · f<double> · c<re>,<im> · I[1,2] · F[0.5] · B[1,0] · s<percent-encoded> · d<dtype> · m<memory format>
- *   OUT    float32[4,4]{4,1} dtype, sizes and strides · - for an undefined result
+ *   OUT    float32[4,4]{4,1} dtype, sizes and strides, and t when the kernel's result is the transpose · - for an undefined result
  *
  * Throws c10::Error that names the operator, the argument and the field.
  */

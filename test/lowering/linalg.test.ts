@@ -158,3 +158,53 @@ describe('lowering: complex logsumexp', () => {
     }
   });
 });
+
+describe('lowering: triangular systems', () => {
+  it('are solved from both sides as eagerly', () => {
+    for (const [a, left, right] of [
+      [
+        [4, 4],
+        [4, 3],
+        [2, 4],
+      ],
+      [
+        [2, 3, 4, 4],
+        [4, 3],
+        [2, 1, 5, 4],
+      ],
+      [
+        [3, 0, 0],
+        [3, 0, 2],
+        [3, 2, 0],
+      ],
+      [
+        [1, 1],
+        [1, 2],
+        [2, 1],
+      ],
+      [
+        [150, 150],
+        [150, 150],
+        [140, 150],
+      ],
+    ] as const)
+      for (const complex of [false, true])
+        for (const [upper, fromLeft, unitriangular] of [
+          [true, true, false],
+          [false, false, false],
+          [true, false, true],
+          [true, false, false],
+        ] as const) {
+          const real = (shape: readonly number[]) => sample([...shape], 'float64');
+          const make = (shape: readonly number[]) => (complex ? torch.complex(real(shape), real(shape)) : real(shape));
+          const n = a.at(-1)!;
+          const A = make(a).add(torch.eye(n, { dtype: 'float64' }).mul(2 * n));
+          const B = make(fromLeft ? left : right);
+          const f = (x: Tensor, y: Tensor) => linalg.solve_triangular(x, y, { upper, left: fromLeft, unitriangular });
+          const expected = f(A, B);
+          const name = `${a} complex ${complex} upper ${upper} left ${fromLeft}`;
+          for (const x of [A, A.mT.contiguous().mT])
+            assert.ok(torch.allclose(torch.compile(f)(x, B), expected, { rtol: 1e-9, atol: 1e-12 }), name);
+        }
+  });
+});

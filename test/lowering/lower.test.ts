@@ -152,6 +152,17 @@ describe('the text of an ATen call', () => {
     assert.deepEqual(orders, { operands: [[0, 2, 3, 1], [0, 1, 2, 3], [0]], results: [[0, 2, 3, 1]] });
   });
 
+  it('turns X·A = B round, so that no matrix is copied to columns', () => {
+    const solve = (left: boolean) =>
+      encodeCall({
+        op: 'aten::linalg_solve_triangular',
+        args: { self: value(0, [3, 3]), B: value(1, [2, 3]), upper: true, left, unitriangular: false },
+        outs: [value(9, [2, 3])],
+      }).text;
+    assert.equal(solve(true), 'aten::linalg_solve_triangular|T|T|b1|b1|b0|->float32[2,3]{3,1}');
+    assert.equal(solve(false), 'aten::linalg_solve_triangular|Tt|Tt|b0|b1|b0|->float32[2,3]{3,1}t');
+  });
+
   it('lists results, undefined ones as a dash', () => {
     assert.equal(
       text({ a: 1 }, value(1, []), null, [value(2), value(3, [0])]),
