@@ -3,7 +3,8 @@
  * @file One command for a machine with a GPU and no network.
  *
  *   node scripts/gpu-check.mjs pack [FOLDER]       here: the build, Node's binary, the conformance corpus, in FOLDER (default .gpu-check)
- *   sh FOLDER/run [OUT] [--dry-run]                there: checks conformance, times jorch, JAX and PyTorch; writes OUT/gpu.json and OUT/gpu.md
+ *   sh FOLDER/run [OUT] [--dry-run]                there: checks every claim of docs/CUDA.md that needs a card, conformance, times jorch, JAX and PyTorch;
+ *                                                  writes OUT/gpu.json and OUT/gpu.md
  *
  * There, Python's torch and jax-cuda13-pjrt (the pinned versions) give libtorch, the plugin and CUDA's libraries. `--dry-run` runs on XLA's CPU
  * device with small shapes: it proves the script, not the GPU.
@@ -102,7 +103,28 @@ const environment = (dryRun) => {
   return { JORCH_TORCH_DIR: torch, JORCH_PJRT_PLUGIN: `cuda=${plugin}` };
 };
 
-const table = ({ conformance, bench, ...about }) => {
+const claims = (checks) => {
+  const names = [...new Set(Object.values(checks).flatMap((told) => Object.keys(told.checks ?? {})))];
+  const cell = (told) =>
+    told === undefined
+      ? '–'
+      : `${told.holds ? 'holds' : 'FAILS'}${told.detail ? `: ${told.detail.split('\n')[0]}` : ''}`;
+  return [
+    `| claim | ${Object.keys(checks).join(' | ')} |`,
+    `|---|${Object.keys(checks)
+      .map(() => '---')
+      .join('|')}|`,
+    ...names.map(
+      (name) =>
+        `| ${name} | ${Object.values(checks)
+          .map((told) => cell(told.checks?.[name]))
+          .join(' | ')} |`,
+    ),
+    ...Object.entries(checks).flatMap(([name, { error }]) => (error ? ['', `${name}: ${error}`] : [])),
+  ];
+};
+
+const table = ({ conformance, bench, checks, ...about }) => {
   const systems = Object.keys(bench);
   const tasks = [...new Set(systems.flatMap((name) => Object.keys(bench[name]).filter((task) => task !== 'error')))];
   const cell = (ms) => (typeof ms === 'number' ? ms.toPrecision(3) : '–');
@@ -111,6 +133,8 @@ const table = ({ conformance, bench, ...about }) => {
     `${about.date}; ${about.gpu}; node ${about.node}; ${about.versions}`,
     '',
     `conformance: ${JSON.stringify(conformance)}`,
+    '',
+    ...claims(checks),
     '',
     `| ms a call | ${systems.join(' | ')} | jorch / jax.jit |`,
     `|---|${systems.map(() => '--:').join('|')}|--:|`,
@@ -144,18 +168,34 @@ const check = (args) => {
     }
   };
   const node = (file, extra, options = {}) => run(process.execPath, [join(root, file), ...extra], { env, ...options });
+  // Both ways that eager tensors can be, each in a process of its own: libtorch's, and XLA's.
+  const checks = Object.fromEntries(
+    (dryRun ? ['xla'] : ['libtorch', 'xla']).map((eager) => [
+      `eager: ${eager}`,
+      attempt(`checks, eager: ${eager}`, () =>
+        JSON.parse(
+          node('dist/bench/gpu-checks.js', ['--device', device, ...(dryRun ? ['--small'] : [])], {
+            env: { ...env, JORCH_CUDA_EAGER: eager },
+            timeout: 80_000,
+          }),
+        ),
+      ),
+    ]),
+  );
   const { shapes } = require(join(root, 'dist/bench/gpu.js'));
   const bench = {
     jorch: attempt(
       'jorch',
-      () => JSON.parse(node('dist/bench/gpu.js', ['--device', device, ...(dryRun ? ['--small'] : [])])).ms,
+      () =>
+        JSON.parse(node('dist/bench/gpu.js', ['--device', device, ...(dryRun ? ['--small'] : [])], { timeout: 60_000 }))
+          .ms,
     ),
     ...attempt('peers', () =>
       JSON.parse(
         run(
           'python3',
           [join(root, 'scripts/gpu-check-peers.py'), JSON.stringify(shapes(dryRun)), ...(dryRun ? ['--cpu'] : [])],
-          { env, timeout: 240_000 },
+          { env, timeout: 140_000 },
         ),
       ),
     ),
@@ -178,14 +218,17 @@ const check = (args) => {
           json,
           '--jobs',
           String(Math.min(8, availableParallelism())),
+          '--budget',
+          '150',
         ];
         // Failures are what the report is about: the exit code is not.
         spawnSync(
           process.execPath,
           [join(root, 'dist/test/opinfo/run.js'), ...extra, ...(dryRun ? ['--ops', 'addcmul,acos'] : [])],
-          { env, timeout: 330_000 },
+          { env, timeout: 200_000 },
         );
-        return JSON.parse(readFileSync(json, 'utf8')).summary;
+        const { summary, seconds, samples } = JSON.parse(readFileSync(json, 'utf8'));
+        return { ...summary, seconds, samplesRun: samples.length };
       })
     : { error: 'no corpus' };
   const text = (command, args) => (spawnSync(command, args, { encoding: 'utf8' }).stdout ?? '').trim();
@@ -201,6 +244,7 @@ const check = (args) => {
       'import importlib.metadata as m\nfor p in ("torch","jax","jax-cuda13-pjrt"):\n  try: print(p, m.version(p), end="; ")\n  except Exception: pass',
     ]),
     conformance,
+    checks,
     bench,
   };
   writeFileSync(join(out, 'gpu.json'), `${JSON.stringify(report, null, 1)}\n`);

@@ -31,6 +31,21 @@ describe('gpu-check', function () {
     assert.match(stderr, /this machine has not: an NVIDIA driver.*--dry-run tries the script without a GPU/);
   });
 
+  it('checks every claim on a device', () => {
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      [join(root, 'dist', 'bench', 'gpu-checks.js'), '--device', 'xla', '--small'],
+      { encoding: 'utf8' },
+    );
+    assert.equal(stderr, '');
+    const { checks } = JSON.parse(stdout) as { checks: Record<string, { holds: boolean; detail?: string }> };
+    assert.ok(Object.keys(checks).length >= 15);
+    assert.deepEqual(
+      Object.entries(checks).filter(([, { holds }]) => !holds),
+      [],
+    );
+  });
+
   it('times every task on a device', () => {
     const { stdout, stderr } = spawnSync(
       process.execPath,

@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly device?: string;
   readonly jobs?: number;
   readonly limitSeconds?: number;
+  /** Nothing is begun after so many seconds: then the results are those of a sample of all operators. */
+  readonly budgetSeconds?: number;
   readonly onProgress?: (done: number, total: number, file: string) => void;
 }
 
@@ -25,6 +27,13 @@ const BATCH = 32;
 
 const chunks = (samples: readonly number[], size: number): number[][] =>
   Array.from({ length: Math.ceil(samples.length / size) }, (_, i) => samples.slice(i * size, (i + 1) * size));
+
+/** The same in an order in which neighbours are far apart, the same one every time. */
+const scattered = (units: readonly Unit[]): Unit[] =>
+  units
+    .map((unit, i) => ({ unit, key: (i * 0.6180339887498949) % 1 }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ unit }) => unit);
 
 const merge = (result: SampleResult, unit: Unit, finding: Finding): void => {
   result.messages.push(...finding.messages);
@@ -49,6 +58,7 @@ export const runFolder = async (options: RunOptions): Promise<SampleResult[]> =>
     jobs = 2,
     device,
     limitSeconds = 30,
+    budgetSeconds,
     onProgress,
   } = options;
   const manifest = readManifest(folder);
@@ -72,13 +82,16 @@ export const runFolder = async (options: RunOptions): Promise<SampleResult[]> =>
   }
   const total = units.reduce((n, u) => n + u.samples.length, 0);
   let done = 0;
-  await runUnits(units, {
+  const met = new Set<SampleResult>();
+  await runUnits(budgetSeconds === undefined ? units : scattered(units), {
     jobs,
     limitSeconds,
+    ...(budgetSeconds === undefined ? {} : { budgetSeconds }),
     onFindings: (unit, findings) => {
       for (const finding of findings) {
         const row = results.get(unit.file)![finding.sample]!;
         merge(row, unit, finding);
+        met.add(row);
         if (unit.mode === 'compiled' && row.compiled === 'fail' && row.gradient === 'none' && withGradient.has(row))
           row.gradient = 'fail';
       }
@@ -86,5 +99,7 @@ export const runFolder = async (options: RunOptions): Promise<SampleResult[]> =>
       onProgress?.(done, total, unit.file);
     },
   });
-  return [...results.values()].flat().filter((row) => row !== undefined);
+  return [...results.values()]
+    .flat()
+    .filter((row) => row !== undefined && (budgetSeconds === undefined || met.has(row))) as SampleResult[];
 };

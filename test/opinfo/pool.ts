@@ -12,6 +12,8 @@ export interface PoolOptions {
   readonly jobs: number;
   /** Seconds of processor time for one sample; a unit of several has up to four times as much. */
   readonly limitSeconds: number;
+  /** No unit is begun after so many seconds; default: all are. */
+  readonly budgetSeconds?: number;
   readonly onFindings: (unit: Unit, findings: readonly Finding[]) => void;
 }
 
@@ -80,12 +82,13 @@ class Worker {
 /** Runs all units; findings arrive through `onFindings`, each sample exactly once. */
 export const runUnits = async (
   units: readonly Unit[],
-  { jobs, limitSeconds, onFindings, script = join(__dirname, 'worker.js') }: PoolOptions,
+  { jobs, limitSeconds, budgetSeconds = Infinity, onFindings, script = join(__dirname, 'worker.js') }: PoolOptions,
 ): Promise<void> => {
   const queue = [...units].reverse();
+  const end = performance.now() + 1000 * budgetSeconds;
   const work = async (): Promise<void> => {
     const worker = new Worker(script);
-    for (let unit = queue.pop(); unit; unit = queue.pop()) {
+    for (let unit = queue.pop(); unit && performance.now() < end; unit = queue.pop()) {
       const outcome = await worker.run(unit, limitSeconds * Math.min(unit.samples.length, 4));
       if ('findings' in outcome) onFindings(unit, outcome.findings);
       else if (unit.samples.length > 1) queue.push(...halves(unit).reverse());

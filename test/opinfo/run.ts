@@ -1,4 +1,4 @@
-/** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--optimize xla|auto|aten] [--device cuda] [--limit SECONDS]`. */
+/** @file `npm run test:opinfo -- [FOLDER] [--ops a,b] [--json FILE] [--jobs N] [--modes eager,compiled] [--optimize xla|auto|aten] [--device cuda] [--limit SECONDS] [--budget SECONDS]`. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { figure } from '../support/figure.js';
@@ -21,6 +21,7 @@ const main = async (): Promise<number> => {
       optimize: { type: 'string' },
       limit: { type: 'string' },
       device: { type: 'string' },
+      budget: { type: 'string' },
     },
   });
   const folder = positionals[0] ?? defaultFolder();
@@ -37,6 +38,7 @@ const main = async (): Promise<number> => {
     jobs: Number(values.jobs ?? 2),
     ...(values.device === undefined ? {} : { device: values.device }),
     limitSeconds: Number(values.limit ?? 30),
+    ...(values.budget === undefined ? {} : { budgetSeconds: Number(values.budget) }),
     onProgress: (done, total, file) => {
       if (process.stderr.isTTY) process.stderr.write(`\r${done}/${total} ${file.padEnd(50)}`);
     },

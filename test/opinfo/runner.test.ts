@@ -319,6 +319,15 @@ describe('opinfo: the runner', function () {
     assert.ok(of('expanded').expanded);
   });
 
+  it('tells of what it came to only, when there is a budget of time', async () => {
+    assert.deepEqual(await runFolder({ folder, jobs: 1, budgetSeconds: 0 }), []);
+    const whole = await runFolder({ folder, jobs: 1, budgetSeconds: 1000, modes: ['eager'] });
+    assert.deepEqual(
+      whole.map(({ id }) => id),
+      results.map(({ id }) => id),
+    );
+  });
+
   it('adds up', () => {
     const wrong = SAMPLES.filter((s) => s.id.endsWith('.wrong')).length;
     const summary = summarize(results);
