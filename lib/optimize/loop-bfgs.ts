@@ -87,6 +87,8 @@ const accept = (q: Numbers, t: Trial, options: LoopOptions): Record<keyof Number
  */
 export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOptions): LoopResult => {
   const n = x0.shape[0]!;
+  // Made where it is used: carried, it would be n² numbers more.
+  const identity = () => eye(n, { dtype: 'float64' });
   const both = grad_and_value(fun) as (x: Tensor) => [Tensor, Tensor];
   const round = (x: Tensor, g: Tensor, d: Tensor, H: Tensor, numbers: Tensor): Tensor[] => {
     const alpha = packed.part(numbers, 'alpha');
@@ -118,15 +120,14 @@ export const loopBfgs = (fun: (x: Tensor) => Tensor, x0: Tensor, options: LoopOp
       .unsqueeze(1)
       .mul(b.unsqueeze(0))
       .add(hs.mul(rankH).unsqueeze(1).mul(d.unsqueeze(0)));
-    const Hs = where(again, identity, H.mul(timesH).add(rank));
+    const Hs = where(again, identity(), H.mul(timesH).add(rank));
     return [where(accepted, trial, x), gs, ds, Hs, next];
   };
-  const identity = eye(n, { dtype: 'float64' });
   const nothing = zeros([n], { dtype: 'float64' });
   const [x, g, , hessInv, numbers] = kernelLoop(
     (...carried: Tensor[]) => packed.part(carried[4]!, 'end').lt(0),
     round,
-    [x0, nothing, nothing, identity, packed.start()],
+    [x0, nothing, nothing, identity(), packed.start()],
   ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
   const { f, nit, nfev, end } = packed.unpack(numbers);
   return { x, fun: f, jac: g, nit, nfev, end, hessInv };

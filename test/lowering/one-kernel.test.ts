@@ -188,4 +188,15 @@ describe('one kernel', () => {
     assert.equal(b.lines().filter((line) => line.includes('func.call @kernel0')).length, 2);
     assert.equal(other.type, x.type);
   });
+
+  it('makes its constants itself', () => {
+    const b = new Builder();
+    const x = { name: '%arg0', shape: [4], dtype: 'float32', type: 'tensor<4xf32>' } as const;
+    const two = b.fill(x, 2);
+    b.kernel([two, x, two], (c, v, d) => [b.add(b.multiply(c!, v!), d!)]);
+    const [header] = b.functions().filter((line) => line.startsWith('func.func'));
+    assert.match(header!, /\(%operands: tuple<tensor<4xf32>>\)/);
+    assert.equal(b.functions().filter((line) => line.includes('stablehlo.constant')).length, 1);
+    assert.throws(() => b.kernel([two], (c) => [c!]), /no operand has an element/);
+  });
 });

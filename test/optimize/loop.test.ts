@@ -214,6 +214,20 @@ describe('minimize with compileLoop', () => {
       close(got.x, expected.x, { rtol: 1e-6, atol: 1e-6 });
     });
 
+  it('is a kernel of the start alone, and small: LLVM takes as long as it has lines', () => {
+    const most = { BFGS: 600, 'L-BFGS-B': 650 };
+    for (const [method, lines] of Object.entries(most)) {
+      const run = (x: Tensor) => minimize.loop(bowl, x, { method: method as keyof typeof most });
+      const text = compile(run).lower(all(6, 1)).stablehlo;
+      const operands = /\(%operands: tuple<([^)]*)>\)/.exec(text)![1]!.split(', ');
+      assert.deepEqual(
+        operands.filter((type) => type !== 'tensor<6xf64>'),
+        method === 'BFGS' ? ['tensor<6x6xf64>'] : [],
+      );
+      assert.ok(text.split('\n').length < lines, `${method}: ${text.split('\n').length} lines`);
+    }
+  });
+
   it('operators of the objective come from its lines, those of the method from the line that calls it', () => {
     const here = (): number => Number([...new Error().stack!.matchAll(/loop\.test\.[jt]s:(\d+)/g)][1]![1]);
     const from = here();
