@@ -28,13 +28,22 @@ interface Opened {
   withoutLibtorch: string | undefined;
 }
 
-const cuda = (): Backend => {
-  const { plugin, toolkit, libraries } = cudaRuntime();
-  // By absolute path, before the plugin asks for them by name: one set of libraries in the process.
-  for (const file of libraries) {
+/**
+ * By absolute path, before others ask for them by name: one set of libraries in the process. What is loaded from elsewhere (libtorch_cpu needs two of them) stays.
+ * @throws JorchError RUNTIME_MISSING
+ */
+const openAll = (files: readonly string[]): void => {
+  for (const file of files) {
+    if (runtimeAddon().twin(file) !== undefined) continue;
     const message = runtimeAddon().open(file);
     if (message) throw new JorchError('RUNTIME_MISSING', `${file} could not be loaded: ${message}`);
   }
+};
+
+const cuda = (): Backend => {
+  const { plugin, toolkit, libraries } = cudaRuntime();
+  native(); // with what libtorch brings
+  openAll(libraries);
   noteUse(plugin);
   return { plugin, client: {}, xla: { xla_gpu_cuda_data_dir: toolkit } };
 };
@@ -51,8 +60,8 @@ const xla = (): Backend => ({
  * @throws JorchError RUNTIME_MISSING when libtorch has no such device
  */
 export const useLibtorch = (number: number, own: string): void => {
-  native().useLibtorch(number, own);
   try {
+    native().useLibtorch(number, own);
     const x = native().moveTo(native().fromData(new Float32Array([1, 2, 3]), 'float32', [3]), number);
     const y = runAsProgram('probe', (t: Tensor) => t.mul(2), [x.add(1)]) as Tensor;
     const told = native().moveTo(y.add(1), 0).tolist();
@@ -72,10 +81,7 @@ const loadLibtorch = (number: number, plugin: string): string | undefined => {
   try {
     const found = findLibtorchCuda(located().torch);
     if ('lacks' in found) throw new JorchError('RUNTIME_MISSING', found.lacks);
-    for (const file of found.files) {
-      const message = runtimeAddon().open(file);
-      if (message) throw new JorchError('RUNTIME_MISSING', `${file} could not be loaded: ${message}`);
-    }
+    openAll(found.files);
     native().allowCudaCalls(plugin);
     useLibtorch(number, 'cuda:0');
     return undefined;

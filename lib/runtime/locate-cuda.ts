@@ -32,7 +32,9 @@ const LIBTORCH_LIBRARIES: typeof LIBRARIES = [
   ['libcusparseLt.so.0', 'cusparselt'],
 ];
 /** Itself, in the order in which it may be loaded. */
-const LIBTORCH_FILES = ['libc10_cuda.so', 'libtorch_nvshmem.so', 'libtorch_cuda.so', 'libtorch_cuda_linalg.so'];
+const LIBTORCH_FILES = ['libc10_cuda.so', 'libtorch_cuda.so', 'libtorch_cuda_linalg.so'];
+/** What it finds beside it, and what cannot be loaded before it. */
+const LIBTORCH_BESIDE = 'libtorch_nvshmem.so';
 
 export interface CudaParts {
   /** The XLA plugin for CUDA. */
@@ -85,7 +87,8 @@ const builtFrom = (torch: string): string | undefined => {
  * libtorch_cpu runs, is of: beside it, or in Python's torch.
  */
 export const findLibtorchCuda = (torch: string): { readonly files: readonly string[] } | { readonly lacks: string } => {
-  const isWhole = (dir: string): boolean => LIBTORCH_FILES.every((name) => existsSync(join(dir, 'lib', name)));
+  const isWhole = (dir: string): boolean =>
+    [...LIBTORCH_FILES, LIBTORCH_BESIDE].every((name) => existsSync(join(dir, 'lib', name)));
   let dir = torch;
   if (!isWhole(torch)) {
     const others = pythonFolders()

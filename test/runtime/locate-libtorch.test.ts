@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findLibtorchCuda } from '../../lib/runtime/locate-cuda.js';
 
-const LIBRARIES = ['libc10_cuda.so', 'libtorch_nvshmem.so', 'libtorch_cuda.so', 'libtorch_cuda_linalg.so'];
+const LIBRARIES = ['libc10_cuda.so', 'libtorch_cuda.so', 'libtorch_cuda_linalg.so'];
 const NVIDIA = ['cu13/lib/libcurand.so.10', 'cu13/lib/libcufile.so.0', 'cusparselt/lib/libcusparseLt.so.0'];
 
 describe('locate: libtorch for NVIDIA GPUs', () => {
@@ -26,7 +26,7 @@ describe('locate: libtorch for NVIDIA GPUs', () => {
   };
   const torch = (place: string, build: string, cuda: boolean): string => {
     put(`${place}/torch/version.py`, `__version__ = '2.11.0+cu130'\ngit_version = '${build}'\n`);
-    if (cuda) for (const name of LIBRARIES) put(`${place}/torch/lib/${name}`);
+    if (cuda) for (const name of [...LIBRARIES, 'libtorch_nvshmem.so']) put(`${place}/torch/lib/${name}`);
     return join(dir, place, 'torch');
   };
 
@@ -44,7 +44,7 @@ describe('locate: libtorch for NVIDIA GPUs', () => {
     assert.ok('lacks' in found && /neither in .*own\/torch nor in Python's torch|another build/.test(found.lacks));
     const theirs = torch('python', 'abc', true);
     for (const name of NVIDIA) put(`python/nvidia/${name}`);
-    assert.deepEqual((findLibtorchCuda(own) as { files: string[] }).files.at(-1), join(theirs, 'lib', LIBRARIES[3]!));
+    assert.deepEqual((findLibtorchCuda(own) as { files: string[] }).files.at(-1), join(theirs, 'lib', LIBRARIES[2]!));
   });
 
   it('not one of another build', () => {
