@@ -5,6 +5,7 @@
  *   npm run reliability                   all rows; the long campaigns take hours
  *   npm run reliability -- --rows 2,17    some rows; the others keep what they had, with its date
  *   npm run reliability -- --rows 7 --test ends    of a row only the tests whose file has this in its name
+ *   npm run reliability -- --rows 26 -- --report   what follows the second -- is for the program of the row
  *
  * JORCH_SANITIZE_BUILD names a folder for row 26 that stays (scripts/sanitize.mjs --build). Several at once, of different rows, do not disturb one another.
  */
@@ -128,6 +129,10 @@ const earlier = () => {
   return rows;
 };
 
+const { values, positionals } = parseArgs({
+  options: { rows: { type: 'string' }, test: { type: 'string' } },
+  allowPositionals: true,
+});
 /** What a command has told, by its arguments: rows may share one. */
 const told = new Map();
 
@@ -140,7 +145,7 @@ const perform = (file, grep) => {
   const isProgram = existsSync(join(root, file));
   const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
   const tests = [mocha, '--no-config', '--timeout', '0', '--reporter', 'json', ...(grep ? ['-g', grep] : [])];
-  const command = isProgram ? [join(root, file)] : [...tests, join(root, 'dist', 'test', `${file}.js`)];
+  const command = isProgram ? [join(root, file), ...positionals] : [...tests, join(root, 'dist', 'test', `${file}.js`)];
   if (/pack|node-versions/.test(file)) {
     if (file.startsWith('pack/'))
       spawnSync(process.execPath, [join(root, 'scripts', 'pack', 'index.mjs')], { cwd: root, stdio: 'inherit' });
@@ -183,7 +188,6 @@ const measure = (row, file, grep) => {
   };
 };
 
-const { values } = parseArgs({ options: { rows: { type: 'string' }, test: { type: 'string' } } });
 const rows = values.rows && new Set(values.rows.split(',').map(Number));
 const measured = new Map();
 

@@ -250,6 +250,12 @@ void randomBounds(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> 
     if (args[i].isInt()) TORCH_CHECK(args[i].toInt() <= kBeyond && args[i].toInt() >= -kBeyond, schema.arguments()[i].name(), " is out of bounds for ", args[0].toTensor().scalar_type());
 }
 
+// Layers over packed sequences take the first of them without a look.
+void packedSizes(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor* sizes = tensorNamed(schema, args, "batch_sizes");
+  if (sizes) TORCH_CHECK(sizes->dim() == 1 && sizes->numel() > 0, "expected batch_sizes of one dimension with at least one size, got ", sizes->sizes());
+}
+
 // With weights, cov takes the mean of one observation from the caller's own numbers.
 void ownObservations(torch::jit::Stack& stack) {
   if (stack[0].isTensor() && stack[0].toTensor().defined()) stack[0] = stack[0].toTensor().clone();
@@ -312,6 +318,7 @@ Guard::Guard(const c10::FunctionSchema& schema) {
   if (name.rfind("replication_pad", 0) == 0 || name.rfind("reflection_pad", 0) == 0) checks_.push_back(paddedDimensions);
   if (name.find("_polynomial_") != std::string::npos) checks_.push_back(degree);
   if (name == "cov") mend_ = ownObservations;
+  if (schema.argumentIndexWithName("batch_sizes")) checks_.push_back(packedSizes);
   const auto& arguments = schema.arguments();
   const auto isList = [](const c10::Argument& argument) { return argument.type()->str() == "Tensor[]"; };
   if (name[0] == '_' && std::any_of(arguments.begin(), arguments.end(), isList)) checks_.push_back(someTensors);

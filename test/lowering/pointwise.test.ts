@@ -1,6 +1,7 @@
 /** @file Elementwise rules against eager: every dtype, NaN and infinities at run time, 0-d, empty, strided, broadcast. */
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
+import { close } from '../support/close.js';
 import { agree, agreeGrad, awkward, FLOATS, NUMBERS, sample } from './table.js';
 
 type Unary = (x: Tensor) => Tensor;
@@ -64,6 +65,26 @@ describe('lowering: pointwise', () => {
       agree(`${name} of nothing`, f, [torch.zeros([2, 0]), torch.zeros([1, 1])]);
     });
   }
+
+  it('complex functions take the side of a branch cut that the sign of zero says', () => {
+    const z = torch.complex(torch.tensor([-1, -1, -4, 4, 4, 0.5]), torch.tensor([0, -0, -0, 0, -0, -0]));
+    for (const f of [
+      (x: Tensor) => x.sqrt(),
+      (x: Tensor) => x.acos(),
+      (x: Tensor) => x.asin(),
+      (x: Tensor) => x.acosh(),
+      (x: Tensor) => x.log(),
+    ]) {
+      const [eager, compiled] = [f(z), torch.compile(f)(z)].map((t) => torch.view_as_real(t));
+      close(compiled!, eager!, { what: String(f) });
+    }
+  });
+
+  it('complex numbers divided by zero are infinite, also where the zero is a constant', () => {
+    const z = torch.complex(torch.tensor([-1, 2, 0]), torch.tensor([3, 0, -1]));
+    for (const f of [(x: Tensor) => x.div(torch.tensor(0)), (x: Tensor) => x.div(0)])
+      close(torch.view_as_real(torch.compile(f)(z)), torch.view_as_real(f(z)), { what: String(f) });
+  });
 
   it('rounding modes of division follow the signs', () => {
     for (const rounding_mode of ['floor', 'trunc'] as const) {
