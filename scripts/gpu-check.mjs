@@ -132,7 +132,7 @@ const table = ({ conformance, bench, checks, ...about }) => {
     `# jorch on ${about.device}`,
     `${about.date}; ${about.gpu}; node ${about.node}; ${about.versions}`,
     '',
-    `conformance: ${JSON.stringify(conformance)}`,
+    `eager tensors in what follows: ${about.eager}; conformance: ${JSON.stringify(conformance)}`,
     '',
     ...claims(checks),
     '',
@@ -182,6 +182,10 @@ const check = (args) => {
       ),
     ]),
   );
+  // Times and conformance are of the way that works.
+  const { checks: own } = checks['eager: libtorch'] ?? {};
+  const eager = own !== undefined && Object.values(own).every(({ holds }) => holds) ? 'libtorch' : 'xla';
+  env.JORCH_CUDA_EAGER = eager;
   const { shapes } = require(join(root, 'dist/bench/gpu.js'));
   const bench = {
     jorch: attempt(
@@ -243,6 +247,7 @@ const check = (args) => {
       '-c',
       'import importlib.metadata as m\nfor p in ("torch","jax","jax-cuda13-pjrt"):\n  try: print(p, m.version(p), end="; ")\n  except Exception: pass',
     ]),
+    eager,
     conformance,
     checks,
     bench,

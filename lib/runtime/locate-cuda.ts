@@ -94,7 +94,10 @@ export const findLibtorchCuda = (torch: string): { readonly files: readonly stri
     const others = pythonFolders()
       .map((f) => join(f, 'torch'))
       .filter(isWhole);
-    if (others.length === 0) return { lacks: `libtorch_cuda.so is neither in ${torch} nor in Python's torch` };
+    if (others.length === 0)
+      return {
+        lacks: `libtorch_cuda.so is neither in ${torch} nor in Python's torch; pip install torch==${pins().torch} brings it`,
+      };
     const build = builtFrom(torch);
     const same = others.find((d) => build !== undefined && builtFrom(d) === build);
     if (same === undefined) return { lacks: `${others[0]} is another build of torch than ${torch}` };
