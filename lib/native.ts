@@ -60,6 +60,13 @@ export interface ViewOf {
   readonly history: 'kept' | 'none' | 'leaf' | 'no_grad';
 }
 
+/** A graph as native code writes it, for lib/compile/read-graph.ts. */
+export interface WrittenGraph {
+  readonly numbers: Float64Array;
+  readonly texts: readonly string[];
+  readonly generators: readonly GeneratorHandle[];
+}
+
 /** What one run of a function under the recorder gave. */
 export interface Trace {
   readonly graph: Graph;
@@ -88,6 +95,9 @@ export interface Trace {
   /** Values that require grad although nothing leads backward from them, and why; no words for a leaf. */
   readonly ends: readonly { readonly value: number; readonly why: string }[];
 }
+
+/** The same with its graph not read yet. */
+export type WrittenTrace = Omit<Trace, 'graph'> & { readonly graph: WrittenGraph };
 
 /** An argument leaf or a captured tensor, or the `.grad` or the storage of one. */
 export interface Place {
@@ -224,10 +234,17 @@ export interface Prefetched {
   readonly [opaque]: 'prefetched';
 }
 
+/** What tensors are made of that nobody has looked at. */
+export interface Batch {
+  readonly [opaque]: 'batch';
+}
+/** Of a compiled call, together with what is in the exchange (native/program/entry.h). */
+export type ProgramResults = Tensor | (Tensor | number | Batch)[] | Batch;
+
 /** The programs of one compiled function. */
 export interface CompiledHandle {
-  /** The results, or undefined when no program fits these arguments. */
-  call(structure: number, ...leaves: readonly Tensor[]): Tensor | (Tensor | number)[] | undefined;
+  /** The results, or undefined when no program fits these arguments, whose numbers are in the exchange. */
+  call(structure: number, leaves: readonly Tensor[], count: number): ProgramResults | undefined;
   add(structure: number, spec: EntrySpec): void;
   describe(leaves: readonly Tensor[], captures: readonly Tensor[]): Circumstances;
   /** The modes of this moment, as a number. */
@@ -246,7 +263,7 @@ export interface CompiledHandle {
     snapshot?: Snapshot,
   ): Promise<FinishedRun> | undefined;
   /** The results, as `call` gives them; only now are tensors changed. */
-  finish(run: FinishedRun, leaves: readonly Tensor[]): Tensor | (Tensor | number)[];
+  finish(run: FinishedRun, leaves: readonly Tensor[]): ProgramResults;
   /** Drops the least recently used programs beyond `limit` and returns their ids. */
   trim(limit: number): number[];
 }
@@ -287,7 +304,16 @@ export interface GeneratorHandle {
 export type Fate = 'functionalized' | 'decomposed' | 'recorded' | 'dynamic' | 'value' | 'refused' | 'absent';
 
 export interface Native {
+  /** From lib/torch/handle.ts, like isTensor. */
   readonly Tensor: { readonly prototype: Tensor };
+  /** The class whose instances are tensors: `new made(token, number)`; `unmade` reads the number of a handle that has no tensor yet, else 0. */
+  setHandles(
+    made: new (token: object, number: number) => unknown,
+    token: object,
+    unmade: (value: unknown) => number,
+  ): void;
+  /** Where numbers of handles are put on their way. */
+  setExchange(numbers: Uint32Array): void;
   readonly Compiled: new () => CompiledHandle;
   setErrorClass(errorClass: new (code: never, message: string) => Error): void;
   /** `collect(full)` runs JavaScript's garbage collector; called when many tensors were made. */
@@ -359,7 +385,7 @@ export interface Native {
   initialSeed(generator?: GeneratorHandle): bigint;
 
   /** `joint`: with the backward. Default true. */
-  trace(fn: (twins: Tensor[]) => Tensor[], args: readonly Tensor[], joint?: boolean): Trace;
+  trace(fn: (twins: Tensor[]) => Tensor[], args: readonly Tensor[], joint?: boolean): WrittenTrace;
   /** Records an operator of our own into the open trace and returns its results. */
   recordNode(
     op: string,

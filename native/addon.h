@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "tensor/handles.h"
+
 namespace jorch {
 
 class TensorWrap;
@@ -39,12 +41,11 @@ struct Addon {
   static Addon& of(napi_env env);
 
   napi_env env;
-  napi_ref tensorClass = nullptr;
   napi_ref errorClass = nullptr;  // JorchError, set by lib/runtime/errors.ts
   napi_ref lineReader = nullptr;  // returns the user's source line of the running call; used while tracing
   napi_ref creationHook = nullptr;  // called with every new tensor while a scope() is open
-  at::Tensor pending;             // the tensor that the next TensorWrap constructor call takes over
   ska::flat_hash_set<TensorWrap*> live;
+  Handles handles;
   struct Held {
     int64_t handles = 0;
     int64_t bytes = 0;

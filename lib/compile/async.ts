@@ -8,6 +8,7 @@ import type { Lowered } from '../lowering/index.js';
 import type { CompiledHandle, Executable, FinishedRun, Snapshot } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
+import { type Results, takeResults } from '../torch/handle.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Built, Plan } from './build.js';
 import type { XlaOptions } from './executables.js';
@@ -38,7 +39,7 @@ export interface AsyncTarget {
   take(args: unknown[]): Taken;
   /** Traces and lowers. Whatever fails leaves everything as it was. */
   prepare(args: unknown[]): Prepared;
-  finish(result: Tensor | (Tensor | number)[]): unknown;
+  finish(result: Results): unknown;
   /** No asynchronous call is under way any more. */
   idle(): void;
   /** Counts. */
@@ -179,7 +180,7 @@ export class AsyncCalls {
     const done = await abortable(run, signal);
     // The last moment at which nothing has been changed.
     signal?.throwIfAborted();
-    return this.target.finish(this.target.handle().finish(done, leaves));
+    return this.target.finish(takeResults(this.target.handle().finish(done, leaves)));
   }
 
   /** Starts the program when it is compiled; compiles again when a captured tensor changed in between. */

@@ -9,6 +9,7 @@ import { JorchError } from '../runtime/errors.js';
 import { collectGarbage, native } from '../runtime/load.js';
 import { withMesh } from '../shard/mesh.js';
 import { Partitioner } from '../shard/partitioner.js';
+import { callProgram, isHandle, type Results } from '../torch/handle.js';
 import type { Tensor } from '../torch/tensor.js';
 import { type Flat, flatten, follow, type Structure, structureKey, unflatten } from '../tree.js';
 import type { Ahead } from './ahead.js';
@@ -137,15 +138,15 @@ export class Compilation<F extends (...args: never[]) => unknown> {
   }
 
   /** Memory on a device that only garbage holds is freed when it is needed, once; then the error is the caller's. */
-  private run(handle: CompiledHandle, variant: number, leaves: readonly Tensor[]): ReturnType<CompiledHandle['call']> {
-    if (!anyOpened()) return handle.call(variant, ...leaves);
+  private run(handle: CompiledHandle, variant: number, leaves: readonly Tensor[]): Results | undefined {
+    if (!anyOpened()) return callProgram(handle, variant, leaves);
     try {
-      return handle.call(variant, ...leaves);
+      return callProgram(handle, variant, leaves);
     } catch (error) {
       if (!(error instanceof JorchError) || error.code !== 'OUT_OF_MEMORY' || this.options.donate) throw error;
       collectGarbage();
       native().reclaimDevices();
-      return handle.call(variant, ...leaves);
+      return callProgram(handle, variant, leaves);
     }
   }
 
@@ -156,14 +157,13 @@ export class Compilation<F extends (...args: never[]) => unknown> {
 
   /** Arguments as leaves, and the programs for their structure. All tensors is the fast case: nothing is taken apart. */
   private take(args: unknown[]): Taken {
-    const { Tensor } = native();
     if (this.flatVersion !== this.structures.version) {
       this.flatVersion = this.structures.version;
       this.flatStructures.length = 0;
       this.nested = undefined;
     }
     let flat = this.statics.size === 0;
-    for (let i = 0; flat && i < args.length; i++) flat = args[i] instanceof (Tensor as never);
+    for (let i = 0; flat && i < args.length; i++) flat = isHandle(args[i]);
     if (flat) {
       this.flatStructures[args.length] ??= this.structures.find(this.keyOf(args));
       return { structure: this.flatStructures[args.length], leaves: args as Tensor[] };
@@ -193,7 +193,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
     };
   }
 
-  private finish(result: Tensor | (Tensor | number)[]): unknown {
+  private finish(result: Results): unknown {
     if (!Array.isArray(result) || typeof result[0] !== 'number') return result;
     return unflatten(this.entries.get(result[0])?.structure ?? this.retired.get(result[0])!, result, 1);
   }

@@ -6,6 +6,7 @@ import { isRandom, lower } from '../lowering/index.js';
 import { native } from '../runtime/load.js';
 import { type DType, isComplex } from '../torch/dtype.js';
 import { view_as_real } from '../torch/generated/ops.js';
+import { callProgram } from '../torch/handle.js';
 import { scope } from '../torch/memory.js';
 import { no_grad } from '../torch/modes.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -81,7 +82,7 @@ export const runCompiled = (
     grads: [],
     shape: 1,
   });
-  return program.call(0, ...leaves) as Tensor[];
+  return callProgram(program, 0, leaves) as Tensor[];
 };
 
 /** Results that mean something: memory nobody has written yet does not, and random numbers are others at every run. */

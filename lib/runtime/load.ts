@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Compiler } from '../compile/executables.js';
 import type { Native, Prefetched } from '../native.js';
+import { installHandles } from '../torch/handle.js';
 import { JorchError } from './errors.js';
 import { type Located, locate } from './locate.js';
 import { packageRoot } from './parts.js';
@@ -107,8 +108,8 @@ const ownSources = join(packageRoot, 'lib');
 
 /** As far as the user's frame is looked for. */
 const FRAMES = 24;
-/** As far as it was away lately, and a little more: what a stack costs is its frames. */
-let reach = 4;
+/** As far as it was away lately, taken back slowly: what a stack costs is its frames, above all those that V8 has inlined. */
+let reach = 2;
 
 /** The line of the first frame outside this package, taken from V8's frames: formatting them as text costs ten times as much. */
 const lineOf = (_: unknown, frames: readonly NodeJS.CallSite[]): string => {
@@ -116,7 +117,7 @@ const lineOf = (_: unknown, frames: readonly NodeJS.CallSite[]): string => {
     const frame = frames[i]!;
     const file = frame.getFileName();
     if (!file || file.startsWith('node:') || file.startsWith(ownFiles)) continue;
-    reach = Math.min(i + 3, FRAMES);
+    reach = Math.max(i + 1, reach - 1 / 64);
     return `${file}:${frame.getLineNumber()}:${frame.getColumnNumber()}`;
   }
   return '';
@@ -162,10 +163,12 @@ export const userLine = (): string => {
     return plain ? (holder.stack as string) : lineIn(String(holder.stack));
   };
   try {
-    const near = plain && reach < FRAMES ? capture(reach) : '';
+    const near = plain && reach < FRAMES ? capture(Math.ceil(reach)) : '';
     if (near !== '') return near;
-    reach = FRAMES; // until a frame is found
-    return capture(FRAMES);
+    reach = 0;
+    const far = capture(FRAMES);
+    if (far === '') reach = FRAMES; // until a frame is found
+    return far;
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
     if (plain) Error.prepareStackTrace = prepareStackTrace as typeof Error.prepareStackTrace;
@@ -232,6 +235,7 @@ const load = (): { native: Native; located: Located } => {
     if (message) throw new JorchError('RUNTIME_MISSING', loadFailure(file, message));
   }
   const native = addon('jorch.node') as Native;
+  installHandles(native);
   native.setErrorClass(JorchError);
   native.setLineReader(userLine);
   native.setCollector(collector());

@@ -69,5 +69,8 @@ export const keep = <T>(tree: T): T => {
   return tree;
 };
 
-/** Live tensor handles, the bytes of the memory that they hold (memory shared by several counts once), and those on devices. */
+/**
+ * Live tensor handles, the bytes of the memory that they hold (memory shared by several counts once), and those on devices. Small results of one compiled
+ * call that nobody has looked at are collected, and counted, together.
+ */
 export const memory = (): { tensors: number; bytes: number; deviceBytes: number } => native().memory();

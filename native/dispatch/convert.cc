@@ -172,13 +172,11 @@ JsArg JsArg::of(Addon& addon, napi_env env, napi_value value) {
     case napi_bigint: arg.kind = Kind::BigInt; break;
     case napi_string: arg.kind = Kind::String; break;
     case napi_object: {
-      if ((arg.tensor = TensorWrap::from(addon, env, value))) {
-        arg.kind = Kind::Tensor;
-        break;
-      }
       bool is = false;
       if (check(env, napi_is_array(env, value, &is)), is) {
         arg.kind = Kind::Array;
+      } else if ((arg.tensor = TensorWrap::from(addon, env, value))) {
+        arg.kind = Kind::Tensor;
       } else if (check(env, napi_is_typedarray(env, value, &is)), is) {
         arg.kind = Kind::TypedArray;
       } else if (generatorFrom(env, value)) {

@@ -100,7 +100,7 @@ napi_value startRun(Addon& addon, napi_env env, std::shared_ptr<const Entry> ent
   return submit(addon, env, Lane::Run, "compiled call", std::move(run));
 }
 
-napi_value finishRun(Addon& addon, napi_env env, napi_value external, c10::ArrayRef<napi_value> objects) {
+napi_value finishRun(Addon& addon, napi_env env, napi_value external, napi_value leaves) {
   const std::shared_ptr<AsyncRun> run = externalFrom<std::shared_ptr<AsyncRun>>(env, external, kRunTag, "a run");
   const auto refuse = [](const char* why) { throw JsError("BAD_ARGUMENT", why); };
   for (const Frozen& target : run->targets)
@@ -118,7 +118,7 @@ napi_value finishRun(Addon& addon, napi_env env, napi_value external, c10::Array
   if (run->entry->reports) {
     run->entry->reports->deliver(run->values(), run->outputs);
   }
-  return finishEntry(addon, env, *run->entry, run->args, objects, parameters, run->outputs);
+  return finishEntry(addon, env, *run->entry, run->args, leaves, parameters, run->outputs);
 }
 
 }  // namespace jorch::program

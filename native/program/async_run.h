@@ -16,6 +16,6 @@ napi_value startRun(Addon& addon, napi_env env, std::shared_ptr<const Entry> ent
 
 // The results, as a call gives them; what the program changes is changed now. Throws BAD_ARGUMENT, and then changes nothing, when
 // somebody else changed it meanwhile.
-napi_value finishRun(Addon& addon, napi_env env, napi_value run, c10::ArrayRef<napi_value> objects);
+napi_value finishRun(Addon& addon, napi_env env, napi_value run, napi_value leaves);
 
 }  // namespace jorch::program

@@ -46,50 +46,39 @@ CompiledWrap& self(napi_env env, napi_callback_info info, size_t& count, napi_va
   return *static_cast<CompiledWrap*>(data);
 }
 
-struct Leaves {
-  Tensors tensors;
-  c10::SmallVector<napi_value, 8> objects;
 
-  void push(Addon& addon, napi_env env, napi_value object) {
-    tensors.push_back(wrapArgument(addon, env, object, "an argument").tensor());
-    objects.push_back(object);
-  }
-};
-
-void readLeaves(Addon& addon, napi_env env, napi_value array, Leaves& leaves) {
+void readLeaves(Addon& addon, napi_env env, napi_value array, Tensors& leaves) {
   uint32_t length = 0;
   check(env, napi_get_array_length(env, array, &length));
   for (uint32_t i = 0; i < length; i++) {
     napi_value object;
     check(env, napi_get_element(env, array, i, &object));
-    leaves.push(addon, env, object);
+    leaves.push_back(wrapArgument(addon, env, object, "an argument").tensor());
   }
 }
 
 int64_t integer(napi_env env, napi_value value) { return Napi::Value(env, value).As<Napi::Number>().Int64Value(); }
 
-// call(structure, ...leaves) → the results, or undefined when no program fits. Elements of an array would cost ten times what arguments do.
+// call(structure, leaves, count) → the results as finishEntry gives them, or undefined when no program fits. The exchange has the leaves' numbers:
+// taking objects from an array and asking for what they wrap takes fifty times as long.
 napi_value callCompiled(napi_env env, napi_callback_info info) {
   return guarded(env, "compiled call", [&]() -> napi_value {
-    c10::SmallVector<napi_value, 16> args(16);
-    size_t count = args.size();
-    CompiledWrap& compiled = self(env, info, count, args.data());
-    if (count > args.size()) {
-      args.resize(count);
-      self(env, info, count, args.data());
-    }
+    size_t count = 3;
+    napi_value args[3];
+    CompiledWrap& compiled = self(env, info, count, args);
     if (trace::current() || transforms::active()) return nullptr;
     Addon& addon = Addon::of(env);
-    addon.reaper->drain(env);
-    uint32_t structure = 0;
+    uint32_t structure = 0, leafCount = 0;
     check(env, napi_get_value_uint32(env, args[0], &structure));
-    Leaves leaves;
-    leaves.tensors.reserve(count);
-    leaves.objects.reserve(count);
-    for (size_t i = 1; i < count; i++) leaves.push(addon, env, args[i]);
-    const std::shared_ptr<Entry> entry = compiled.find(structure, leaves.tensors, program::modes());
+    check(env, napi_get_value_uint32(env, args[2], &leafCount));
+    TORCH_INTERNAL_ASSERT(leafCount <= addon.handles.capacity);
+    Tensors leaves;
+    leaves.reserve(leafCount);
+    for (uint32_t i = 0; i < leafCount; i++) leaves.push_back(addon.handles.tensor(addon.handles.exchange[i], "an argument"));
+    addon.reaper->drain(env);
+    const std::shared_ptr<Entry> entry = compiled.find(structure, leaves, program::modes());
     if (!entry) return nullptr;
-    return translated("BAD_ARGUMENT", [&] { return program::runEntry(addon, env, *entry, leaves.tensors, leaves.objects); });
+    return translated("BAD_ARGUMENT", [&] { return program::runEntry(addon, env, *entry, leaves, args[1]); });
   });
 }
 
@@ -99,10 +88,10 @@ napi_value describeCompiled(napi_env env, napi_callback_info info) {
     size_t count = 2;
     napi_value args[2];
     self(env, info, count, args);
-    Leaves leaves, captures;
+    Tensors leaves, captures;
     readLeaves(Addon::of(env), env, args[0], leaves);
     readLeaves(Addon::of(env), env, args[1], captures);
-    return externalOf(env, Circumstances::of(leaves.tensors, captures.tensors), kCircumstancesTag);
+    return externalOf(env, Circumstances::of(leaves, captures), kCircumstancesTag);
   });
 }
 
@@ -147,9 +136,9 @@ napi_value findCompiled(napi_env env, napi_callback_info info) {
     size_t count = 3;
     napi_value args[3];
     CompiledWrap& compiled = self(env, info, count, args);
-    Leaves leaves;
+    Tensors leaves;
     readLeaves(Addon::of(env), env, args[1], leaves);
-    const auto entry = compiled.find(static_cast<uint32_t>(integer(env, args[0])), leaves.tensors, integer(env, args[2]));
+    const auto entry = compiled.find(static_cast<uint32_t>(integer(env, args[0])), leaves, integer(env, args[2]));
     return entry ? number(env, entry->id) : nullptr;
   });
 }
@@ -160,9 +149,9 @@ napi_value snapshotCompiled(napi_env env, napi_callback_info info) {
     size_t count = 1;
     napi_value args[1];
     self(env, info, count, args);
-    Leaves leaves;
+    Tensors leaves;
     readLeaves(Addon::of(env), env, args[0], leaves);
-    return program::takeSnapshot(env, leaves.tensors);
+    return program::takeSnapshot(env, leaves);
   });
 }
 
@@ -174,11 +163,11 @@ napi_value startCompiled(napi_env env, napi_callback_info info) {
     CompiledWrap& compiled = self(env, info, count, args);
     Addon& addon = Addon::of(env);
     addon.reaper->drain(env);
-    Leaves leaves;
+    Tensors leaves;
     readLeaves(addon, env, args[1], leaves);
-    const std::shared_ptr<Entry> entry = compiled.find(static_cast<uint32_t>(integer(env, args[0])), leaves.tensors, integer(env, args[2]));
+    const std::shared_ptr<Entry> entry = compiled.find(static_cast<uint32_t>(integer(env, args[0])), leaves, integer(env, args[2]));
     if (!entry) return nullptr;
-    return program::startRun(addon, env, entry, std::move(leaves.tensors), args[3]);
+    return program::startRun(addon, env, entry, std::move(leaves), args[3]);
   });
 }
 
@@ -188,11 +177,7 @@ napi_value finishCompiled(napi_env env, napi_callback_info info) {
     size_t count = 2;
     napi_value args[2];
     self(env, info, count, args);
-    uint32_t length = 0;
-    check(env, napi_get_array_length(env, args[1], &length));
-    c10::SmallVector<napi_value, 8> objects(length);
-    for (uint32_t i = 0; i < length; i++) check(env, napi_get_element(env, args[1], i, &objects[i]));
-    return program::finishRun(Addon::of(env), env, args[0], objects);
+    return program::finishRun(Addon::of(env), env, args[0], args[1]);
   });
 }
 

@@ -2,12 +2,14 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/VariableTypeUtils.h>
 
 #include "dispatch/generator.h"
 #include "program/effects.h"
 #include "tensor/tensor.h"
 #include "trace/tracer.h"
+#include "transforms/closure.h"
 
 namespace jorch::program {
 
@@ -64,6 +66,12 @@ void applyEffect(const at::Tensor& target, const at::Tensor& output, EffectPlan:
   }
 }
 
+// Whether results may stay unmade now: who is told of every tensor that is made is told at once, and inference tensors are made in their mode.
+bool mayWait(const Addon& addon, const Entry& entry) {
+  return !entry.unmade.empty() && !addon.creationHook && !closure::probing() && entry.results.size() + 2 <= addon.handles.capacity &&
+         !c10::InferenceMode::is_enabled();
+}
+
 void applyFlag(const at::Tensor& target, bool requiresGrad) {
   if (requiresGrad || target.is_leaf()) target.set_requires_grad(requiresGrad);
   else target.detach_();
@@ -71,8 +79,8 @@ void applyFlag(const at::Tensor& target, bool requiresGrad) {
 
 }  // namespace
 
-napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::ArrayRef<at::Tensor> args, c10::ArrayRef<napi_value> argObjects,
-                       c10::ArrayRef<at::Tensor> parameters, const std::vector<at::Tensor>& outputs) {
+napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::ArrayRef<at::Tensor> args, napi_value leaves,
+                       c10::ArrayRef<at::Tensor> parameters, const std::vector<at::Tensor>& outputs, std::unique_ptr<Unmade> unmade) {
   checkHistories(entry, args);
   // From here on nothing fails: mutations take effect only after the program has.
   for (const FlagPlan& flag : entry.flags)
@@ -97,15 +105,38 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
     }
     if (plan.output >= 0) return wrap(addon, env, outputs[plan.output]);
     if (plan.same.ofGrad) return wrap(addon, env, entry.at(args, plan.same));
-    if (plan.same.isArg) return argObjects[plan.same.index];
     napi_value object = nullptr;
-    check(env, napi_get_reference_value(env, entry.captureObjects[plan.same.index], &object));
+    if (plan.same.isArg) check(env, napi_get_element(env, leaves, plan.same.index, &object));
+    else check(env, napi_get_reference_value(env, entry.captureObjects[plan.same.index], &object));
     return object;
   };
-  if (entry.shape == Shape::Single) return resultAt(entry.results[0]);
+  Handles& handles = addon.handles;
+  if (entry.shape == Shape::Single) {
+    napi_value single = resultAt(entry.results[0]);
+    handles.exchange[0] = 0;
+    return single;
+  }
   c10::SmallVector<napi_value, 16> items;
-  if (entry.shape == Shape::Tree) items.push_back(number(env, entry.id));
-  for (const ResultPlan& plan : entry.results) items.push_back(resultAt(plan));
+  c10::SmallVector<uint32_t, 16> waiting, numbers;
+  if (unmade) items.push_back(nullptr);
+  else if (entry.shape == Shape::Tree) items.push_back(number(env, entry.id));
+  for (const ResultPlan& plan : entry.results) {
+    if (unmade && plan.output >= 0 && entry.unmade[plan.output]) waiting.push_back(plan.output);
+    else items.push_back(resultAt(plan));
+  }
+  if (unmade) {
+    relievePressure(addon, env);
+    numbers.resize(waiting.size());
+    items[0] = handles.takeUnmade(addon, env, std::move(unmade), waiting, numbers.data());
+    uint32_t* place = handles.exchange;
+    *place++ = static_cast<uint32_t>(entry.results.size());
+    *place++ = entry.shape == Shape::Tree ? entry.id + 1 : 0;
+    const uint32_t* next = numbers.data();
+    for (const ResultPlan& plan : entry.results) *place++ = plan.output >= 0 && entry.unmade[plan.output] ? *next++ : 0;
+    if (items.size() == 1) return items[0];
+  } else {
+    handles.exchange[0] = 0;
+  }
   napi_value undefined, arrayOf, array;
   check(env, napi_get_undefined(env, &undefined));
   check(env, napi_get_reference_value(env, addon.arrayOf, &arrayOf));
@@ -113,17 +144,20 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
   return array;
 }
 
-napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, c10::ArrayRef<napi_value> argObjects) {
-  const Tensors parameters = parametersOf(entry, args);
+napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, napi_value leaves) {
+  Tensors made;
+  if (!entry.plain) made = parametersOf(entry, args);
+  const c10::ArrayRef<at::Tensor> parameters = entry.plain ? args : made;
   std::vector<at::Tensor> outputs;
+  Later later{entry.unmade, nullptr};
   try {
-    entry.program->run(parameters, outputs, /*inPlace=*/true);
+    entry.program->run(parameters, outputs, /*inPlace=*/true, mayWait(addon, entry) ? &later : nullptr);
   } catch (const c10::Error&) {
     if (entry.reports) entry.reports->failed(parameters);
     throw;
   }
   if (entry.reports) entry.reports->deliver(parameters, outputs);
-  return finishEntry(addon, env, entry, args, argObjects, parameters, outputs);
+  return finishEntry(addon, env, entry, args, leaves, parameters, outputs, std::move(later.unmade));
 }
 
 }  // namespace jorch::program

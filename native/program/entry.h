@@ -93,16 +93,20 @@ struct Entry {
   std::unique_ptr<Callable> program;
   std::shared_ptr<BackwardPlan> backward;  // for calls that autograd records
   std::shared_ptr<const Reports> reports;  // of debug.print, debug.check and { checks: true }
+  bool plain = false;         // the parameters are the arguments
+  std::vector<bool> unmade;   // outputs that may stay unmade until somebody looks at them; empty: none
 
   bool fits(uint32_t structure, c10::ArrayRef<at::Tensor> args, uint64_t mode) const;
   at::Tensor at(c10::ArrayRef<at::Tensor> args, Place place) const;
 };
 
-// The program on these arguments, and everything that follows.
-napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, c10::ArrayRef<napi_value> argObjects);
+// The program on these arguments, and everything that follows. `leaves`: JavaScript's array of them.
+napi_value runEntry(Addon& addon, napi_env env, const Entry& entry, const Tensors& args, napi_value leaves);
 
-// After a run, on the JS thread: history, mutations, results as JavaScript's values. Throws before anything is changed.
-napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::ArrayRef<at::Tensor> args, c10::ArrayRef<napi_value> argObjects,
-                       c10::ArrayRef<at::Tensor> parameters, const std::vector<at::Tensor>& outputs);
+// After a run, on the JS thread: history, mutations, results as JavaScript's values. Throws before anything is changed. With `unmade`, which
+// makes some of the results: what it needs (first, if there are other results), and in the exchange how many results there are, the id of the
+// program plus one if they are to be put together, and the number of each, 0 for those that are there. Otherwise the exchange begins with 0.
+napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::ArrayRef<at::Tensor> args, napi_value leaves,
+                       c10::ArrayRef<at::Tensor> parameters, const std::vector<at::Tensor>& outputs, std::unique_ptr<Unmade> unmade = nullptr);
 
 }  // namespace jorch::program

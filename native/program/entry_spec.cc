@@ -93,6 +93,32 @@ EffectPlan effectFrom(const Napi::Object& spec) {
   return {kind == "grad" ? Kind::Grad : kind == "history" ? Kind::History : Kind::Value, index(spec, "output"), placeFrom(spec)};
 }
 
+bool isPlain(const Entry& entry) {
+  if (!entry.keys.empty() || entry.parameters.size() != entry.args.size()) return false;
+  for (uint32_t i = 0; i < entry.parameters.size(); i++) {
+    const Place& place = entry.parameters[i];
+    if (!place.isArg || place.index != i || place.ofGrad || place.ofStorage) return false;
+  }
+  return true;
+}
+
+// Small results that are results and nothing else. Those that come in one vector share its memory anyhow.
+std::vector<bool> unmadeOf(const Entry& entry, const Napi::Object& spec) {
+  if (entry.shape == Shape::Single || entry.backward || entry.reports || !entry.ends.empty()) return {};
+  std::vector<bool> may;
+  forEach(spec.Get("outputs"), [&](const Napi::Object& o) { may.push_back(o.Get("pack").IsNumber()); });
+  std::vector<uint32_t> uses(may.size());
+  for (const ResultPlan& plan : entry.results)
+    if (plan.output >= 0) uses[plan.output] += plan.view ? 2 : 1;
+  for (const EffectPlan& effect : entry.effects) may[effect.output] = false;
+  size_t count = 0;
+  for (size_t i = 0; i < may.size(); i++) {
+    if (uses[i] != 1) may[i] = false;
+    count += may[i];
+  }
+  return count > 1 ? may : std::vector<bool>();
+}
+
 }  // namespace
 
 Tensors capturesOf(Addon& addon, napi_env env, const Napi::Object& spec) {
@@ -125,6 +151,8 @@ std::shared_ptr<Entry> entryFrom(Addon& addon, napi_env env, uint32_t structure,
   if (spec.Get("backward").IsObject()) entry.backward = backwardFrom(addon, env, spec.Get("backward").As<Napi::Object>());
   entry.reports = Reports::from(addon, env, spec.Get("reports"));
   entry.shape = static_cast<Shape>(index(spec, "shape"));
+  entry.plain = isPlain(entry);
+  entry.unmade = unmadeOf(entry, spec);
   entry.captures.assign(captures.begin(), captures.end());
   if (hasTwins(circumstances.sameTensor)) entry.sameTensor = circumstances.sameTensor;
   if (!entry.effects.empty()) entry.sameMemory = circumstances.sameMemory;

@@ -99,6 +99,18 @@ bool isDense(const OutputSpec& spec) {
   return true;
 }
 
+at::Tensor tensorOver(const OutputSpec& spec, c10::DataPtr memory) {
+  // Resizable like any eager tensor: resize_ then moves the data to libtorch's own allocator.
+  auto storage = c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), spec.bytes, std::move(memory), c10::GetCPUAllocator(),
+                                                       /*resizable=*/true);
+  at::Tensor tensor = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(std::move(storage)), c10::DispatchKeySet(c10::DispatchKey::CPU),
+                                                               c10::scalarTypeToTypeMeta(spec.dtype));
+  c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
+  if (spec.strides.empty()) impl->set_sizes_contiguous(spec.sizes);
+  else impl->set_sizes_and_strides(spec.sizes, spec.strides);
+  return tensor;
+}
+
 }  // namespace
 
 at::Tensor materialize(const at::Tensor& tensor) {
@@ -208,11 +220,29 @@ class Program::Arguments {
   bool owner_;
 };
 
+/** The vectors of small results that a run gave, and the results in them. */
+class Program::Packed final : public Unmade {
+ public:
+  explicit Packed(std::shared_ptr<const std::vector<OutputSpec>> outputs) : outputs_(std::move(outputs)) {}
+  void add(pjrt::Buffer buffer) { packs_.push_back(c10::make_intrusive<PackMemory>(std::move(buffer))); }
+  at::Tensor make(uint32_t index) const override {
+    const OutputSpec& spec = (*outputs_)[index];
+    c10::intrusive_ptr<PackMemory> pack = packs_[spec.pack];
+    char* data = pack->data + spec.offset;
+    return tensorOver(spec, c10::DataPtr(data, pack.release(), &releasePack, c10::Device(c10::kCPU)));
+  }
+  int64_t bytes(uint32_t index) const override { return (*outputs_)[index].bytes; }
+
+ private:
+  std::shared_ptr<const std::vector<OutputSpec>> outputs_;
+  c10::SmallVector<c10::intrusive_ptr<PackMemory>, 4> packs_;
+};
+
 Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs, c10::DeviceIndex device)
-    : executable_(std::move(executable)), device_(device), inputs_(std::move(inputs)), outputs_(std::move(outputs)), donated_(inputs_.size(), -1), slots_(inputs_.size()) {
+    : executable_(std::move(executable)), device_(device), inputs_(std::move(inputs)), donated_(inputs_.size(), -1), slots_(inputs_.size()) {
   TORCH_CHECK(device_ != 0 || executable_->client().isCpu(), "Program: the executable is for ", executable_->client().platform(), ", not for the CPU");
   int64_t packs = 0;
-  for (const OutputSpec& spec : outputs_) {
+  for (const OutputSpec& spec : outputs) {
     alone_ += spec.pack < 0;
     packs = std::max<int64_t>(packs, spec.pack + 1);
   }
@@ -222,8 +252,8 @@ Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<Input
   for (const InputSpec& input : inputs_) inputTypes_.push_back(elementType(input.dtype));
   const auto shapes = executable_->compiled().outputShapes();
   size_t next = 0;
-  for (size_t i = 0; i < outputs_.size(); i++) {
-    const OutputSpec& spec = outputs_[i];
+  for (size_t i = 0; i < outputs.size(); i++) {
+    OutputSpec& spec = outputs[i];
     TORCH_CHECK(spec.strides.empty() || spec.strides.size() == spec.sizes.size(), "Program: result ", i, " has ", spec.sizes.size(),
                 " sizes but ", spec.strides.size(), " strides");
     // Everything after this trusts the spec with raw memory.
@@ -236,9 +266,10 @@ Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<Input
     TORCH_CHECK(isDense(spec), "Program: result ", i, " has strides ", at::IntArrayRef(spec.strides), " for sizes ",
                 at::IntArrayRef(spec.sizes), ", which are not dense");
     physical_.push_back(std::make_shared<const InputSpec>(InputSpec{shape.dims, spec.dtype}));
-    outputSizes_.push_back(c10::multiply_integers(spec.sizes) * static_cast<int64_t>(c10::elementSize(spec.dtype)));
-    outputBytes_ += outputSizes_.back();
+    spec.bytes = wanted * item;
+    outputBytes_ += spec.bytes;
   }
+  outputs_ = std::make_shared<const std::vector<OutputSpec>>(std::move(outputs));
 }
 
 PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments& held, bool inPlace) {
@@ -331,38 +362,25 @@ void Program::runOnDevice(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor
       in.push_back(held.back()->get());
     }
   }
-  std::vector<PJRT_Buffer*> raw(outputs_.size());
+  std::vector<PJRT_Buffer*> raw(outputs_->size());
   executable_->start(in.data(), in.size(), raw.data(), keep);
   std::vector<std::shared_ptr<pjrt::Buffer>> results;
   for (PJRT_Buffer* buffer : raw) results.push_back(std::make_shared<pjrt::Buffer>(client.api(), buffer));
   for (size_t i = 0; i < results.size(); i++)
-    outs.push_back(bridge != nullptr ? bridge->tensor(std::move(results[i]), outputs_[i].sizes, outputs_[i].dtype)
-                                     : device::makeDeviceTensor(std::move(results[i]), outputs_[i].sizes, outputs_[i].dtype, device_));
+    outs.push_back(bridge != nullptr ? bridge->tensor(std::move(results[i]), (*outputs_)[i].sizes, (*outputs_)[i].dtype)
+                                     : device::makeDeviceTensor(std::move(results[i]), (*outputs_)[i].sizes, (*outputs_)[i].dtype, device_));
   for (size_t i = 0; inPlace && i < donated_.size(); i++) {
     // Computed where the argument is: the result is that memory, which is not XLA's to free.
     if (donated_[i] >= 0 && plain[i].is_same(args[i]) && plain[i].defined() && outs[donated_[i]].const_data_ptr() == args[i].const_data_ptr()) outs[donated_[i]] = args[i].detach();
   }
 }
 
-at::Tensor Program::tensorOver(size_t index, c10::DataPtr memory) const {
-  const OutputSpec& spec = outputs_[index];
-  // Resizable like any eager tensor: resize_ then moves the data to libtorch's own allocator.
-  auto storage = c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), outputSizes_[index], std::move(memory),
-                                                       c10::GetCPUAllocator(), /*resizable=*/true);
-  at::Tensor tensor = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(std::move(storage)), c10::DispatchKeySet(c10::DispatchKey::CPU),
-                                                               c10::scalarTypeToTypeMeta(spec.dtype));
-  c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
-  if (spec.strides.empty()) impl->set_sizes_contiguous(spec.sizes);
-  else impl->set_sizes_and_strides(spec.sizes, spec.strides);
-  return tensor;
-}
-
 at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
   void* data = buffer.pointer();
-  return tensorOver(index, c10::DataPtr(data, new ResultMemory{std::move(buffer), physical_[index]}, &freeResult, c10::Device(c10::kCPU)));
+  return tensorOver((*outputs_)[index], c10::DataPtr(data, new ResultMemory{std::move(buffer), physical_[index]}, &freeResult, c10::Device(c10::kCPU)));
 }
 
-void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace) {
+void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace, Later* later) {
   outs.clear();
   TORCH_CHECK(args.size() == inputs_.size(), "compiled call: ", inputs_.size(), " arguments expected, got ", args.size());
   if (device_ != 0) return runOnDevice(args, outs, inPlace);
@@ -382,23 +400,21 @@ void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs,
 
   c10::SmallVector<pjrt::Buffer, 32> buffers;
   for (PJRT_Buffer* buffer : raw) buffers.emplace_back(executable_->client().api(), buffer);
-  c10::SmallVector<c10::intrusive_ptr<PackMemory>, 4> packs;
-  for (size_t i = alone_; i < buffers.size(); i++) packs.push_back(c10::make_intrusive<PackMemory>(std::move(buffers[i])));
-  outs.reserve(outputs_.size());
+  std::unique_ptr<Packed> packed;
+  if (buffers.size() > alone_) packed = std::make_unique<Packed>(outputs_);
+  for (size_t i = alone_; i < buffers.size(); i++) packed->add(std::move(buffers[i]));
+  const std::vector<OutputSpec>& specs = *outputs_;
+  outs.resize(specs.size());
   size_t next = 0;
-  for (size_t i = 0; i < outputs_.size(); i++) {
-    if (outputs_[i].pack < 0) {
-      outs.push_back(result(i, std::move(buffers[next++])));
-      continue;
-    }
-    c10::intrusive_ptr<PackMemory> pack = packs[outputs_[i].pack];
-    char* data = pack->data + outputs_[i].offset;
-    outs.push_back(tensorOver(i, c10::DataPtr(data, pack.release(), &releasePack, c10::Device(c10::kCPU))));
+  for (size_t i = 0; i < specs.size(); i++) {
+    if (specs[i].pack < 0) outs[i] = result(i, std::move(buffers[next++]));
+    else if (!later || !later->results[i]) outs[i] = packed->make(static_cast<uint32_t>(i));
   }
   for (size_t i = 0; inPlace && i < donated_.size(); i++) {
     // Computed where the argument is: the result is that memory, which is not XLA's to free.
-    if (donated_[i] >= 0 && outs[donated_[i]].const_data_ptr() == args[i].const_data_ptr()) outs[donated_[i]] = args[i].detach();
+    if (donated_[i] >= 0 && outs[donated_[i]].defined() && outs[donated_[i]].const_data_ptr() == args[i].const_data_ptr()) outs[donated_[i]] = args[i].detach();
   }
+  if (later) later->unmade = std::move(packed);
 }
 
 }  // namespace jorch::program

@@ -13,6 +13,7 @@
 
 #include "../pjrt/client.h"
 #include "../pjrt/executable.h"
+#include "../tensor/handles.h"
 
 namespace jorch::program {
 
@@ -32,6 +33,7 @@ struct OutputSpec {
   /** Of the vectors of small results that the program returns behind the others: which one it is in, or -1, and from which byte on. */
   int32_t pack = -1;
   int64_t offset = 0;
+  int64_t bytes = 0;  // of its values; Program computes them
 };
 
 /**
@@ -51,12 +53,18 @@ PJRT_Buffer_Type elementType(c10::ScalarType dtype);
  */
 bool makeSimple(c10::StorageImpl& storage);
 
+/** Results that a run may leave unmade, and what then makes them: the numbers of the results are its indices. */
+struct Later {
+  const std::vector<bool>& results;
+  std::unique_ptr<Unmade> unmade;
+};
+
 /** What runs behind a compiled call. */
 class Callable {
  public:
   virtual ~Callable() = default;
   /** As Program::run. */
-  virtual void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false) = 0;
+  virtual void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false, Later* later = nullptr) = 0;
 };
 /** The same values as a plain row-major CPU tensor. */
 at::Tensor materialize(const at::Tensor& tensor);
@@ -80,11 +88,12 @@ class Program final : public Callable {
    * Throws c10::Error for arguments that do not fit and, with torch's own message, for what an ATen call inside raised;
    * PjrtError for everything XLA reports. A failed run leaves `outs` empty.
    * `inPlace`: donated arguments may be overwritten; their results are then the same memory. A failed run leaves anything in them.
+   * `later`: of these results those that come in vectors are left undefined.
    */
-  void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false) override;
+  void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false, Later* later = nullptr) override;
 
   const std::vector<InputSpec>& inputs() const noexcept { return inputs_; }
-  const std::vector<OutputSpec>& outputs() const noexcept { return outputs_; }
+  const std::vector<OutputSpec>& outputs() const noexcept { return *outputs_; }
   /** Bytes that the results of one run hold, for memory accounting. */
   int64_t outputBytes() const noexcept { return outputBytes_; }
   pjrt::Executable& executable() const noexcept { return *executable_; }
@@ -100,22 +109,21 @@ class Program final : public Callable {
     Wrapped latest, previous;
   };
   class Arguments;
+  class Packed;
 
   /** Returns as soon as the program has begun; CPU tensors among the arguments are copied to the device. */
   void runOnDevice(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace);
 
   PJRT_Buffer* argument(size_t index, const at::Tensor& tensor, Arguments& held, bool inPlace);
   at::Tensor result(size_t index, pjrt::Buffer buffer) const;
-  at::Tensor tensorOver(size_t index, c10::DataPtr memory) const;
 
   std::shared_ptr<pjrt::Executable> executable_;
   c10::DeviceIndex device_;
   std::vector<InputSpec> inputs_;
-  std::vector<OutputSpec> outputs_;
+  std::shared_ptr<const std::vector<OutputSpec>> outputs_;
   std::vector<PJRT_Buffer_Type> inputTypes_;
   /** Per output: its row-major dimensions, shared with the tensors so that they can come back as arguments without wrapping. */
   std::vector<std::shared_ptr<const InputSpec>> physical_;
-  std::vector<int64_t> outputSizes_;
   /** How many results the executable returns by themselves, before the vectors. */
   size_t alone_ = 0;
   int64_t outputBytes_ = 0;

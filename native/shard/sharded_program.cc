@@ -19,7 +19,7 @@ ShardedProgram::ShardedProgram(std::shared_ptr<pjrt::Executable> executable, siz
   }
 }
 
-void ShardedProgram::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace) {
+void ShardedProgram::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace, program::Later*) {
   outs.clear();
   TORCH_CHECK(args.size() == inputs_.size(), "compiled call: ", inputs_.size(), " arguments expected, got ", args.size());
 

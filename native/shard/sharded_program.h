@@ -28,7 +28,7 @@ class ShardedProgram : public program::Callable {
    * `inPlace`: donated arguments that nobody else holds are given away; after a failed run their values are lost.
    * Throws c10::Error for arguments that do not fit, PjrtError for what XLA reports. A failed run leaves `outs` empty.
    */
-  void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false) override;
+  void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false, program::Later* later = nullptr) override;
 
  private:
   std::shared_ptr<pjrt::Executable> executable_;

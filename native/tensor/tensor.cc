@@ -123,7 +123,7 @@ std::vector<int64_t> integersFrom(const Napi::Value& value) {
   return result;
 }
 
-TensorWrap::TensorWrap(Addon& addon, at::Tensor tensor) : tensor_(std::move(tensor)) {
+TensorWrap::TensorWrap(Addon& addon, at::Tensor tensor, uint32_t number) : tensor_(std::move(tensor)), number_(number ? number : addon.handles.take(this)) {
   addon.live.insert(this);
   hold(addon);
 }
@@ -178,7 +178,19 @@ void TensorWrap::finalize(node_api_basic_env basicEnv, void* data, void*) {
   Addon& addon = Addon::of(env);
   self->dispose(addon);
   addon.live.erase(self);
+  addon.handles.give(self->number_);
   delete self;
+}
+
+TensorWrap* TensorWrap::attach(Addon& addon, napi_env env, napi_value handle, uint32_t number, at::Tensor tensor) {
+  auto* made = new TensorWrap(addon, std::move(tensor), number);
+  const napi_status status = napi_wrap(env, handle, made, finalize, nullptr, nullptr);
+  if (status == napi_ok) return made;
+  made->dispose(addon);
+  addon.live.erase(made);
+  delete made;  // the number stays whose it was
+  check(env, status);
+  return nullptr;
 }
 
 const at::Tensor& TensorWrap::get(const char* what) const {
@@ -190,8 +202,8 @@ const at::Tensor& TensorWrap::get(const char* what) const {
 
 TensorWrap* TensorWrap::from(Addon& addon, napi_env env, napi_value value) {
   void* data = nullptr;
+  if (napi_unwrap(env, value, &data) != napi_ok || !data) return addon.handles.adopt(addon, env, value);
   // Another addon's wrap is a pointer too: it is compared, never followed.
-  if (napi_unwrap(env, value, &data) != napi_ok || !data) return nullptr;
   auto* candidate = static_cast<TensorWrap*>(data);
   return addon.live.find(candidate) == addon.live.end() ? nullptr : candidate;
 }
@@ -204,12 +216,17 @@ napi_value wrap(Addon& addon, napi_env env, at::Tensor tensor) {
   }
   closure::note(tensor);
   relievePressure(addon, env);
-  napi_value constructor;
-  check(env, napi_get_reference_value(env, addon.tensorClass, &constructor));
-  addon.pending = std::move(tensor);
-  const napi_status status = napi_new_instance(env, constructor, 0, nullptr, &result);
-  addon.pending = at::Tensor();
-  check(env, status);
+  napi_value constructor, args[2];
+  check(env, napi_get_reference_value(env, addon.handles.made, &constructor));
+  check(env, napi_get_reference_value(env, addon.handles.token, &args[0]));
+  auto* made = new TensorWrap(addon, std::move(tensor), 0);
+  napi_status status = napi_create_uint32(env, made->number_, &args[1]);
+  if (status == napi_ok) status = napi_new_instance(env, constructor, 2, args, &result);
+  if (status == napi_ok) status = napi_wrap(env, result, made, TensorWrap::finalize, nullptr, nullptr);
+  if (status != napi_ok) {
+    TensorWrap::finalize(env, made, nullptr);
+    check(env, status);
+  }
   if (addon.creationHook) {
     napi_value hook, undefined;
     check(env, napi_get_reference_value(env, addon.creationHook, &hook));
@@ -228,22 +245,6 @@ TensorWrap& wrapArgument(Addon& addon, napi_env env, napi_value value, const cha
 
 at::Tensor tensorArgument(Addon& addon, napi_env env, napi_value value, const char* what) {
   return lifted(wrapArgument(addon, env, value, what).tensor());
-}
-
-napi_value constructTensor(napi_env env, napi_callback_info info) {
-  return guarded(env, "Tensor", [&]() -> napi_value {
-    napi_value self;
-    check(env, napi_get_cb_info(env, info, nullptr, nullptr, &self, nullptr));
-    Addon& addon = Addon::of(env);
-    if (!addon.pending.defined()) throw JsError("BAD_ARGUMENT", "a Tensor is made with torch.tensor(data), not with new Tensor()");
-    auto* made = new TensorWrap(addon, std::move(addon.pending));
-    const napi_status status = napi_wrap(env, self, made, TensorWrap::finalize, nullptr, nullptr);
-    if (status != napi_ok) {
-      TensorWrap::finalize(env, made, nullptr);
-      check(env, status);
-    }
-    return self;
-  });
 }
 
 namespace {
@@ -397,10 +398,6 @@ napi_value getDisposed(napi_env env, napi_callback_info info) {
   });
 }
 
-Napi::Value IsTensor(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), TensorWrap::from(Addon::of(info.Env()), info.Env(), info[0]) != nullptr);
-}
-
 Napi::Value SetCreationHook(const Napi::CallbackInfo& info) {
   Addon& addon = Addon::of(info.Env());
   if (addon.creationHook) napi_delete_reference(info.Env(), addon.creationHook);
@@ -418,6 +415,7 @@ Napi::Value Memory(const Napi::CallbackInfo& info) {
     if (!wrapped->disposed() && device::bridgeOf(wrapped->tensor()) != nullptr) elsewhere.insert(wrapped->tensor().storage().unsafeGetStorageImpl());
   }
   for (const auto& [storage, held] : addon.storages) (elsewhere.count(storage) != 0 ? onDevices : bytes) += held.bytes;
+  addon.handles.count(handles, bytes);
   auto result = Napi::Object::New(info.Env());
   result.Set("tensors", static_cast<double>(handles));
   result.Set("bytes", static_cast<double>(bytes));
@@ -425,34 +423,70 @@ Napi::Value Memory(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// setHandles(class, token, unmade): the class of tensors gets their properties. new class(token, number) is a handle.
+napi_value setHandles(napi_env env, napi_callback_info info) {
+  return guarded(env, "setHandles", [&]() -> napi_value {
+    const auto property = [](const char* name, napi_callback get, napi_callback set) {
+      return napi_property_descriptor{name, nullptr, nullptr, get, set, nullptr, napi_configurable, nullptr};
+    };
+    const napi_property_descriptor properties[] = {
+        property("shape", getShape, nullptr),
+        property("dtype", getDtype, nullptr),
+        property("device", getDevice, nullptr),
+        property("ndim", getNdim, nullptr),
+        property("strides", getStrides, nullptr),
+        property("offset", getOffset, nullptr),
+        property("_version", getVersion, nullptr),
+        property("requires_grad", getRequiresGrad, assignRequiresGrad),
+        property("is_leaf", getIsLeaf, nullptr),
+        property("isTraced", getIsTraced, nullptr),
+        property("grad_fn", getGradFn, nullptr),
+        property("grad", getGrad, setGrad),
+        property("data", getData, setData),
+        property("disposed", getDisposed, nullptr),
+        {"dispose", nullptr, disposeTensor, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+    };
+    size_t count = 3;
+    napi_value args[3], prototype;
+    check(env, napi_get_cb_info(env, info, &count, args, nullptr, nullptr));
+    check(env, napi_get_named_property(env, args[0], "prototype", &prototype));
+    check(env, napi_define_properties(env, prototype, std::size(properties), properties));
+    Handles& handles = Addon::of(env).handles;
+    check(env, napi_create_reference(env, args[0], 1, &handles.made));
+    check(env, napi_create_reference(env, args[1], 1, &handles.token));
+    check(env, napi_create_reference(env, args[2], 1, &handles.unmade));
+    return nullptr;
+  });
+}
+
+// setExchange(Uint32Array): where numbers of handles are put on their way
+napi_value setExchange(napi_env env, napi_callback_info info) {
+  return guarded(env, "setExchange", [&]() -> napi_value {
+    size_t count = 1;
+    napi_value array;
+    check(env, napi_get_cb_info(env, info, &count, &array, nullptr, nullptr));
+    Handles& handles = Addon::of(env).handles;
+    napi_ref kept = nullptr;
+    void* data = nullptr;
+    size_t capacity = 0;
+    check(env, napi_get_typedarray_info(env, array, nullptr, &capacity, &data, nullptr, nullptr));
+    check(env, napi_create_reference(env, array, 1, &kept));
+    if (handles.exchanged) napi_delete_reference(env, handles.exchanged);
+    handles.exchanged = kept;
+    handles.exchange = static_cast<uint32_t*>(data);
+    handles.capacity = capacity;
+    return nullptr;
+  });
+}
+
 }  // namespace
 
 void initTensor(Napi::Env env, Napi::Object exports) {
-  const auto property = [](const char* name, napi_callback get, napi_callback set) {
-    return napi_property_descriptor{name, nullptr, nullptr, get, set, nullptr, napi_configurable, nullptr};
+  const napi_property_descriptor functions[] = {
+      {"setHandles", nullptr, setHandles, nullptr, nullptr, nullptr, napi_default_method, nullptr},
+      {"setExchange", nullptr, setExchange, nullptr, nullptr, nullptr, napi_default_method, nullptr},
   };
-  const napi_property_descriptor properties[] = {
-      property("shape", getShape, nullptr),
-      property("dtype", getDtype, nullptr),
-      property("device", getDevice, nullptr),
-      property("ndim", getNdim, nullptr),
-      property("strides", getStrides, nullptr),
-      property("offset", getOffset, nullptr),
-      property("_version", getVersion, nullptr),
-      property("requires_grad", getRequiresGrad, assignRequiresGrad),
-      property("is_leaf", getIsLeaf, nullptr),
-      property("isTraced", getIsTraced, nullptr),
-      property("grad_fn", getGradFn, nullptr),
-      property("grad", getGrad, setGrad),
-      property("data", getData, setData),
-      property("disposed", getDisposed, nullptr),
-      {"dispose", nullptr, disposeTensor, nullptr, nullptr, nullptr, napi_default_method, nullptr},
-  };
-  napi_value constructor;
-  check(env, napi_define_class(env, "Tensor", NAPI_AUTO_LENGTH, constructTensor, nullptr, std::size(properties), properties, &constructor));
-  check(env, napi_create_reference(env, constructor, 1, &Addon::of(env).tensorClass));
-  exports.Set("Tensor", Napi::Value(env, constructor));
-  exports.Set("isTensor", Napi::Function::New(env, IsTensor, "isTensor"));
+  check(env, napi_define_properties(env, exports, std::size(functions), functions));
   exports.Set("setCreationHook", Napi::Function::New(env, SetCreationHook, "setCreationHook"));
   exports.Set("memory", Napi::Function::New(env, Memory, "memory"));
 }

@@ -7,8 +7,10 @@ namespace jorch {
 
 class TensorWrap {
  public:
-  // The wrap behind a JavaScript value, or nullptr when it is not a tensor of this environment. Never throws.
+  // The wrap behind a JavaScript value, or nullptr when it is not a tensor of this environment.
   static TensorWrap* from(Addon& addon, napi_env env, napi_value value);
+  // The wrap of a handle that has this number and no wrap yet; number 0: a number of its own. Throws what Node-API failed with.
+  static TensorWrap* attach(Addon& addon, napi_env env, napi_value handle, uint32_t number, at::Tensor tensor);
 
   const at::Tensor& tensor() const { return tensor_; }
   bool disposed() const { return !tensor_.defined(); }
@@ -19,13 +21,14 @@ class TensorWrap {
   void replace(Addon& addon, const at::Tensor& data);
 
  private:
-  friend napi_value constructTensor(napi_env, napi_callback_info);
-  TensorWrap(Addon& addon, at::Tensor tensor);
+  friend napi_value wrap(Addon&, napi_env, at::Tensor);
+  TensorWrap(Addon& addon, at::Tensor tensor, uint32_t number);
   static void finalize(node_api_basic_env env, void* data, void* hint);
   void hold(Addon& addon);
   void release(Addon& addon);
 
   at::Tensor tensor_;
+  uint32_t number_;  // among the handles
   const void* storage_ = nullptr;
 };
 
