@@ -5,6 +5,7 @@ import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Control, Graph, Node } from './graph.js';
+import { readGraph } from './read-graph.js';
 
 /** What belongs to the operators of our own, by open trace: C++ keeps their numbers only. */
 const open: Recorded[][] = [];
@@ -39,7 +40,7 @@ export const runTrace = (fn: (twins: Tensor[]) => Tensor[], args: readonly Tenso
   const own: Recorded[] = [];
   open.push(own);
   try {
-    const { value: trace, reports } =
+    const { value: written, reports } =
       open.length === 1
         ? { value: native().trace(fn, args, joint), reports: [] }
         : collectReports(() => native().trace(fn, args, joint));
@@ -48,7 +49,8 @@ export const runTrace = (fn: (twins: Tensor[]) => Tensor[], args: readonly Tenso
         'BAD_ARGUMENT',
         `debug.${reports[0]!.kind} (${reports[0]!.line}) is in the body of a loop or a branch, whose values exist inside the program only; carry the value out and say it there, or run the function uncompiled`,
       );
-    return own.length === 0 ? trace : { ...trace, graph: link(trace.graph, own) };
+    const graph = readGraph(written.graph);
+    return { ...written, graph: own.length === 0 ? graph : link(graph, own) };
   } finally {
     open.pop();
   }

@@ -1,4 +1,4 @@
-/** @file The recorded program as the JavaScript objects of lib/compile/graph.ts. */
+/** @file Writes the recorded program as lib/compile/read-graph.ts reads it. */
 #include "graph_js.h"
 
 #include "dispatch/generator.h"
@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace jorch::trace {
 namespace {
@@ -47,118 +46,119 @@ const char* memoryFormatName(c10::MemoryFormat format) {
   }
 }
 
-/** Builds every object of one graph; the handles live in the caller's scope. */
+/** What kind of argument or element follows; the list is read-graph.ts's too. */
+enum class Tag { Null, Value, List, Number, False, True, Text, BigInt, Float, Complex, DType, MemoryFormat, Generator };
+
 class Writer {
  public:
-  Writer(Napi::Env env, const Graph& graph) : env_(env), graph_(graph) {
-    // Names are made once, here: V8 looks up each new string that is to be a property's name, which is most of an object's time.
-    for (const Node& n : graph.nodes) {
-      text(n.op);
-      text(n.line);
-      if (n.schema == nullptr || !named_.insert(n.schema).second) continue;
-      for (const c10::Argument& a : n.schema->arguments()) text(a.name());
+  explicit Writer(const Graph& graph) {
+    put(graph.values.size());
+    for (const ValueInfo& v : graph.values) {
+      text(dtypeName(v.dtype));
+      put(v.sizes.size());
+      for (int64_t size : v.sizes) put(size);
+      for (int64_t stride : v.strides) put(stride);
     }
-    for (const ValueInfo& v : graph.values) text(dtypeName(v.dtype));
+    ids(graph.inputs);
+    put(graph.constants.size());
+    for (const Constant& c : graph.constants) constant(c);
+    put(graph.nodes.size());
+    for (const Node& n : graph.nodes) node(n);
   }
 
-  Napi::Object write() {
-    values_ = list(graph_.values, [&](const ValueInfo& v) { return value(v); });
-    Napi::Object out = Napi::Object::New(env_);
-    out.Set("values", values_);
-    out.Set("inputs", list(graph_.inputs, [&](int64_t id) { return ref(id); }));
-    out.Set("constants", list(graph_.constants, [&](const Constant& c) { return constant(c); }));
-    out.Set("nodes", list(graph_.nodes, [&](const Node& n) { return node(n); }));
-    out.Set("generators", list(generators_, [&](const at::Generator& g) { return Napi::Value(env_, generatorObject(env_, g)); }));
+  Napi::Object written(Napi::Env env) const {
+    Napi::Object out = Napi::Object::New(env);
+    auto numbers = Napi::Float64Array::New(env, numbers_.size());
+    std::copy(numbers_.begin(), numbers_.end(), numbers.Data());
+    auto texts = Napi::Array::New(env, texts_.size());
+    for (uint32_t i = 0; i < texts_.size(); i++) {
+      Napi::HandleScope scope(env);
+      texts.Set(i, Napi::String::New(env, *texts_[i]));
+    }
+    auto generators = Napi::Array::New(env, generators_.size());
+    for (uint32_t i = 0; i < generators_.size(); i++) generators.Set(i, Napi::Value(env, generatorObject(env, generators_[i])));
+    out.Set("numbers", numbers);
+    out.Set("texts", texts);
+    out.Set("generators", generators);
     return out;
   }
 
  private:
-  template <class T, class F>
-  Napi::Array list(const T& items, F&& make) {
-    Napi::Array out = Napi::Array::New(env_, items.size());
-    uint32_t i = 0;
-    for (const auto& item : items) {
-      Napi::HandleScope scope(env_);
-      out.Set(i++, make(item));
-    }
-    return out;
+  template <class T>
+  void put(T number) {
+    numbers_.push_back(static_cast<double>(number));
+  }
+  void tag(Tag kind) { put(static_cast<int>(kind)); }
+
+  /** Its place among the texts. */
+  void text(const std::string& s) {
+    const auto [known, fresh] = places_.try_emplace(s, texts_.size());
+    if (fresh) texts_.push_back(&known->first);
+    put(known->second);
   }
 
-  /** The string, made at its first use: in the constructor, for it must outlive the scopes of the list's items. */
-  Napi::String text(const std::string& s) {
-    const auto known = texts_.find(s);
-    if (known != texts_.end()) return Napi::String(env_, known->second);
-    const Napi::String made = Napi::String::New(env_, s);
-    texts_.emplace(s, made);
-    return made;
+  void ids(const std::vector<int64_t>& all) {
+    put(all.size());
+    for (int64_t id : all) put(id);
+  }
+  /** As an argument; none for an undefined tensor. */
+  void value(int64_t id) {
+    if (id < 0) return tag(Tag::Null);
+    tag(Tag::Value);
+    put(id);
+  }
+  void values(const std::vector<int64_t>& all) {
+    tag(Tag::List);
+    put(all.size());
+    for (int64_t id : all) value(id);
   }
 
-  Napi::Value integers(const std::vector<int64_t>& items) {
-    Napi::Array out = Napi::Array::New(env_, items.size());
-    for (size_t i = 0; i < items.size(); ++i) out.Set(static_cast<uint32_t>(i), integer(items[i]));
-    return out;
+  void integer(int64_t n) {
+    if (n > kSafeInteger || n < -kSafeInteger) return big(std::to_string(n));
+    tag(Tag::Number);
+    put(n);
   }
-
-  Napi::Value integer(int64_t n) {
-    if (n > kSafeInteger || n < -kSafeInteger) return Napi::BigInt::New(env_, n);
-    return Napi::Number::New(env_, static_cast<double>(n));
+  void big(const std::string& digits) {
+    tag(Tag::BigInt);
+    text(digits);
   }
-
-  Napi::Value complex(c10::complex<double> z) {
-    Napi::Object out = Napi::Object::New(env_);
-    out.Set("re", z.real());
-    out.Set("im", z.imag());
-    return out;
+  void boolean(bool b) { tag(b ? Tag::True : Tag::False); }
+  void real(double x) {
+    tag(Tag::Number);
+    put(x);
   }
-
-  Napi::Object single(const char* key, Napi::Value v) {
-    Napi::Object out = Napi::Object::New(env_);
-    out.Set(key, v);
-    return out;
+  void complex(c10::complex<double> z) {
+    tag(Tag::Complex);
+    put(z.real());
+    put(z.imag());
   }
-
-  Napi::Value ref(int64_t id) {
-    if (id < 0) return env_.Null();
-    return values_.Get(static_cast<uint32_t>(id));
-  }
-
-  Napi::Value value(const ValueInfo& v) {
-    Napi::Object out = Napi::Object::New(env_);
-    out.Set(id_, integer(v.id));
-    out.Set(shape_, integers(v.sizes));
-    out.Set(strides_, integers(v.strides));
-    out.Set(dtype_, text(dtypeName(v.dtype)));
-    return out;
+  void named(Tag kind, const char* name) {
+    tag(kind);
+    text(name);
   }
 
   template <class T>
-  Napi::Value element(T x) {
-    if constexpr (std::is_same_v<T, bool>) {
-      return Napi::Boolean::New(env_, x);
-    } else if constexpr (c10::is_complex<T>::value) {
-      return complex(c10::complex<double>(x.real(), x.imag()));
-    } else if constexpr (std::is_same_v<T, uint64_t>) {
-      if (x > static_cast<uint64_t>(kSafeInteger)) return Napi::BigInt::New(env_, x);
-      return Napi::Number::New(env_, static_cast<double>(x));
-    } else if constexpr (std::is_integral_v<T>) {
-      return integer(static_cast<int64_t>(x));
-    } else {
-      return Napi::Number::New(env_, static_cast<double>(x));
-    }
+  void element(T x) {
+    if constexpr (std::is_same_v<T, bool>) boolean(x);
+    else if constexpr (c10::is_complex<T>::value) complex(c10::complex<double>(x.real(), x.imag()));
+    else if constexpr (std::is_same_v<T, uint64_t>) {
+      if (x > static_cast<uint64_t>(kSafeInteger)) big(std::to_string(x));
+      else real(static_cast<double>(x));
+    } else if constexpr (std::is_integral_v<T>) integer(static_cast<int64_t>(x));
+    else real(static_cast<double>(x));
   }
-
   template <class T>
-  Napi::Value elements(const at::Tensor& t) {
+  void elements(const at::Tensor& t) {
     const T* data = t.const_data_ptr<T>();
-    return list(c10::ArrayRef<T>(data, t.numel()), [&](T x) { return element(x); });
+    for (int64_t i = 0; i < t.numel(); i++) element(data[i]);
   }
 
-  Napi::Value constant(const Constant& c) {
-    Napi::Object out = Napi::Object::New(env_);
-    out.Set("value", ref(c.id));
+  void constant(const Constant& c) {
+    put(c.id);
+    put(c.data.numel());
     switch (c.data.scalar_type()) {
 #define JORCH_CASE(T, name) \
-  case c10::ScalarType::name: out.Set("data", elements<T>(c.data)); break;
+  case c10::ScalarType::name: return elements<T>(c.data);
       AT_FORALL_SCALAR_TYPES_AND3(Bool, Half, BFloat16, JORCH_CASE)
       JORCH_CASE(uint16_t, UInt16)
       JORCH_CASE(uint32_t, UInt32)
@@ -168,90 +168,98 @@ class Writer {
 #undef JORCH_CASE
       default: TORCH_CHECK(false, "compile: constants of type ", c.data.scalar_type(), " are not supported");
     }
-    return out;
   }
 
   /** Its place among the graph's generators. */
-  Napi::Value generator(const at::Generator& g) {
+  void generator(const at::Generator& g) {
     const auto found = std::find(generators_.begin(), generators_.end(), g);
-    const auto place = found - generators_.begin();
+    tag(Tag::Generator);
+    put(found - generators_.begin());
     if (found == generators_.end()) generators_.push_back(g);
-    return single("generator", Napi::Number::New(env_, static_cast<double>(place)));
   }
 
   /** `type` is the schema's real type: it alone tells a ScalarType or a MemoryFormat from an integer. */
-  Napi::Value plain(const c10::IValue& v, const c10::TypePtr& type) {
+  void plain(const c10::IValue& v, const c10::TypePtr& type) {
     if (v.isGenerator()) return generator(v.toGenerator());
-    if (v.isNone() || v.isDevice() || v.isStream() || v.isStorage()) return env_.Null();
+    if (v.isNone() || v.isDevice() || v.isStream() || v.isStorage()) return tag(Tag::Null);
     if (const auto optional = type->cast<c10::OptionalType>()) return plain(v, optional->getElementType());
     if (v.isList()) {
       const auto of = type->cast<c10::ListType>();
       const c10::TypePtr inner = of ? of->getElementType() : type;
-      return list(v.toListRef(), [&](const c10::IValue& x) { return plain(x, inner); });
+      tag(Tag::List);
+      put(v.toListRef().size());
+      for (const c10::IValue& x : v.toListRef()) plain(x, inner);
+      return;
     }
     switch (type->kind()) {
-      case c10::TypeKind::ScalarTypeType:
-        return single("dtype", Napi::String::New(env_, dtypeName(v.toScalarType())));
-      case c10::TypeKind::MemoryFormatType:
-        return single("memory_format", Napi::String::New(env_, memoryFormatName(v.toMemoryFormat())));
-      case c10::TypeKind::LayoutType: return env_.Null();
+      case c10::TypeKind::ScalarTypeType: return named(Tag::DType, dtypeName(v.toScalarType()));
+      case c10::TypeKind::MemoryFormatType: return named(Tag::MemoryFormat, memoryFormatName(v.toMemoryFormat()));
+      case c10::TypeKind::LayoutType: return tag(Tag::Null);
       default: break;
     }
-    if (v.isBool()) return Napi::Boolean::New(env_, v.toBool());
+    if (v.isBool()) return boolean(v.toBool());
     if (v.isInt()) return integer(v.toInt());
     if (v.isDouble()) {
       const double x = v.toDouble();
-      const Napi::Number n = Napi::Number::New(env_, x);
       // Among Scalars 2.0 and 2 differ (promotion, full); JavaScript cannot tell them apart.
       const bool ambiguous = type->kind() == c10::TypeKind::NumberType && std::isfinite(x) && std::trunc(x) == x;
-      if (ambiguous) return single("float", n);
-      return n;
+      if (!ambiguous) return real(x);
+      tag(Tag::Float);
+      return put(x);
     }
     if (v.isComplexDouble()) return complex(v.toComplexDouble());
-    if (v.isString()) return Napi::String::New(env_, v.toStringRef());
+    if (v.isString()) return named(Tag::Text, v.toStringRef().c_str());
     TORCH_CHECK(false, "compile: an argument of kind ", v.tagKind(), " cannot be recorded");
   }
 
-  Napi::Value arg(const Arg& a, const c10::Argument& declared) {
+  void arg(const Arg& a, const c10::Argument& declared) {
     switch (a.kind) {
-      case Arg::Kind::Tensor: return ref(a.ids[0]);
-      case Arg::Kind::Tensors: return list(a.ids, [&](int64_t id) { return ref(id); });
+      case Arg::Kind::Tensor: return value(a.ids[0]);
+      case Arg::Kind::Tensors: return values(a.ids);
       default: return plain(a.plain, declared.real_type());
     }
   }
 
-  Napi::Value node(const Node& n) {
-    Napi::Object out = Napi::Object::New(env_);
-    out.Set(op_, text(n.op));
-    Napi::Object args = Napi::Object::New(env_);
-    if (n.schema == nullptr) {  // an operator of our own
-      args.Set("operands", list(n.args[0].ids, [&](int64_t id) { return ref(id); }));
-      args.Set("attachment", integer(n.args[1].plain.toInt()));
+  /** Number of the list of names, which follows at its first use. */
+  void names(const c10::FunctionSchema* schema) {
+    const auto [known, fresh] = schemas_.try_emplace(schema, schemas_.size());
+    put(known->second);
+    if (!fresh) return;
+    if (schema == nullptr) {  // an operator of our own
+      put(2);
+      text("operands");
+      text("attachment");
+      return;
     }
-    for (size_t i = 0; n.schema != nullptr && i < n.args.size(); ++i) {
-      const c10::Argument& declared = n.schema->arguments()[i];
-      args.Set(text(declared.name()), arg(n.args[i], declared));
-    }
-    out.Set(args_, args);
-    out.Set(outs_, list(n.outs, [&](const Out& o) -> Napi::Value {
-              if (!o.list) return ref(o.ids[0]);
-              return list(o.ids, [&](int64_t id) { return ref(id); });
-            }));
-    if (!n.line.empty()) out.Set(line_, text(n.line));
-    return out;
+    put(schema->arguments().size());
+    for (const c10::Argument& a : schema->arguments()) text(a.name());
   }
 
-  Napi::Env env_;
-  const Graph& graph_;
-  Napi::Array values_;
+  void node(const Node& n) {
+    text(n.op);
+    text(n.line);
+    names(n.schema);
+    if (n.schema == nullptr) {
+      values(n.args[0].ids);
+      integer(n.args[1].plain.toInt());
+    } else {
+      for (size_t i = 0; i < n.args.size(); ++i) arg(n.args[i], n.schema->arguments()[i]);
+    }
+    put(n.outs.size());
+    for (const Out& o : n.outs) {
+      if (o.list) values(o.ids);
+      else value(o.ids[0]);
+    }
+  }
+
+  std::vector<double> numbers_;
+  std::unordered_map<std::string, size_t> places_;
+  std::vector<const std::string*> texts_;
+  std::unordered_map<const c10::FunctionSchema*, size_t> schemas_;
   std::vector<at::Generator> generators_;
-  std::unordered_map<std::string, napi_value> texts_;
-  std::unordered_set<const c10::FunctionSchema*> named_;
-  const Napi::String id_ = text("id"), shape_ = text("shape"), strides_ = text("strides"), dtype_ = text("dtype");
-  const Napi::String op_ = text("op"), args_ = text("args"), outs_ = text("outs"), line_ = text("line");
 };
 }  // namespace
 
-Napi::Object toJs(Napi::Env env, const Graph& graph) { return Writer(env, graph).write(); }
+Napi::Object toJs(Napi::Env env, const Graph& graph) { return Writer(graph).written(env); }
 
 }  // namespace jorch::trace

@@ -1,4 +1,4 @@
-/** @file The recorded program as the JavaScript objects of lib/compile/graph.ts. */
+/** @file The recorded program on its way to JavaScript: numbers and texts, of which lib/compile/read-graph.ts makes the objects of graph.ts. */
 #pragma once
 #include <napi.h>
 
@@ -6,7 +6,10 @@
 
 namespace jorch::trace {
 
-/** Values are shared by identity: an argument or a result is always the object in `values`. */
+/**
+ * `{ numbers: Float64Array, texts: string[], generators }`. Making the objects here would take three times as long as JavaScript takes: every
+ * property that Node-API sets is looked up anew.
+ */
 Napi::Object toJs(Napi::Env env, const Graph& graph);
 
 }  // namespace jorch::trace
