@@ -266,14 +266,13 @@ const WITHIN_ONE = new Set(['stablehlo.sine', 'stablehlo.cosine', 'stablehlo.tan
 export class CpuBuilder extends Builder {
   /** Whether a function was written out. */
   arithmetic = false;
-  private readonly known = new WeakMap<Op, Bounds>();
 
   private bounds(x: Op): Bounds {
-    return this.known.get(x) ?? EVERYTHING;
+    return x.bounds ?? EVERYTHING;
   }
-  private note(x: Op, [low, high]: Bounds): Op {
+  private note(x: Op, low: number, high: number): Op {
     if (low >= -LARGEST || high <= LARGEST)
-      this.known.set(x, [low >= -LARGEST ? low : -Infinity, high <= LARGEST ? high : Infinity]);
+      x.bounds = [low >= -LARGEST ? low : -Infinity, high <= LARGEST ? high : Infinity];
     return x;
   }
   private only(x: Op): number | undefined {
@@ -285,17 +284,17 @@ export class CpuBuilder extends Builder {
     const x = super.constant(value, shape, dtype);
     if (typeof value !== 'number') return x;
     const held = dtype === 'float32' ? Math.fround(value) : value;
-    return this.note(x, [held, held]);
+    return this.note(x, held, held);
   }
   override broadcastInDim(...[x, shape, dims]: Parameters<Builder['broadcastInDim']>): Op {
-    return this.note(super.broadcastInDim(x, shape, dims), this.bounds(x));
+    return this.note(super.broadcastInDim(x, shape, dims), ...this.bounds(x));
   }
   override reshape(...[x, shape]: Parameters<Builder['reshape']>): Op {
-    return this.note(super.reshape(x, shape), this.bounds(x));
+    return this.note(super.reshape(x, shape), ...this.bounds(x));
   }
   override select(...[p, x, y]: Parameters<Builder['select']>): Op {
     const [a, c] = [this.bounds(x), this.bounds(y)];
-    return this.note(super.select(p, x, y), [Math.min(a[0], c[0]), Math.max(a[1], c[1])]);
+    return this.note(super.select(p, x, y), Math.min(a[0], c[0]), Math.max(a[1], c[1]));
   }
 
   override unary(...[name, x, dtype]: Parameters<Builder['unary']>): Op {
@@ -303,10 +302,10 @@ export class CpuBuilder extends Builder {
     const written = this.fast(name, x);
     if (written) this.arithmetic = true;
     const y = written ?? super.unary(name, x, dtype);
-    if (WITHIN_ONE.has(name)) return this.note(y, [-1, 1]);
-    if (name === 'stablehlo.logistic') return this.note(y, [0, 1]);
-    if (name === 'stablehlo.negate') return this.note(y, [-high, -low]);
-    if (name === 'stablehlo.abs') return this.note(y, [0, Math.max(-low, high)]);
+    if (WITHIN_ONE.has(name)) return this.note(y, -1, 1);
+    if (name === 'stablehlo.logistic') return this.note(y, 0, 1);
+    if (name === 'stablehlo.negate') return this.note(y, -high, -low);
+    if (name === 'stablehlo.abs') return this.note(y, 0, Math.max(-low, high));
     return y;
   }
   override binary(...[name, x, y]: Parameters<Builder['binary']>): Op {
@@ -326,17 +325,17 @@ export class CpuBuilder extends Builder {
     }
     const z = super.binary(name, x, y);
     if (!real) return z;
-    if (name === 'stablehlo.add') return this.note(z, [a[0] + c[0], a[1] + c[1]]);
-    if (name === 'stablehlo.subtract') return this.note(z, [a[0] - c[1], a[1] - c[0]]);
+    if (name === 'stablehlo.add') return this.note(z, a[0] + c[0], a[1] + c[1]);
+    if (name === 'stablehlo.subtract') return this.note(z, a[0] - c[1], a[1] - c[0]);
     if (name === 'stablehlo.multiply') {
-      if (a === EVERYTHING && c === EVERYTHING) return x === y ? this.note(z, [0, Infinity]) : z;
+      if (a === EVERYTHING && c === EVERYTHING) return x === y ? this.note(z, 0, Infinity) : z;
       const [p, q, r, s] = [a[0] * c[0], a[0] * c[1], a[1] * c[0], a[1] * c[1]];
       const high = Math.max(p, q, r, s);
       if (Number.isNaN(high)) return z; // 0 · ∞
-      return this.note(z, [x === y ? 0 : Math.min(p, q, r, s), high]);
+      return this.note(z, x === y ? 0 : Math.min(p, q, r, s), high);
     }
-    if (name === 'stablehlo.maximum') return this.note(z, [Math.max(a[0], c[0]), Math.max(a[1], c[1])]);
-    if (name === 'stablehlo.minimum') return this.note(z, [Math.min(a[0], c[0]), Math.min(a[1], c[1])]);
+    if (name === 'stablehlo.maximum') return this.note(z, Math.max(a[0], c[0]), Math.max(a[1], c[1]));
+    if (name === 'stablehlo.minimum') return this.note(z, Math.min(a[0], c[0]), Math.min(a[1], c[1]));
     return z;
   }
 

@@ -50,7 +50,7 @@ const product = (sizes: readonly number[]): number => sizes.reduce((n, d) => n *
 
 /** Whether a program of these lines, parameters and so many results gains from being one kernel. */
 export const isOneKernel = (lines: readonly string[], parameters: readonly Op[], results: number): boolean => {
-  if (results === 0 || witnessOf(parameters) < 0) return false;
+  if (results === 0 || lines.length > MOST_LINES || witnessOf(parameters) < 0) return false;
   let kernels = results;
   let work = 0;
   let length = 0;

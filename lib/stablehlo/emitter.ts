@@ -7,6 +7,8 @@ import { BuilderError, declared, names, type Op, type TensorType, typesOf, typeT
 interface Scope {
   readonly lines: string[];
   readonly seen: Map<string, readonly Op[]>;
+  /** The same of those with one result. */
+  readonly single: Map<string, Op>;
   readonly prefix: string;
   next: number;
 }
@@ -14,7 +16,7 @@ interface Scope {
 export class Emitter {
   /** What the operations emitted next come from; empty: nothing is said. Part of no operation's identity. */
   origin = '';
-  private scope: Scope = { lines: [], seen: new Map(), prefix: '%', next: 0 };
+  private scope: Scope = { lines: [], seen: new Map(), single: new Map(), prefix: '%', next: 0 };
   private depth = 0;
   /** Names of functions by parameters and lines. */
   private readonly kernels = new Map<string, string>();
@@ -23,12 +25,12 @@ export class Emitter {
   /** One pure operation with one result; `text` is all that stands right of the equals sign. */
   emit(text: string, shape: readonly number[], dtype: DType, type = typeText(shape, dtype)): Op {
     const scope = this.scope;
-    const known = scope.seen.get(text);
-    if (known !== undefined) return known[0]!;
+    const known = scope.single.get(text);
+    if (known !== undefined) return known;
     const name = scope.prefix + scope.next++;
     scope.lines.push(`${name} = ${text}${this.location()}`);
-    const op: Op = { name, shape, dtype, type };
-    scope.seen.set(text, [op]);
+    const op: Op = { name, shape, dtype, type, bounds: undefined };
+    scope.single.set(text, op);
     return op;
   }
 
@@ -69,7 +71,7 @@ export class Emitter {
   ): { readonly params: readonly Op[]; readonly results: readonly Op[]; readonly lines: readonly string[] } {
     const outer = this.scope;
     const depth = ++this.depth;
-    this.scope = { lines: [], seen: new Map(), prefix: `%r${depth}_`, next: 0 };
+    this.scope = { lines: [], seen: new Map(), single: new Map(), prefix: `%r${depth}_`, next: 0 };
     const params = args.map(({ shape, dtype }, i) => ({
       name: `%a${depth}_${i}`,
       shape,

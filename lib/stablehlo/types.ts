@@ -11,6 +11,8 @@ export interface TensorType {
 export interface Op extends TensorType {
   readonly name: string;
   readonly type: string;
+  /** Between which numbers its values lie, NaN aside, where a builder keeps account of that (lowering/cpu-math.ts). */
+  bounds?: readonly [low: number, high: number] | undefined;
 }
 
 /** A number as it is written into a program. */
