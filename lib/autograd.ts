@@ -48,14 +48,18 @@ export function backward(...args: unknown[]): void {
     [['tensors'], ['grad_tensors', null], ['retain_graph', null], ['create_graph', false], '*', ['inputs', null]],
     args,
   );
-  native().backward(
-    list(given['tensors'] as Many),
-    gradients('backward: grad_tensors', given['grad_tensors']),
-    flag('backward: retain_graph', given['retain_graph']),
-    flag('backward: create_graph', given['create_graph']) ?? false,
-    given['inputs'] === null ? [] : list(given['inputs'] as Many),
-  );
+  accumulate(given['tensors'] as Many, given['grad_tensors'], given);
 }
+
+/** backward() with its arguments bound. */
+export const accumulate = (tensors: Many, grads: unknown, options: Readonly<Record<string, unknown>>): void =>
+  native().backward(
+    list(tensors),
+    gradients('backward: grad_tensors', grads),
+    flag('backward: retain_graph', options['retain_graph']),
+    flag('backward: create_graph', options['create_graph']) ?? false,
+    options['inputs'] === null ? [] : list(options['inputs'] as Many),
+  );
 
 export interface GradOptions {
   grad_outputs?: Tensor | readonly (Tensor | null)[] | null | undefined;

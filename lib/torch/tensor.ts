@@ -1,6 +1,6 @@
 /** @file The Tensor: its type, and the members that are TypeScript's rather than an ATen operator's. */
 import { inspect } from 'node:util';
-import { type BackwardOptions, backward } from '../autograd.js';
+import { accumulate, type BackwardOptions } from '../autograd.js';
 import { deviceNumber, moveTo } from '../cuda/devices.js';
 import type { Native, TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
@@ -170,7 +170,7 @@ const METHODS_HERE: Members = {
     return this;
   },
   backward(...args: unknown[]) {
-    const { gradient, ...options } = bindArguments(
+    const given = bindArguments(
       'backward',
       [
         ['gradient', null],
@@ -180,7 +180,7 @@ const METHODS_HERE: Members = {
       ],
       args,
     );
-    backward([this], gradient as Tensor | null, options);
+    accumulate([this], given['gradient'], given);
   },
   at(...indices: Index[]) {
     return at(this, indices);

@@ -47,17 +47,9 @@ std::vector<at::Tensor> tensorList(Addon& addon, Napi::Env env, const Napi::Valu
   return list;
 }
 
-template <class Body>
-Napi::Value entry(const Napi::CallbackInfo& info, const char* where, Body body) {
-  return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value {
-    noteLine(info.Env());
-    return body(Addon::of(info.Env()));
-  }));
-}
-
 // backward(tensors, gradients, retainGraph?, createGraph, inputs)
 Napi::Value Backward(const Napi::CallbackInfo& info) {
-  return entry(info, "backward", [&](Addon& addon) -> napi_value {
+  return noted(info, "backward", [&](Addon& addon) -> napi_value {
     const bool create = info[3].ToBoolean();
     const std::optional<bool> retain = info[2].IsBoolean() ? std::optional<bool>(info[2].As<Napi::Boolean>()) : std::nullopt;
     const auto roots = tensorList(addon, info.Env(), info[0], "tensors");
@@ -79,7 +71,7 @@ JsError unused(size_t i) {
 
 // grad(outputs, inputs, gradOutputs, retainGraph?, createGraph, allowUnused, ofOpenLevel?) → (Tensor | null)[]
 Napi::Value Grad(const Napi::CallbackInfo& info) {
-  return entry(info, "grad", [&](Addon& addon) -> napi_value {
+  return noted(info, "grad", [&](Addon& addon) -> napi_value {
     const bool create = info[4].ToBoolean();
     const std::optional<bool> retain = info[3].IsBoolean() ? std::optional<bool>(info[3].As<Napi::Boolean>()) : std::nullopt;
     const auto outputs = tensorList(addon, info.Env(), info[0], "outputs");
@@ -103,7 +95,7 @@ Napi::Value SetGradEnabled(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value InferenceMode(const Napi::CallbackInfo& info) {
-  return entry(info, "inference_mode", [&](Addon&) -> napi_value {
+  return noted(info, "inference_mode", [&](Addon&) -> napi_value {
     c10::InferenceMode guard(true);
     napi_value result;
     check(info.Env(), napi_call_function(info.Env(), info.Env().Undefined(), info[0], 0, nullptr, &result));
@@ -113,7 +105,7 @@ Napi::Value InferenceMode(const Napi::CallbackInfo& info) {
 
 // autocast(enabled, dtype, fn): CPU autocast for the duration of fn.
 Napi::Value Autocast(const Napi::CallbackInfo& info) {
-  return entry(info, "autocast", [&](Addon&) -> napi_value {
+  return noted(info, "autocast", [&](Addon&) -> napi_value {
     struct Restore {
       bool enabled = at::autocast::is_autocast_enabled(at::kCPU);
       at::ScalarType dtype = at::autocast::get_autocast_dtype(at::kCPU);
@@ -134,7 +126,7 @@ Napi::Value Autocast(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value DefaultDtype(const Napi::CallbackInfo& info) {
-  return entry(info, "set_default_dtype", [&](Addon&) -> napi_value {
+  return noted(info, "set_default_dtype", [&](Addon&) -> napi_value {
     const std::string before = dtypeName(c10::typeMetaToScalarType(c10::get_default_dtype()));
     if (info.Length() && info[0].IsString()) {
       const auto type = dtypeFrom(info[0].As<Napi::String>());
@@ -146,7 +138,7 @@ Napi::Value DefaultDtype(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NumThreads(const Napi::CallbackInfo& info) {
-  return entry(info, "set_num_threads", [&](Addon&) -> napi_value {
+  return noted(info, "set_num_threads", [&](Addon&) -> napi_value {
     if (info.Length() && info[0].IsNumber()) {
       const int32_t n = info[0].As<Napi::Number>();
       if (n < 1) throw JsError("BAD_ARGUMENT", "set_num_threads: expected a positive integer, got " + std::to_string(n));

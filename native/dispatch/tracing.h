@@ -33,6 +33,15 @@ std::string usedAt(napi_env env) noexcept;
 // While a trace is open: remembers the user's source line for the nodes recorded next.
 void noteLine(napi_env env);
 
+// An entry from JavaScript that may record: `body` of the environment's state.
+template <class Body>
+Napi::Value noted(const Napi::CallbackInfo& info, const char* where, Body body) {
+  return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value {
+    noteLine(info.Env());
+    return body(Addon::of(info.Env()));
+  }));
+}
+
 void throwConcretization(napi_env env, const trace::Concretization& error) noexcept;
 
 void initTrace(Napi::Env env, Napi::Object exports);

@@ -14,7 +14,6 @@ struct Handover {
   /** The plugin's path, and its client with jorch's own options. */
   const char* plugin;
   PJRT_Client* client;
-  size_t count;
   /**
    * Gives the n-th program to the caller: waits while it is being loaded and tried, loads it if that has not begun. nullptr when it could not
    * be loaded, was given away before, or, unless `wait`, is not ready. Any thread.

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
 
+#include "extension.h"
 #include "quiet_stderr.h"
 
 namespace jorch::pjrt {
@@ -39,14 +39,8 @@ struct FfiExtension {
 };
 
 const FfiExtension* findFfi(const PJRT_Api* api) {
-  for (PJRT_Extension_Base* e = api->extension_start; e != nullptr; e = e->next) {
-    int type;  // not read as the enum: plugins newer than the header have types that are no value of it
-    std::memcpy(&type, &e->type, sizeof type);
-    if (type != PJRT_Extension_Type_FFI) continue;
-    auto* ffi = reinterpret_cast<const FfiExtension*>(e);
-    return e->struct_size >= sizeof(FfiExtension) && ffi->register_handler != nullptr ? ffi : nullptr;
-  }
-  return nullptr;
+  const auto* ffi = findExtension<FfiExtension>(api, PJRT_Extension_Type_FFI);
+  return ffi != nullptr && ffi->register_handler != nullptr ? ffi : nullptr;
 }
 
 // In words of our own, with the path that was tried: what loads the plugin may be far from who named it.

@@ -1,7 +1,7 @@
 /** @file The profiler extension of PJRT plugins. */
 #include "profiler.h"
 
-#include <cstring>
+#include "extension.h"
 
 namespace jorch::pjrt {
 namespace {
@@ -60,14 +60,9 @@ constexpr char kOptions[] = {/*host_tracer_level=*/2 << 3, 2, /*device_tracer_le
                              /*version=*/5 << 3, 1, /*device_type=*/6 << 3, 0, /*enable_hlo_proto=*/7 << 3, 0};
 
 const Functions* functionsOf(const Plugin& plugin) noexcept {
-  for (PJRT_Extension_Base* e = plugin.api()->extension_start; e != nullptr; e = e->next) {
-    int type;
-    std::memcpy(&type, &e->type, sizeof type);  // types newer than the header are no values of its enum
-    if (type != kProfilerExtension || e->struct_size < sizeof(Extension)) continue;
-    const Functions* functions = reinterpret_cast<const Extension*>(e)->functions;
-    return functions != nullptr && functions->struct_size >= sizeof(Functions) ? functions : nullptr;
-  }
-  return nullptr;
+  const auto* extension = findExtension<Extension>(plugin.api(), kProfilerExtension);
+  const Functions* functions = extension ? extension->functions : nullptr;
+  return functions != nullptr && functions->struct_size >= sizeof(Functions) ? functions : nullptr;
 }
 
 void check(const Functions& functions, const char* what, Error* error) {

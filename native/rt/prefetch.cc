@@ -59,7 +59,6 @@ class Prefetch : public pjrt::Handover {
   Prefetch(pjrt::Client& of, std::vector<Program> programs) : client_(of), programs_(std::move(programs)) {
     plugin = of.plugin().path().c_str();
     client = of.get();
-    count = programs_.size();
     take = [](Handover* self, size_t n, bool wait) { return static_cast<Prefetch*>(self)->give(n, wait); };
   }
 

@@ -99,19 +99,11 @@ class Lowered {
   ft::DynamicLayer layer_;
 };
 
-template <class Body>
-Napi::Value entry(const Napi::CallbackInfo& info, const char* where, Body body) {
-  return Napi::Value(info.Env(), guarded(info.Env(), where, [&]() -> napi_value {
-    noteLine(info.Env());
-    return body(Addon::of(info.Env()));
-  }));
-}
-
 int64_t integer(const Napi::Value& value) { return value.As<Napi::Number>().Int64Value(); }
 
 // withLevel(kind, size, randomness, fn) → fn(level)
 Napi::Value WithLevel(const Napi::CallbackInfo& info) {
-  return entry(info, "transform", [&](Addon&) -> napi_value {
+  return noted(info, "transform", [&](Addon&) -> napi_value {
     const Level scope(typeFrom(textOf(info.Env(), info[0])), integer(info[1]), randomnessFrom(textOf(info.Env(), info[2])));
     return callJs(info.Env(), info[3], {number(info.Env(), static_cast<double>(scope.level))});
   });
@@ -119,7 +111,7 @@ Napi::Value WithLevel(const Napi::CallbackInfo& info) {
 
 // lower(fn): fn() one level below
 Napi::Value Lower(const Napi::CallbackInfo& info) {
-  return entry(info, "transform", [&](Addon&) -> napi_value {
+  return noted(info, "transform", [&](Addon&) -> napi_value {
     if (!active()) throw JsError("BAD_ARGUMENT", "no transform is open");
     const Lowered scope;
     return callJs(info.Env(), info[0], {});
@@ -144,7 +136,7 @@ Napi::Value CurrentLevel(const Napi::CallbackInfo& info) {
 
 // wrapGrad(tensor, level, requiresGrad): the tensor as the level's own variable
 Napi::Value WrapGrad(const Napi::CallbackInfo& info) {
-  return entry(info, "grad", [&](Addon& addon) -> napi_value {
+  return noted(info, "grad", [&](Addon& addon) -> napi_value {
     const at::Tensor t = tensorArgument(addon, info.Env(), info[0], "the tensor");
     at::Tensor wrapped = ft::makeTensorWrapper(t, integer(info[1]));
     if (info[2].ToBoolean()) wrapped.set_requires_grad(true);
@@ -154,7 +146,7 @@ Napi::Value WrapGrad(const Napi::CallbackInfo& info) {
 
 // unwrapDead(tensor): what stands for it now; a variable of a level that is over is what it holds
 Napi::Value UnwrapDead(const Napi::CallbackInfo& info) {
-  return entry(info, "grad", [&](Addon& addon) -> napi_value {
+  return noted(info, "grad", [&](Addon& addon) -> napi_value {
     const at::Tensor t = tensorArgument(addon, info.Env(), info[0], "the tensor");
     const bool itself = t.is_same(wrapArgument(addon, info.Env(), info[0], "the tensor").tensor());
     if (itself && !ft::isDeadTensorWrapper(t)) return info[0];
@@ -166,7 +158,7 @@ Napi::Value UnwrapDead(const Napi::CallbackInfo& info) {
 
 // unwrapGrad(tensor, level): what a level's variable holds; any other tensor is itself
 Napi::Value UnwrapGrad(const Napi::CallbackInfo& info) {
-  return entry(info, "grad", [&](Addon& addon) -> napi_value {
+  return noted(info, "grad", [&](Addon& addon) -> napi_value {
     const at::Tensor t = tensorArgument(addon, info.Env(), info[0], "the tensor");
     const auto* wrapper = ft::maybeGetTensorWrapper(t);
     if (wrapper == nullptr || wrapper->level() != integer(info[1])) return info[0];
@@ -176,14 +168,14 @@ Napi::Value UnwrapGrad(const Napi::CallbackInfo& info) {
 
 // makeDual(primal, tangent)
 Napi::Value MakeDual(const Napi::CallbackInfo& info) {
-  return entry(info, "jvp", [&](Addon& addon) -> napi_value {
+  return noted(info, "jvp", [&](Addon& addon) -> napi_value {
     return wrap(addon, info.Env(), at::_make_dual(tensorArgument(addon, info.Env(), info[0], "a primal"), tensorArgument(addon, info.Env(), info[1], "a tangent"), 0));
   });
 }
 
 // unpackDual(tensor) → [primal, tangent | null]
 Napi::Value UnpackDual(const Napi::CallbackInfo& info) {
-  return entry(info, "jvp", [&](Addon& addon) -> napi_value {
+  return noted(info, "jvp", [&](Addon& addon) -> napi_value {
     const auto [primal, tangent] = at::_unpack_dual(tensorArgument(addon, info.Env(), info[0], "the tensor"), 0);
     return tensorArray(addon, info.Env(), {primal, tangent});
   });
@@ -191,14 +183,14 @@ Napi::Value UnpackDual(const Napi::CallbackInfo& info) {
 
 // addBatch(tensor, dim, level)
 Napi::Value AddBatch(const Napi::CallbackInfo& info) {
-  return entry(info, "vmap", [&](Addon& addon) -> napi_value {
+  return noted(info, "vmap", [&](Addon& addon) -> napi_value {
     return wrap(addon, info.Env(), ft::makeBatched(tensorArgument(addon, info.Env(), info[0], "the tensor"), integer(info[1]), integer(info[2])));
   });
 }
 
 // removeBatch(tensor, level) → [value, dim], dim -1 for a tensor that this level does not batch
 Napi::Value RemoveBatch(const Napi::CallbackInfo& info) {
-  return entry(info, "vmap", [&](Addon& addon) -> napi_value {
+  return noted(info, "vmap", [&](Addon& addon) -> napi_value {
     const at::Tensor t = tensorArgument(addon, info.Env(), info[0], "the tensor");
     const auto* batched = ft::maybeGetBatchedImpl(t);
     const bool own = batched != nullptr && batched->level() == integer(info[1]);
@@ -218,7 +210,7 @@ Napi::Value InsideVmap(const Napi::CallbackInfo& info) {
 
 // isBatched(tensor): whether it has a value for every example of some open vmap
 Napi::Value IsBatched(const Napi::CallbackInfo& info) {
-  return entry(info, "vmap", [&](Addon& addon) -> napi_value {
+  return noted(info, "vmap", [&](Addon& addon) -> napi_value {
     return Napi::Boolean::New(info.Env(), !bottom(tensorArgument(addon, info.Env(), info[0], "the tensor")).defined());
   });
 }
