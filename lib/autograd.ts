@@ -1,25 +1,9 @@
 /** @file torch.autograd: reverse mode on libtorch's own engine. */
 import { JorchError } from './runtime/errors.js';
 import { native } from './runtime/load.js';
+import { accumulate, flag, gradients, list, type Many } from './torch/accumulate.js';
 import { bindArguments } from './torch/python-call.js';
 import type { Tensor } from './torch/tensor.js';
-
-type Many = Tensor | readonly Tensor[];
-const list = (value: Many): readonly Tensor[] =>
-  Array.isArray(value) ? (value as readonly Tensor[]) : [value as Tensor];
-
-const gradients = (name: string, given: unknown): readonly (Tensor | null)[] => {
-  if (given === null || given === undefined) return [];
-  if (Array.isArray(given)) return given as readonly (Tensor | null)[];
-  if (native().isTensor(given)) return [given];
-  throw new JorchError('BAD_ARGUMENT', `${name} must be a Tensor or an array of Tensors, not ${typeof given}`);
-};
-
-const flag = (name: string, value: unknown): boolean | undefined => {
-  if (value === null || value === undefined) return undefined;
-  if (typeof value === 'boolean') return value;
-  throw new JorchError('BAD_ARGUMENT', `${name} must be true or false, not ${typeof value}`);
-};
 
 export interface BackwardOptions {
   retain_graph?: boolean | null | undefined;
@@ -50,16 +34,6 @@ export function backward(...args: unknown[]): void {
   );
   accumulate(given['tensors'] as Many, given['grad_tensors'], given);
 }
-
-/** backward() with its arguments bound. */
-export const accumulate = (tensors: Many, grads: unknown, options: Readonly<Record<string, unknown>>): void =>
-  native().backward(
-    list(tensors),
-    gradients('backward: grad_tensors', grads),
-    flag('backward: retain_graph', options['retain_graph']),
-    flag('backward: create_graph', options['create_graph']) ?? false,
-    options['inputs'] === null ? [] : list(options['inputs'] as Many),
-  );
 
 export interface GradOptions {
   grad_outputs?: Tensor | readonly (Tensor | null)[] | null | undefined;

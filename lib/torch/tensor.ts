@@ -1,12 +1,13 @@
 /** @file The Tensor: its type, and the members that are TypeScript's rather than an ATen operator's. */
 import { inspect } from 'node:util';
-import { accumulate, type BackwardOptions } from '../autograd.js';
+import type { BackwardOptions } from '../autograd.js';
 import { deviceNumber, moveTo } from '../cuda/devices.js';
 import type { Native, TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native, onLoad } from '../runtime/load.js';
 import type { Mesh } from '../shard/mesh.js';
 import { type Sharding, shardingOf } from '../shard/sharding.js';
+import { accumulate } from './accumulate.js';
 import { type NestedList, tolist, toTypedArray } from './data.js';
 import { type Device, device } from './device.js';
 import { type DType, ITEM_BYTES, isComplex, isFloating } from './dtype.js';
