@@ -36,19 +36,16 @@ import './ctc.js';
 import './window.js';
 
 export { bodiesOf, canFail, checkedOps, findCheck } from './checks.js';
+export { isRandom } from './draws.js';
+export { checkOperands, liveInputs, liveNodes, valuesIn } from './live-nodes.js';
 export {
   type AtenCall,
   type Check,
-  checkOperands,
   type Donation,
-  isRandom,
   type Lowered,
   type LoweredPartition,
   LoweringError,
   type LowerOptions,
-  liveInputs,
-  liveNodes,
   lower,
-  valuesIn,
 } from './lower.js';
 export { NoLowering, ruleNames } from './registry.js';

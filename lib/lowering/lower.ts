@@ -9,6 +9,8 @@ import { encodeCall, isValue, layouts } from './aten-call.js';
 import { anyOf, canFail, findCheck } from './checks.js';
 import { lowerControl } from './control.js';
 import { CpuBuilder } from './cpu-math.js';
+import { drawsOf, isRandom } from './draws.js';
+import { checkOperands, flat, liveNodes } from './live-nodes.js';
 import { moduleText } from './module-text.js';
 import { isOneKernel } from './one-kernel.js';
 import { type PackPlace, packResults } from './pack.js';
@@ -86,61 +88,6 @@ export class LoweringError extends Error {
   override readonly name = 'LoweringError';
 }
 
-/** Operators whose answer differs at every run: never merged, never moved. */
-const RANDOM =
-  /^aten::(rand|normal|bernoulli|uniform|exponential|geometric|cauchy|log_normal|multinomial|poisson|binomial|random|rrelu|native_dropout|_standard_gamma|_sample_dirichlet|_fused_dropout|dropout|alpha_dropout)/;
-
-/** Whether an operator draws random numbers. */
-export const isRandom = (op: string): boolean => RANDOM.test(op);
-
-const flat = (outs: Node['outs']): readonly (Value | null)[] =>
-  outs.some(Array.isArray) ? (outs.flat() as (Value | null)[]) : (outs as readonly (Value | null)[]);
-
-/** Visits the tensors of an argument, those in lists too. */
-export function valuesIn(arg: Arg, visit: (v: Value) => void): void {
-  if (Array.isArray(arg)) for (const a of arg) valuesIn(a, visit);
-  else if (isValue(arg)) visit(arg);
-}
-
-/** The nodes that the results need, in order. What `given` holds is there already. */
-export function liveNodes(graph: Graph, results: readonly Value[], given: readonly Value[] = graph.inputs): Node[] {
-  const there = new Set(given.map((v) => v.id));
-  const needed = new Set<number>();
-  const need = (v: Value): void => {
-    if (!there.has(v.id)) needed.add(v.id);
-  };
-  results.forEach(need);
-  const live: Node[] = [];
-  for (let i = graph.nodes.length - 1; i >= 0; i--) {
-    const node = graph.nodes[i]!;
-    if (!flat(node.outs).some((v) => v !== null && needed.has(v.id))) continue;
-    live.push(node);
-    for (const name in node.args) valuesIn(node.args[name]!, need);
-  }
-  return live.reverse();
-}
-
-/** The inputs of the graph that the results need. */
-export function liveInputs(graph: Graph, results: readonly Value[]): Value[] {
-  const used = new Set(results.map((v) => v.id));
-  for (const node of liveNodes(graph, results)) {
-    for (const name in node.args) valuesIn(node.args[name]!, (v) => used.add(v.id));
-  }
-  return graph.inputs.filter((v) => used.has(v.id));
-}
-
-/** The values that checks read. */
-export function checkOperands(checks: readonly Check[]): Value[] {
-  const found: Value[] = [];
-  for (const check of checks) {
-    if ('condition' in check) found.push(check.condition);
-    else if ('notNan' in check) found.push(check.notNan);
-    else if (check.node.control) found.push(...flat(check.node.outs).filter((v) => v !== null));
-    else for (const arg of Object.values(check.node.args)) valuesIn(arg, (v) => found.push(v));
-  }
-  return found;
-}
-
 const where = (node: Node): string => (node.line === undefined ? '' : ` (called at ${node.line})`);
 
 const parameter = (name: string, { shape, dtype }: TensorType): Op => ({
@@ -149,17 +96,6 @@ const parameter = (name: string, { shape, dtype }: TensorType): Op => ({
   dtype,
   type: typeText(shape, dtype),
 });
-
-const drawsOf = (graph: Graph): Map<Node, { key: Node; number: number }> => {
-  const draws = new Map<Node, { key: Node; number: number }>();
-  let key: Node | undefined;
-  let number = 0;
-  for (const node of graph.nodes) {
-    if (node.control?.kind === 'key') [key, number] = [node, 0];
-    else if (key !== undefined && isRandom(node.op)) draws.set(node, { key, number: number++ });
-  }
-  return draws;
-};
 
 export class Lowering {
   readonly b: Builder;
@@ -345,7 +281,7 @@ export class Lowering {
   private byCall(node: Node): void {
     const { text, operands, orders } = encodeCall(node);
     const outs = flat(node.outs).filter((v) => v !== null);
-    const effect = RANDOM.test(node.op);
+    const effect = isRandom(node.op);
     const escaped = text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
     const order = orders
       ? `, operand_layouts = ${layouts(orders.operands)}, result_layouts = ${layouts(orders.results)}`
