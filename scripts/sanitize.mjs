@@ -8,6 +8,7 @@
  *   npm run sanitize -- torch compile/cache   some folders or files; `lifetime .` is all, those first
  *   npm run sanitize -- --build DIR           in a folder that stays: what was built and what has passed on that build is not done again
  *   npm run sanitize -- --threads lifetime    with ThreadSanitizer instead, which watches what our own code does on several threads
+ *   npm run sanitize -- --as-built --build DIR  goes on with the addons that were built there, though sources have changed
  *   npm run sanitize -- --report --build DIR  only what is known there
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -31,7 +32,12 @@ import { parseArgs } from 'node:util';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values, positionals } = parseArgs({
-  options: { build: { type: 'string' }, threads: { type: 'boolean' }, report: { type: 'boolean' } },
+  options: {
+    build: { type: 'string' },
+    threads: { type: 'boolean' },
+    report: { type: 'boolean' },
+    'as-built': { type: 'boolean' },
+  },
   allowPositionals: true,
 });
 const kept = values.build ?? process.env.JORCH_SANITIZE_BUILD;
@@ -162,7 +168,7 @@ const attempt = (name) => {
 
 if (!values.report) {
   lay();
-  compile();
+  if (!values['as-built']) compile();
 }
 const binary = createHash('sha256')
   .update(readFileSync(join(build, 'Release', 'jorch.node')))

@@ -256,6 +256,14 @@ void packedSizes(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> a
   if (sizes) TORCH_CHECK(sizes->dim() == 1 && sizes->numel() > 0, "expected batch_sizes of one dimension with at least one size, got ", sizes->sizes());
 }
 
+// A step is made a whole number before the range is divided by it.
+void wholeStep(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor* out = tensorNamed(schema, args, "out");
+  const auto at = schema.argumentIndexWithName("step");
+  if (!out || !c10::isIntegralType(out->scalar_type(), true) || !at || static_cast<size_t>(*at) >= args.size() || !args[*at].isScalar() || !args[*at].toScalar().isFloatingPoint()) return;
+  TORCH_CHECK(std::abs(args[*at].toScalar().toDouble()) >= 1, "a step of ", args[*at].toScalar().toDouble(), " is 0 for whole numbers (", out->scalar_type(), ")");
+}
+
 // With weights, cov takes the mean of one observation from the caller's own numbers.
 void ownObservations(torch::jit::Stack& stack) {
   if (stack[0].isTensor() && stack[0].toTensor().defined()) stack[0] = stack[0].toTensor().clone();
@@ -303,6 +311,8 @@ Guard::Guard(const c10::FunctionSchema& schema) {
       {"_fused_adagrad_", sameSizesInLists},
       {"lstm", twoStates},
       {"_chunk_cat", chunkedDimension},
+      {"arange", wholeStep},
+      {"range", wholeStep},
       {"_pdist_forward", pairs},
       {"_pdist_backward", pairs},
       {"_reshape_alias", strided},
