@@ -106,6 +106,7 @@ Napi::Value UseLibtorch(const Napi::CallbackInfo& info) {
     // Functions of JavaScript's in a backward run where JavaScript is: on the thread that calls it, not on one that libtorch has for the device.
     c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
     if (own.is_cuda()) {
+      lateCudaIsLoaded();
       // What manual_seed() said before there were generators for it.
       at::globalContext().lazyInitDevice(c10::kCUDA);
       at::Generator generator = at::globalContext().defaultGenerator(own);

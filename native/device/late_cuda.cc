@@ -10,6 +10,8 @@ namespace {
 
 constexpr const char* kName = "CUDAHooks";
 
+std::atomic<bool> loaded{false};
+
 /** The library's own, once it has registered them; nullptr before. */
 const at::CUDAHooksInterface* libraryHooks();
 
@@ -77,6 +79,7 @@ class LateHooks final : public at::CUDAHooksInterface {
 const at::CUDAHooksInterface* libraryHooks() {
   static std::atomic<const at::CUDAHooksInterface*> known{nullptr};
   if (const auto* hooks = known.load(std::memory_order_acquire)) return hooks;
+  if (!loaded.load(std::memory_order_acquire)) return nullptr;
   static auto* mutex = new std::mutex;
   std::lock_guard<std::mutex> lock(*mutex);
   if (known.load(std::memory_order_relaxed) == nullptr) {
@@ -88,6 +91,8 @@ const at::CUDAHooksInterface* libraryHooks() {
 }
 
 }  // namespace
+
+void lateCudaIsLoaded() noexcept { loaded.store(true, std::memory_order_release); }
 
 void allowLateCuda() {
   static const bool once = [] {

@@ -9,5 +9,7 @@ namespace jorch::device {
  * passes on to the library's as soon as that is there. Idempotent, and without effect where the library is never loaded.
  */
 void allowLateCuda();
+/** Says that the library has been loaded: until then nobody looks whether it has. */
+void lateCudaIsLoaded() noexcept;
 
 }  // namespace jorch::device
