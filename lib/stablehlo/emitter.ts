@@ -119,8 +119,8 @@ export class Emitter {
 
   /** The constants of this scope: how each is made, by name. */
   private constants(): ReadonlyMap<string, string> {
-    const all = [...this.scope.seen].filter(([text]) => text.startsWith('stablehlo.constant'));
-    return new Map(all.map(([text, [op]]) => [op!.name, text]));
+    const all = [...this.scope.single].filter(([text]) => text.startsWith('stablehlo.constant'));
+    return new Map(all.map(([text, op]) => [op.name, text]));
   }
 
   /**
