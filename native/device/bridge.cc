@@ -67,7 +67,7 @@ pjrt::NativeStream Bridge::settle() const {
 pjrt::Buffer Bridge::view(const at::Tensor& plain, PJRT_Buffer_Type type, pjrt::NativeStream settled) const {
   alignas(kAlignment) static char nothing[kAlignment];  // XLA wants an address even for tensors without elements
   void* data = plain.numel() == 0 ? nothing : const_cast<void*>(plain.const_data_ptr());
-  return pjrt::viewAfter(client_, settled, data, type, plain.sizes().data(), plain.sizes().size());
+  return pjrt::Buffer::view(client_, data, type, plain.sizes().data(), plain.sizes().size(), settled);
 }
 
 at::Tensor Bridge::tensor(std::shared_ptr<pjrt::Buffer> buffer, c10::IntArrayRef sizes, c10::ScalarType dtype) {

@@ -1,26 +1,11 @@
 #include "borrow.h"
 
-#include <cstring>
 #include <memory>
 
+#include "extension.h"
 #include "options.h"
 
 namespace jorch::pjrt {
-
-#define JORCH_PJRT_FUNCTION(fn)                                           \
-  template <>                                                             \
-  struct Function<fn##_Args> {                                            \
-    static constexpr size_t argsSize = fn##_Args_STRUCT_SIZE;             \
-    static constexpr size_t end = offsetof(PJRT_Api, fn) + sizeof(void*); \
-    static constexpr auto member = &PJRT_Api::fn;                         \
-    static constexpr const char* name = #fn;                              \
-  };
-JORCH_PJRT_FUNCTION(PJRT_Event_OnReady)
-JORCH_PJRT_FUNCTION(PJRT_Buffer_ReadyEvent)
-JORCH_PJRT_FUNCTION(PJRT_Buffer_IncreaseExternalReferenceCount)
-JORCH_PJRT_FUNCTION(PJRT_Buffer_DecreaseExternalReferenceCount)
-JORCH_PJRT_FUNCTION(PJRT_Buffer_OpaqueDeviceMemoryDataPointer)
-#undef JORCH_PJRT_FUNCTION
 
 namespace {
 
@@ -42,14 +27,8 @@ struct StreamExtension {
 };
 
 const StreamExtension* find(const PJRT_Api* api) {
-  for (PJRT_Extension_Base* e = api->extension_start; e != nullptr; e = e->next) {
-    int type;  // not read as the enum: plugins newer than the header have types that are no value of it
-    std::memcpy(&type, &e->type, sizeof type);
-    if (type != PJRT_Extension_Type_Stream) continue;
-    auto* streams = reinterpret_cast<const StreamExtension*>(e);
-    return e->struct_size >= sizeof(StreamExtension) && streams->external != nullptr && streams->wait != nullptr ? streams : nullptr;
-  }
-  return nullptr;
+  const auto* streams = findExtension<StreamExtension>(api, PJRT_Extension_Type_Stream);
+  return streams != nullptr && streams->external != nullptr && streams->wait != nullptr ? streams : nullptr;
 }
 
 const StreamExtension& of(const void* extension) { return *static_cast<const StreamExtension*>(extension); }
@@ -78,14 +57,7 @@ void whenDone(const PJRT_Api* api, PJRT_Event* event, std::function<void()> then
 Buffer fromHostLater(const Client& client, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank, std::function<void()> read) {
   checkElementCount("fromHostLater", dims, rank);
   const PJRT_Api* api = client.api();
-  auto args = make<PJRT_Client_BufferFromHostBuffer_Args>();
-  args.client = client.get();
-  args.data = data;
-  args.type = type;
-  args.dims = dims;
-  args.num_dims = rank;
-  args.host_buffer_semantics = PJRT_HostBufferSemantics_kImmutableUntilTransferCompletes;
-  args.device = client.device();
+  auto args = hostArguments(client, client.device(), data, type, dims, rank, PJRT_HostBufferSemantics_kImmutableUntilTransferCompletes);
   call(api, args);
   Buffer buffer(api, args.buffer);
   Event done(api, args.done_with_host_buffer);
@@ -96,21 +68,6 @@ Buffer fromHostLater(const Client& client, const void* data, PJRT_Buffer_Type ty
     throw;
   }
   return buffer;
-}
-
-Buffer viewAfter(const Client& client, NativeStream stream, void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank) {
-  checkElementCount("viewAfter", dims, rank);
-  auto args = make<PJRT_Client_CreateViewOfDeviceBuffer_Args>();
-  args.client = client.get();
-  args.device_buffer_ptr = data;
-  args.element_type = type;
-  args.dims = dims;
-  args.num_dims = rank;
-  args.device = client.device();
-  args.stream = stream;
-  args.on_delete_callback = [](void*, void*) {};
-  call(client.api(), args);
-  return Buffer(client.api(), args.buffer);
 }
 
 void* lend(const PJRT_Api* api, PJRT_Buffer* buffer) {

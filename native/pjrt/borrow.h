@@ -10,17 +10,11 @@
 
 namespace jorch::pjrt {
 
-/** A stream of the device's platform as a number: a cudaStream_t. */
-using NativeStream = intptr_t;
-
 /**
  * Row-major data of the host on the client's device, which may be read after this returns: `data` must stay as it is until `read` is called, once, on any
  * thread, maybe before this returns. `read` must not throw; it is not called when this does. Throws TooLarge, PjrtError.
  */
 Buffer fromHostLater(const Client& client, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank, std::function<void()> read);
-
-/** Buffer::view of memory that another library writes to: ready when what `stream` (Streams::external) was made to wait for is. Throws TooLarge, PjrtError. */
-Buffer viewAfter(const Client& client, NativeStream stream, void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank);
 
 /** The address of the data, for somebody who will wait for it by himself; it stays valid until `takeBack`. Throws PjrtError. */
 void* lend(const PJRT_Api* api, PJRT_Buffer* buffer);

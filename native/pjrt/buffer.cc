@@ -33,20 +33,26 @@ void Buffer::reset() noexcept {
   if (PJRT_Error* error = api_->PJRT_Buffer_Destroy(&args)) drop(api_, error);
 }
 
-Buffer Buffer::fromHost(const Client& client, PJRT_Device* device, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank,
-                        const int64_t* byteStrides, PJRT_HostBufferSemantics semantics) {
-  checkElementCount("Buffer::fromHost", dims, rank);
-  const PJRT_Api* api = client.api();
+PJRT_Client_BufferFromHostBuffer_Args hostArguments(const Client& client, PJRT_Device* device, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank,
+                                                    PJRT_HostBufferSemantics semantics) {
   auto args = make<PJRT_Client_BufferFromHostBuffer_Args>();
   args.client = client.get();
   args.data = data;
   args.type = type;
   args.dims = dims;
   args.num_dims = rank;
-  args.byte_strides = byteStrides;
-  args.num_byte_strides = byteStrides ? rank : 0;
   args.host_buffer_semantics = semantics;
   args.device = device;
+  return args;
+}
+
+Buffer Buffer::fromHost(const Client& client, PJRT_Device* device, const void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank,
+                        const int64_t* byteStrides, PJRT_HostBufferSemantics semantics) {
+  checkElementCount("Buffer::fromHost", dims, rank);
+  const PJRT_Api* api = client.api();
+  auto args = hostArguments(client, device, data, type, dims, rank, semantics);
+  args.byte_strides = byteStrides;
+  args.num_byte_strides = byteStrides ? rank : 0;
   call(api, args);
   Buffer buffer(api, args.buffer);
   if (args.done_with_host_buffer != nullptr) {
@@ -59,7 +65,7 @@ Buffer Buffer::fromHost(const Client& client, PJRT_Device* device, const void* d
   return buffer;
 }
 
-Buffer Buffer::view(const Client& client, void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank) {
+Buffer Buffer::view(const Client& client, void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank, NativeStream stream) {
   checkElementCount("Buffer::view", dims, rank);
   auto args = make<PJRT_Client_CreateViewOfDeviceBuffer_Args>();
   args.client = client.get();
@@ -68,6 +74,7 @@ Buffer Buffer::view(const Client& client, void* data, PJRT_Buffer_Type type, con
   args.dims = dims;
   args.num_dims = rank;
   args.device = client.device();
+  args.stream = stream;
   args.on_delete_callback = [](void*, void*) {};  // optional by the header, called unconditionally by the CPU plugin
   call(client.api(), args);
   return Buffer(client.api(), args.buffer);

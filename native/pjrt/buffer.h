@@ -10,6 +10,9 @@
 
 namespace jorch::pjrt {
 
+/** A stream of the device's platform as a number: a cudaStream_t. */
+using NativeStream = intptr_t;
+
 class Event {
  public:
   Event(const PJRT_Api* api, PJRT_Event* event) noexcept : api_(api), event_(event) {}
@@ -58,9 +61,10 @@ class Buffer {
 
   /**
    * The memory at `data` itself, on the client's device: nothing is copied or owned, and it must outlive every execution that is
-   * given the buffer. On CPU `data` must be aligned to 64 bytes, which compiled code relies on. Throws TooLarge.
+   * given the buffer. On CPU `data` must be aligned to 64 bytes, which compiled code relies on. Throws TooLarge. Memory that another
+   * library writes to is ready when what `stream` (Streams::external) was made to wait for is.
    */
-  static Buffer view(const Client& client, void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank);
+  static Buffer view(const Client& client, void* data, PJRT_Buffer_Type type, const int64_t* dims, size_t rank, NativeStream stream = 0);
 
   explicit operator bool() const noexcept { return buffer_ != nullptr; }
   PJRT_Buffer* get() const noexcept { return buffer_; }
@@ -76,5 +80,9 @@ class Buffer {
   const PJRT_Api* api_ = nullptr;
   PJRT_Buffer* buffer_ = nullptr;
 };
+
+/** For PJRT_Client_BufferFromHostBuffer: row-major data; its size is not checked. */
+PJRT_Client_BufferFromHostBuffer_Args hostArguments(const Client& client, PJRT_Device* device, const void* data, PJRT_Buffer_Type type, const int64_t* dims,
+                                                    size_t rank, PJRT_HostBufferSemantics semantics);
 
 }  // namespace jorch::pjrt
