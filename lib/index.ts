@@ -1,14 +1,9 @@
 /** @file The public surface: `import * as torch from 'jorch'` reads like Python's torch. */
 
 export * as amp from './amp/index.js';
-export {
-  type Compiled,
-  type CompileOptions,
-  type CompileStats,
-  compile,
-  type Explanation,
-} from './compile/compile.js';
+export { type Compiled, compile } from './compile/compile.js';
 export { loadCompiled } from './compile/load-compiled.js';
+export type { CompileOptions, CompileStats, Explanation } from './compile/options.js';
 export { type Spec, type SpecOptions, spec } from './compile/spec.js';
 export * from './control/index.js';
 export * as cuda from './cuda/index.js';

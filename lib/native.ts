@@ -1,8 +1,21 @@
 /** @file The types of what native/ exports. C++ owns mechanism; every name here is bound in native/**.cc. */
-import type { Graph } from './compile/graph.js';
-import type { ReportHandler } from './debug/watch.js';
 import type { DType } from './torch/dtype.js';
 import type { Tensor } from './torch/tensor.js';
+
+/** XLA's own options, by name. */
+export type XlaOptions = Readonly<Record<string, boolean | number | string>>;
+
+/** The compiler behind either addon; `T`: what it compiles for. */
+export interface Compiler<E, T = string> {
+  compileProgram(target: T, stablehlo: string, options: XlaOptions): E;
+  /** An executable of what `serializeProgram` gave. The bytes must be whole: damaged ones may end the process. */
+  loadProgram(target: T, bytes: Buffer): E;
+  serializeProgram(executable: E): Buffer;
+  /** What executables depend on besides text and options: platform, device, threads, CPU. */
+  compilerIdentity(target: T): string;
+  /** What XLA would be told beside the program. */
+  compileOptions(target: T, options: XlaOptions): Buffer;
+}
 
 /** A typed array of any element type. */
 export type TypedArray =
@@ -67,9 +80,9 @@ export interface WrittenGraph {
   readonly generators: readonly GeneratorHandle[];
 }
 
-/** What one run of a function under the recorder gave. */
-export interface Trace {
-  readonly graph: Graph;
+/** What one run of a function under the recorder gave, its graph not read yet. */
+export interface WrittenTrace {
+  readonly graph: WrittenGraph;
   /** How many nodes of the graph the function itself recorded; what its results, changes and its backward need stands behind them. */
   readonly ownNodes: number;
   /** How many results the function has; those behind them are there as bases of views only. */
@@ -95,9 +108,6 @@ export interface Trace {
   /** Values that require grad although nothing leads backward from them, and why; no words for a leaf. */
   readonly ends: readonly { readonly value: number; readonly why: string }[];
 }
-
-/** The same with its graph not read yet. */
-export type WrittenTrace = Omit<Trace, 'graph'> & { readonly graph: WrittenGraph };
 
 /** An argument leaf or a captured tensor, or the `.grad` or the storage of one. */
 export interface Place {
@@ -136,6 +146,13 @@ export interface ProgramSpec {
   /** The number of the device that the executable was compiled for; 0 or absent: the CPU. */
   readonly device?: number;
 }
+
+/** Called after a run: `values` are those to print, `flags` one bool per check, both null when the run raised. */
+export type ReportHandler = (
+  values: readonly Tensor[] | null,
+  flags: Tensor | null,
+  parameters: readonly Tensor[],
+) => void;
 
 /** Outputs that the handler prints, the output with one bool per check (-1: none), and who is told. */
 export interface ReportsSpec {
@@ -303,7 +320,7 @@ export interface GeneratorHandle {
 
 export type Fate = 'functionalized' | 'decomposed' | 'recorded' | 'dynamic' | 'value' | 'refused' | 'absent';
 
-export interface Native {
+export interface Native extends Compiler<Executable, Target> {
   /** From lib/torch/handle.ts, like isTensor. */
   readonly Tensor: { readonly prototype: Tensor };
   /** The class whose instances are tensors: `new made(token, number)`; `unmade` reads the number of a handle that has no tensor yet, else 0. */
@@ -466,17 +483,10 @@ export interface Native {
   /** Runs `fn`; every use of from[i] meanwhile is a use of to[i]. */
   substitute<T>(from: readonly Tensor[], to: readonly Tensor[], fn: () => T): T;
 
-  compileProgram(
-    target: Target,
-    stablehlo: string,
-    options: Readonly<Record<string, boolean | number | string>>,
-  ): Executable;
-  /** An executable of what `serializeProgram` gave. The bytes must be whole: damaged ones may end the process. */
-  loadProgram(target: Target, bytes: Buffer): Executable;
   compileProgramAsync(
     target: Target,
     stablehlo: string,
-    options: Readonly<Record<string, boolean | number | string>>,
+    options: XlaOptions,
     keep: boolean,
   ): Promise<{ executable: Executable; bytes?: Buffer }>;
   loadProgramAsync(target: Target, bytes: Buffer): Promise<Executable>;
@@ -488,11 +498,6 @@ export interface Native {
   adoptClient(prefetched: Prefetched): void;
   /** The n-th of them; undefined when there is none, or, unless `wait`, not yet. */
   takeProgram(prefetched: Prefetched, n: number, wait: boolean): Executable | undefined;
-  serializeProgram(executable: Executable): Buffer;
-  /** What executables depend on besides text and options: platform, device, threads, CPU. */
-  compilerIdentity(target: Target): string;
-  /** What XLA would be told beside the program. */
-  compileOptions(target: Target, options: Readonly<Record<string, boolean | number | string>>): Buffer;
   /** Begins to load the plugin on another thread. */
   prepareCompiler(plugin: string): void;
   /** How many devices a plugin has here, made for `count` where they are virtual. */

@@ -5,13 +5,12 @@
 
 import { withLines } from '../inspect/lowered.js';
 import type { Lowered } from '../lowering/index.js';
-import type { CompiledHandle, Executable, FinishedRun, Snapshot } from '../native.js';
+import type { CompiledHandle, Executable, FinishedRun, Snapshot, XlaOptions } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { type Results, takeResults } from '../torch/handle.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Built, Plan } from './build.js';
-import type { XlaOptions } from './executables.js';
 import type { Variant, Variants } from './live.js';
 import { placeOf } from './place.js';
 

@@ -24,7 +24,6 @@ import type {
   ProgramSpec,
   ReportsSpec,
   TensorSpec,
-  Trace,
 } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { type Partition, placementsOf, shardingsOf, spreadOf } from '../shard/plan.js';
@@ -36,6 +35,7 @@ import type { Graph, Node, Value } from './graph.js';
 import { isIdentity, physicalOrder } from './layout.js';
 import { partition } from './partition.js';
 import type { SecondOrder } from './second-order.js';
+import type { Trace } from './trace.js';
 
 /** How a graph becomes a program. */
 export interface BuildOptions {

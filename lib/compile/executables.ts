@@ -1,24 +1,12 @@
 /** @file Executables for program texts: from the persistent cache if they are there, else from XLA. */
 import { createHash } from 'node:crypto';
-import type { Target } from '../native.js';
+import type { Compiler, Target, XlaOptions } from '../native.js';
 import type { Ahead } from './ahead.js';
 import type { PersistentCache } from './persistent.js';
 import { pluginDigest } from './plugin-digest.js';
 
-/** XLA's own options, by name. */
-export type XlaOptions = Readonly<Record<string, boolean | number | string>>;
-
 /** The key, among the options of `compile`, of XLA's options for the programs of one function: docs/PERFORMANCE.md. Not for users. */
 export const XLA_OPTIONS: unique symbol = Symbol('XLA options');
-
-/** The compiler behind either addon; `T`: what it compiles for. */
-export interface Compiler<E, T = string> {
-  compileProgram(target: T, stablehlo: string, options: XlaOptions): E;
-  loadProgram(target: T, bytes: Buffer): E;
-  serializeProgram(executable: E): Buffer;
-  compilerIdentity(target: T): string;
-  compileOptions(target: T, options: XlaOptions): Buffer;
-}
 
 /** Programs that may be there already. */
 export interface Ready<E> {

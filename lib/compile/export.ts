@@ -3,13 +3,14 @@ import { type ArchiveTensor, writeArchive } from '../export/archive.js';
 import { compilerVersion } from '../export/load.js';
 import { FORMAT, type Parameter, type ProgramSignature, shapeOf } from '../export/signature.js';
 import type { Target } from '../lowering/lower.js';
-import type { Place, Trace } from '../native.js';
+import type { Place } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { ownVersion } from '../runtime/parts.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Structure } from '../tree.js';
 import { type Plan, plan } from './build.js';
+import type { Trace } from './trace.js';
 
 /** A function traced for export: results contiguous, nothing run. */
 export interface Traced {

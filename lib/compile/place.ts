@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto';
 import { backendOf, targetOf } from '../cuda/devices.js';
 import type { Lowered } from '../lowering/index.js';
-import type { Executable, Target } from '../native.js';
+import type { Executable, Target, XlaOptions } from '../native.js';
 import { located, native } from '../runtime/load.js';
 import { cpuPluginFile } from '../runtime/locate.js';
 import { targetOf as targetOfMesh } from '../shard/mesh.js';
 import { Ahead } from './ahead.js';
-import { Executables, type XlaOptions } from './executables.js';
+import { Executables } from './executables.js';
 import { persistentCache } from './persistent.js';
 import { type ScriptPrograms, scriptPrograms } from './prefetch.js';
 import { xlaOptions } from './xla-options.js';

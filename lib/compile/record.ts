@@ -1,6 +1,5 @@
 /** @file Recording a user's function for arguments of one structure: its graph, and what it read, said and returned. */
 import { collectReports, type Report } from '../debug/collect.js';
-import type { Trace } from '../native.js';
 import { isModule } from '../nn/fields.js';
 import { readModule } from '../nn/slots.js';
 import { keep } from '../torch/memory.js';
@@ -9,6 +8,7 @@ import { flatten, type Structure, unflatten } from '../tree.js';
 import { asNumbers } from './dynamic.js';
 import { type Reads, recordReads } from './live.js';
 import { checkResults } from './results.js';
+import type { Trace } from './trace.js';
 import { runTrace } from './trace.js';
 
 /** What a trace of the function gave. */

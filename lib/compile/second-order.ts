@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { valuesIn } from '../lowering/index.js';
-import type { BackwardFunction, BackwardSpec, Capture, Place, Trace } from '../native.js';
+import type { BackwardFunction, BackwardSpec, Capture, Place } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { op } from '../torch/runtime-ops.js';
@@ -14,6 +14,7 @@ import { asNumbers } from './dynamic.js';
 import type { Arg, Graph, Value } from './graph.js';
 import type { LeafSignature } from './reasons.js';
 import type { Internal } from './record.js';
+import type { Trace } from './trace.js';
 
 /** The function that a program was traced from, and what it was traced with. */
 export interface Backward {

@@ -5,19 +5,19 @@ import { events } from '../inspect/events.js';
 import { withLines } from '../inspect/lowered.js';
 import { spans } from '../inspect/spans.js';
 import type { Lowered } from '../lowering/index.js';
-import type { Executable, Trace } from '../native.js';
+import type { Executable, XlaOptions } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import type { Partition } from '../shard/plan.js';
 import type { Tensor } from '../torch/tensor.js';
 import { leafStructures, type Structure } from '../tree.js';
 import type { Ahead } from './ahead.js';
 import { type Built, type Plan, plan } from './build.js';
-import type { CompileOptions, CompileStats } from './compile.js';
-import type { XlaOptions } from './executables.js';
+import type { CompileOptions, CompileStats } from './options.js';
 import { obtain } from './place.js';
 import { leafSignatures } from './reasons.js';
 import { type Arrange, type Internal, inside, ownValues, type Recorded, record } from './record.js';
 import { type Backward, backwardOf } from './second-order.js';
+import type { Trace } from './trace.js';
 
 /** Compiles another function with some of these options: the second derivative of this one. */
 export type Another = (

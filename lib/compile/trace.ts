@@ -1,11 +1,16 @@
 /** @file Running a function under the recorder, and the operators of our own that it leaves in the graph. */
 import { collectReports } from '../debug/collect.js';
-import type { GeneratorHandle, Trace } from '../native.js';
+import type { GeneratorHandle, WrittenTrace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Control, Graph, Node } from './graph.js';
 import { readGraph } from './read-graph.js';
+
+/** What one run of a function under the recorder gave. */
+export interface Trace extends Omit<WrittenTrace, 'graph'> {
+  readonly graph: Graph;
+}
 
 /** What belongs to the operators of our own, by open trace: C++ keeps their numbers only. */
 const open: Recorded[][] = [];

@@ -1,7 +1,7 @@
 /** @file XLA's options for one program on the CPU, from what is in it. The measurements are in docs/PERFORMANCE.md. */
 import type { Lowered } from '../lowering/index.js';
+import type { XlaOptions } from '../native.js';
 import { hasKernels } from '../stablehlo/kernel.js';
-import type { XlaOptions } from './executables.js';
 
 /**
  * Options that differ from XLA's defaults. They are part of the program's key in the persistent cache.

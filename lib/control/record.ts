@@ -1,8 +1,7 @@
 /** @file Bodies of loops and branches as programs of their own, recorded as one operator in the open trace. */
 
 import type { Control, Subgraph } from '../compile/graph.js';
-import { recordControl, runTrace } from '../compile/trace.js';
-import type { Trace } from '../native.js';
+import { recordControl, runTrace, type Trace } from '../compile/trace.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import { op } from '../torch/runtime-ops.js';

@@ -1,9 +1,8 @@
 /** @file The devices besides the CPU: opened at their first use, named as torch names them. */
 
-import type { XlaOptions } from '../compile/executables.js';
 import { noteUse } from '../debug/xspace.js';
 import type { Target } from '../lowering/lower.js';
-import type { DeviceTarget } from '../native.js';
+import type { DeviceTarget, XlaOptions } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { located, native, runtimeAddon } from '../runtime/load.js';
 import { cpuPluginFile } from '../runtime/locate.js';

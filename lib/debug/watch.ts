@@ -1,6 +1,8 @@
 /** @file What a compiled program reports besides its results: values to print and checks of its data, in the order in which eager would. */
+
 import type { Graph, Node, Value } from '../compile/graph.js';
 import { type Check, canFail, isRandom, liveNodes } from '../lowering/index.js';
+import type { ReportHandler } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { isFloating } from '../torch/dtype.js';
 import { scope } from '../torch/memory.js';
@@ -82,13 +84,6 @@ export const printed = (label: string, value: Tensor): void => console.log(`${la
 
 export const failedCheck = (message: string, line: string): JorchError =>
   new JorchError('CHECK_FAILED', `debug.check: ${message}${atLine(line)}`);
-
-/** Called by the runtime (native/program/reports.h): `values` are those to print, `flags` one bool per check, both null when the run raised. */
-export type ReportHandler = (
-  values: readonly Tensor[] | null,
-  flags: Tensor | null,
-  parameters: readonly Tensor[],
-) => void;
 
 const dependsOnChance = (graph: Graph, node: Node): boolean =>
   liveNodes(graph, operandsOf(node)).some(({ op }) => isRandom(op));

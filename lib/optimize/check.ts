@@ -1,7 +1,7 @@
 /** @file What the user wrote, checked: options, bounds, the callback. */
 import { JorchError } from '../runtime/errors.js';
 import { isTensor, type Tensor } from '../torch/tensor.js';
-import type { Box } from './lbfgsb.js';
+import type { Box } from './box.js';
 import { type Method, methods } from './methods.js';
 
 const bad = (message: string) => new JorchError('BAD_ARGUMENT', message);

@@ -1,7 +1,8 @@
 /** @file The two halves of an L-BFGS-B step: the generalised Cauchy point and the minimum over the free variables. */
+
+import type { Box } from './box.js';
 import { multiply, solve } from './dense.js';
 import type { Memory } from './lbfgs-memory.js';
-import type { Box } from './lbfgsb.js';
 import { dot } from './vectors.js';
 
 export interface Cauchy {

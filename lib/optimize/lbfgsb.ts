@@ -1,16 +1,11 @@
 /** @file L-BFGS-B: Byrd, Lu, Nocedal & Zhu, SIAM J. Sci. Comput. 16 (1995), with the projection of Morales & Nocedal, ACM TOMS 38 (2011). */
 
+import { type Box, clip, intoBox, longestStep, projectedNorm } from './box.js';
 import { Memory } from './lbfgs-memory.js';
 import { cauchyPoint, subspaceMinimum } from './lbfgsb-step.js';
 import { LineSearch } from './line-search.js';
 import { type Core, type CoreResult, messages, type Objective, STOPPED } from './types.js';
 import { dot, subtract } from './vectors.js';
-
-/** Lower and upper bounds, ∓Infinity where there is none. */
-export interface Box {
-  readonly lower: Float64Array;
-  readonly upper: Float64Array;
-}
 
 export interface LbfgsbOptions {
   /** Pairs kept. */
@@ -23,31 +18,6 @@ export interface LbfgsbOptions {
   readonly maxiter?: number;
   /** Evaluations per line search. */
   readonly maxls?: number;
-}
-
-/** The largest component of the projected gradient: how far a unit steepest-descent step moves, cut at the box. */
-function projectedNorm(x: Float64Array, g: Float64Array, box: Box | undefined): number {
-  let most = 0;
-  for (let i = 0; i < x.length; i++) {
-    let v = g[i]!;
-    if (box) v = v < 0 ? Math.max(v, x[i]! - box.upper[i]!) : Math.min(v, x[i]! - box.lower[i]!);
-    most = Math.max(most, Math.abs(v));
-  }
-  return most;
-}
-
-/** The longest step along `d` that stays in the box. */
-function longestStep(x: Float64Array, d: Float64Array, { lower, upper }: Box): number {
-  let most = 1e10;
-  for (let i = 0; i < x.length; i++) {
-    if (d[i]! > 0) most = Math.min(most, (upper[i]! - x[i]!) / d[i]!);
-    else if (d[i]! < 0) most = Math.min(most, (lower[i]! - x[i]!) / d[i]!);
-  }
-  return Math.max(most, 0);
-}
-
-export function clip(x: Float64Array, { lower, upper }: Box): Float64Array {
-  return x.map((v, i) => Math.min(Math.max(v, lower[i]!), upper[i]!));
 }
 
 /** Minimises from `x0`, which is moved into the box first. */
@@ -111,9 +81,4 @@ export function* lbfgsb(objective: Objective, x0: Float64Array, options: LbfgsbO
     memory.push(s, y);
   }
   return end(0, 'CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL');
-}
-
-function intoBox(x: Float64Array, { lower, upper }: Box): Float64Array {
-  for (let i = 0; i < x.length; i++) x[i] = Math.min(Math.max(x[i]!, lower[i]!), upper[i]!);
-  return x;
 }

@@ -1,7 +1,8 @@
 /** @file The methods of `minimize`: their options, what `tol` means to each, and how each is started. */
 import { type BfgsOptions, bfgs } from './bfgs.js';
+import type { Box } from './box.js';
 import { type CgOptions, cg } from './cg.js';
-import { type Box, type LbfgsbOptions, lbfgsb } from './lbfgsb.js';
+import { type LbfgsbOptions, lbfgsb } from './lbfgsb.js';
 import { type NelderMeadOptions, nelderMead } from './nelder-mead.js';
 import { type Curvature, type NewtonCgOptions, newtonCg } from './newton-cg.js';
 import { type TrustOptions, trustExact } from './trust-exact.js';

@@ -1,5 +1,5 @@
 /** @file Nelder–Mead's simplex: Lagarias, Reeds, Wright & Wright, SIAM J. Optim. 9 (1998); adaptive as in Gao & Han (2012). */
-import { type Box, clip } from './lbfgsb.js';
+import { type Box, clip } from './box.js';
 import { type Core, messages, STOPPED } from './types.js';
 
 export interface NelderMeadOptions {

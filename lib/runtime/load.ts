@@ -3,8 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { Compiler } from '../compile/executables.js';
-import type { Native, Prefetched } from '../native.js';
+import type { Compiler, Native, Prefetched, XlaOptions } from '../native.js';
 import { installHandles } from '../torch/handle.js';
 import { JorchError } from './errors.js';
 import { type Located, locate } from './locate.js';
@@ -44,13 +43,7 @@ export interface RuntimeAddon extends Compiler<RuntimeExecutable> {
   /** Cards that compileFor knows, by name. */
   gpuTargets(): string[];
   /** A program for a card that need not be here; `toolkit` has ptxas and libdevice. */
-  compileFor(
-    plugin: string,
-    toolkit: string,
-    target: string,
-    stablehlo: string,
-    options: Readonly<Record<string, boolean | number | string>>,
-  ): CompiledFor;
+  compileFor(plugin: string, toolkit: string, target: string, stablehlo: string, options: XlaOptions): CompiledFor;
   /** Loads the plugin, and begins to record what it does; undefined when it has no profiler. */
   beginProfile(plugin: string): Recording | undefined;
   /** An XSpace, as a serialized protobuf. */

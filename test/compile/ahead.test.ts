@@ -6,9 +6,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ahead } from '../../lib/compile/ahead.js';
-import { type Compiler, Executables } from '../../lib/compile/executables.js';
+import { Executables } from '../../lib/compile/executables.js';
 import { PersistentCache } from '../../lib/compile/persistent.js';
-import type { Loading } from '../../lib/native.js';
+import type { Compiler, Loading } from '../../lib/native.js';
 
 describe('compile: programs loaded ahead', () => {
   let dir = '';

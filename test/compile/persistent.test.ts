@@ -18,8 +18,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Compiler, Executables, isPortable } from '../../lib/compile/executables.js';
+import { Executables, isPortable } from '../../lib/compile/executables.js';
 import { entriesOf, PersistentCache } from '../../lib/compile/persistent.js';
+import type { Compiler } from '../../lib/native.js';
 
 /** Deterministic numbers in [0, 1). */
 const random = (seed: number): (() => number) => {

@@ -1,11 +1,11 @@
 /** @file XLA's options per program, and that programs on disk are told apart by them. */
 import assert from 'node:assert/strict';
-import type { XlaOptions } from '../../lib/compile/executables.js';
 import { placeOf } from '../../lib/compile/place.js';
 import { xlaOptions } from '../../lib/compile/xla-options.js';
 import { deviceNumber } from '../../lib/cuda/devices.js';
 import * as torch from '../../lib/index.js';
 import { compile, type Tensor } from '../../lib/index.js';
+import type { XlaOptions } from '../../lib/native.js';
 
 describe('XLA options per program', () => {
   it('follow what is in the program', () => {
