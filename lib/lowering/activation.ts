@@ -88,9 +88,7 @@ pointwise('aten::threshold', ({ b, out }, { self, threshold, value }) =>
 pointwise('aten::threshold_backward', ({ b, out }, { grad_output, self, threshold }) =>
   b.select(b.compare('LE', self, b.fill(out, threshold)), b.fill(out, 0), grad_output),
 );
-pointwise('aten::hardtanh', ({ b, out }, { self, min_val, max_val }) =>
-  b.clamp(b.fill(out, min_val), self, b.fill(out, max_val)),
-);
+pointwise('aten::hardtanh', ({ b }, { self, min_val, max_val }) => b.atMost(b.atLeast(self, min_val), max_val));
 /** libtorch's vectorized kernels let no gradient through where `x` is NaN. */
 const within = (b: Builder, x: Op, low: number, high: number): Op =>
   b.and(b.compare('GT', x, b.fill(x, low)), b.compare('LT', x, b.fill(x, high)));

@@ -3,7 +3,8 @@
  * vector code of. Within 2 ulp, float32 over all numbers; subnormal ones count as 0, as in all of XLA's CPU code.
  */
 import { Builder } from '../stablehlo/builder.js';
-import { numel, type Op, range } from '../stablehlo/types.js';
+import { type Literal, numel, type Op, range } from '../stablehlo/types.js';
+import { isFloating } from '../torch/dtype.js';
 import * as C from './cpu-coefficients.js';
 
 type Real = Op | number;
@@ -295,6 +296,22 @@ export class CpuBuilder extends Builder {
   override select(...[p, x, y]: Parameters<Builder['select']>): Op {
     const [a, c] = [this.bounds(x), this.bounds(y)];
     return this.note(super.select(p, x, y), Math.min(a[0], c[0]), Math.max(a[1], c[1]));
+  }
+
+  override atLeast(...[x, low]: Parameters<Builder['atLeast']>): Op {
+    return this.bounded('LT', x, low) ?? super.atLeast(x, low);
+  }
+  override atMost(...[x, high]: Parameters<Builder['atMost']>): Op {
+    return this.bounded('GT', x, high) ?? super.atMost(x, high);
+  }
+  /** Where x equals the bound it is x that stays, as in libtorch's kernels: XLA's maximum of -0 and 0 is 0. */
+  private bounded(beyond: 'LT' | 'GT', x: Op, bound: Literal): Op | undefined {
+    const limit = Number(bound);
+    if (!isFloating(x.dtype) || Number.isNaN(limit)) return undefined;
+    const [low, high] = this.bounds(x);
+    const edge = this.fill(x, limit);
+    const best = beyond === 'LT' ? Math.max : Math.min;
+    return this.note(this.select(this.compare(beyond, x, edge), edge, x), best(low, limit), best(high, limit));
   }
 
   override unary(...[name, x, dtype]: Parameters<Builder['unary']>): Op {

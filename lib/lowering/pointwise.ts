@@ -144,28 +144,30 @@ export function power(b: Builder, x: Op, y: Op): Op {
   );
   return b.select(negative, inverse, p);
 }
-/** Small whole powers are products, half powers square roots, as in libtorch. */
-function powerScalar(b: Builder, x: Op, e: number): Op {
+/** Small whole powers are products, half powers square roots, as in libtorch; but for float16, whose half powers differ at -0 and -∞. */
+function powerScalar(b: Builder, x: Op, e: number, roots: boolean): Op {
   if (e === 0) return b.fill(x, 1);
   if (e === 1) return x;
   if (e === 2) return b.multiply(x, x);
   if (e === 3) return b.multiply(b.multiply(x, x), x);
   if (!isFloating(x.dtype)) return power(b, x, b.fill(x, e));
-  if (e === 0.5) return b.sqrt(x);
-  if (e === -0.5) return b.rsqrt(x);
+  if (e === 0.5 && roots) return b.sqrt(x);
+  if (e === -0.5 && roots) return b.rsqrt(x);
   if (e === -1) return b.divide(b.fill(x, 1), x);
   if (e === -2) return b.divide(b.fill(x, 1), b.multiply(x, x));
   return b.power(x, b.fill(x, e));
 }
-pointwise('aten::pow.Tensor_Scalar', ({ b, out }, { self, exponent }) =>
-  typeof exponent === 'object' ? power(b, self, b.fill(out, exponent)) : powerScalar(b, self, Number(exponent)),
+pointwise('aten::pow.Tensor_Scalar', ({ b, out, outs }, { self, exponent }) =>
+  typeof exponent === 'object'
+    ? power(b, self, b.fill(out, exponent))
+    : powerScalar(b, self, Number(exponent), outs[0]?.dtype !== 'float16'),
 );
 pointwise('aten::pow.Tensor_Tensor', ({ b }, { self, exponent }) => power(b, self, exponent));
 pointwise('aten::pow.Scalar', ({ b, out }, { self, exponent }) => power(b, b.fill(out, self), exponent));
 
 /** Of a complex number: its magnitude, so the dtype changes. */
 rule('aten::abs', ({ b }, { self }) => (self.dtype === 'bool' ? self : b.abs(self)));
-/** sign(NaN) is 0, of a complex number x/|x|. */
+/** sign(NaN) is 0, sign(-0) too, of a complex number x/|x|. */
 pointwise(['aten::sign', 'aten::sgn'], ({ b, out }, { self }) => {
   const zero = b.fill(out, 0);
   if (isComplex(out.dtype)) {
@@ -174,9 +176,11 @@ pointwise(['aten::sign', 'aten::sgn'], ({ b, out }, { self }) => {
   }
   if (out.dtype === 'bool') return self;
   if (out.dtype.startsWith('u')) return b.convert(b.compare('NE', self, zero), out.dtype);
-  return isFloating(out.dtype) ? b.select(b.isNan(self), zero, b.sign(self)) : b.sign(self);
+  if (!isFloating(out.dtype)) return b.sign(self);
+  const negative = b.select(b.compare('LT', self, zero), b.fill(out, -1), zero);
+  return b.select(b.compare('GT', self, zero), b.fill(out, 1), negative);
 });
-pointwise('aten::relu', ({ b, out }, { self }) => b.maximum(self, b.fill(out, 0)));
+pointwise('aten::relu', ({ b }, { self }) => b.atLeast(self, 0));
 pointwise('aten::reciprocal', ({ b, out }, { self }) => b.divide(b.fill(out, 1), self));
 pointwise('aten::_conj_physical', ({ b }, { self }) => b.conj(self));
 const integersStay = (f: (b: Builder, x: Op) => Op) => (b: Builder, x: Op) => (isFloating(x.dtype) ? f(b, x) : x);
@@ -196,22 +200,23 @@ pointwise('aten::deg2rad', ({ b, out }, { self }) => b.multiply(self, b.fill(out
 pointwise('aten::rad2deg', ({ b, out }, { self }) => b.multiply(self, b.fill(out, 180 / Math.PI)));
 
 /** Bounds are cast to the result dtype; NaN in `self` stays NaN, a NaN bound gives NaN. */
-pointwise('aten::clamp', ({ b, out }, { self, min, max }) => {
-  const low = min === undefined ? self : b.maximum(self, b.fill(out, min));
-  return max === undefined ? low : b.minimum(low, b.fill(out, max));
+pointwise('aten::clamp', ({ b }, { self, min, max }) => {
+  const low = min === undefined ? self : b.atLeast(self, min);
+  return max === undefined ? low : b.atMost(low, max);
 });
 pointwise('aten::clamp.Tensor', ({ b }, { self, min, max }) => {
   const low = min === undefined ? self : b.maximum(self, min);
   return max === undefined ? low : b.minimum(low, max);
 });
-pointwise('aten::clamp_min', ({ b, out }, { self, min }) => b.maximum(self, b.fill(out, min)));
-pointwise('aten::clamp_max', ({ b, out }, { self, max }) => b.minimum(self, b.fill(out, max)));
+pointwise('aten::clamp_min', ({ b }, { self, min }) => b.atLeast(self, min));
+pointwise('aten::clamp_max', ({ b }, { self, max }) => b.atMost(self, max));
 pointwise('aten::clamp_min.Tensor', ({ b }, { self, min }) => b.maximum(self, min));
 pointwise('aten::clamp_max.Tensor', ({ b }, { self, max }) => b.minimum(self, max));
-/** The number wins over NaN. */
-const ignoreNan = (b: Builder, x: Op, y: Op, best: Op) => b.select(b.isNan(x), y, b.select(b.isNan(y), x, best));
-pointwise('aten::fmax', ({ b }, { self, other }) => ignoreNan(b, self, other, b.maximum(self, other)));
-pointwise('aten::fmin', ({ b }, { self, other }) => ignoreNan(b, self, other, b.minimum(self, other)));
+/** The number wins over NaN, the first of equal ones (0 and -0) over the second. */
+const better = (b: Builder, beats: 'LT' | 'GT', x: Op, y: Op) =>
+  b.select(b.or(b.isNan(x), b.compare(beats, y, x)), y, x);
+pointwise('aten::fmax', ({ b }, { self, other }) => better(b, 'GT', self, other));
+pointwise('aten::fmin', ({ b }, { self, other }) => better(b, 'LT', self, other));
 
 /** `condition` may be any broadcastable bool (or uint8) tensor. */
 rule('aten::where.self', ({ b, out }, { condition, self, other }) =>

@@ -103,6 +103,13 @@ export class Elementwise extends Emitter {
   minimum(x: Op, y: Op): Op {
     return this.binary('stablehlo.minimum', x, y);
   }
+  /** The larger (smaller) of x and a number; NaN in either stays. */
+  atLeast(x: Op, low: Literal): Op {
+    return this.maximum(x, this.fill(x, low));
+  }
+  atMost(x: Op, high: Literal): Op {
+    return this.minimum(x, this.fill(x, high));
+  }
   atan2(x: Op, y: Op): Op {
     return this.binary('stablehlo.atan2', x, y);
   }

@@ -2,7 +2,9 @@
 #include "dispatch/call.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/util/SmallVector.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
 #include <map>
@@ -28,6 +30,7 @@ struct Overload {
   int varargs = -1;       // index of the only non-self positional argument if it is an int list: view(2, 3)
   int device = -1;
   bool takesTensor = false;
+  bool inPlace = false;
   Guard guard;
   bool internal;
   explicit Overload(const c10::OperatorHandle& handle);
@@ -46,6 +49,7 @@ Overload::Overload(const c10::OperatorHandle& handle) : op(handle), guard(handle
     hasOut |= plan.out;
     if (!plan.keywordOnly) positional++;
     if (plan.kind == ArgPlan::Kind::Device) device = static_cast<int>(args.size());
+    inPlace |= argument.alias_info() && argument.alias_info()->isWrite() && !plan.out;
     takesTensor |= plan.kind == ArgPlan::Kind::Tensor || plan.kind == ArgPlan::Kind::TensorList || plan.kind == ArgPlan::Kind::OptionalTensorList;
     args.push_back(std::move(plan));
   }
@@ -214,6 +218,30 @@ napi_value namedResults(Addon& addon, napi_env env, const c10::FunctionSchema& s
   return array;
 }
 
+bool differentiable(const at::Tensor& t) { return !t.defined() || torch::autograd::isDifferentiableType(t.scalar_type()); }
+
+// Whether an operator in place writes whole numbers or booleans only. They have no derivative, but libtorch gives them a history when another operand has one
+// (mask.eq_(weight)), and then refuses what is done with them.
+bool writesNoHistory(const Overload& overload, const torch::jit::Stack& stack) {
+  if (!overload.inPlace) return false;
+  for (size_t i = 0; i < stack.size(); i++) {
+    const auto* alias = overload.op.schema().arguments()[i].alias_info();
+    if (!alias || !alias->isWrite()) continue;
+    if (stack[i].isTensor() && differentiable(stack[i].toTensor())) return false;
+    if (!stack[i].isTensorList()) continue;
+    for (const at::Tensor& t : stack[i].toTensorList())
+      if (differentiable(t)) return false;
+  }
+  return true;
+}
+
+void call(const Overload& overload, torch::jit::Stack& stack) {
+  if (!writesNoHistory(overload, stack)) return overload.op.callBoxed(&stack);
+  const at::NoGradGuard noReverse;
+  const c10::AutoFwGradMode noForward(false);
+  overload.op.callBoxed(&stack);
+}
+
 napi_value invoke(const Packet& packet, const Overload& overload, const Bound& bound, c10::ArrayRef<napi_value> given, Addon& addon, napi_env env) {
   if (overload.internal)
     throw JsError("BAD_ARGUMENT", packet.name + ": a part of libtorch's own that trusts its caller; it is not offered, the public operators that use it are");
@@ -229,7 +257,7 @@ napi_value invoke(const Packet& packet, const Overload& overload, const Bound& b
   for (size_t i = 0; i < stack.size(); i++)
     if (stack[i].isTensor() && bound[i]->kind == JsArg::Kind::Tensor) identities.emplace_back(stack[i].toTensor().unsafeGetTensorImpl(), bound[i]->value);
   if (overload.guard) overload.guard(overload.op.schema(), stack);
-  overload.op.callBoxed(&stack);
+  call(overload, stack);
   const auto& returns = overload.op.schema().returns();
   c10::SmallVector<napi_value, 4> results;
   for (size_t i = 0; i < stack.size(); i++) {

@@ -347,6 +347,7 @@ bool isInternal(const c10::FunctionSchema& schema) {
       "_stack",
       "_saturate_weight_to_fp16",
       "batch_norm_backward",
+      "_batch_norm_impl_index_backward",
       "mkldnn_rnn_layer",
       "mkldnn_rnn_layer_backward",
       "_slow_conv2d_backward",

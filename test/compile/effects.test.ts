@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
-import { agree } from '../support/agree.js';
+import { agree, agreeOn } from '../support/agree.js';
 import { close } from '../support/close.js';
 import { fails } from '../support/fails.js';
 
@@ -24,6 +24,18 @@ describe('compile: mutation', () => {
     assert.deepEqual([y.tolist(), y.requires_grad], [[1, 0, 1], false]);
     x.mul(y).sum().backward();
     assert.deepEqual(x.grad!.tolist(), [1, 0, 1]);
+  });
+
+  it('the same through views, and with gradients inside', () => {
+    const x = torch.tensor([1, 2, 3], { dtype: 'float64', requires_grad: true });
+    const f = (a: Tensor, dtype: 'int64' | 'bool'): Tensor[] => {
+      const y = torch.tensor([1, 0, 3]).to(dtype);
+      y.narrow(0, 1, 2).eq_(a.narrow(0, 0, 2));
+      y.at(0).fill_(a.sum());
+      const [da] = torch.autograd.grad(a.mul(y).sum(), [a]);
+      return [y, da!];
+    };
+    for (const dtype of ['int64', 'bool'] as const) agreeOn((a: Tensor) => f(a, dtype), x);
   });
 
   it('an argument changed in place keeps its memory: a view taken before sees the change', () => {

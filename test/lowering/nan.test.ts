@@ -1,4 +1,5 @@
 /** @file NaN, infinities, empty and 0-d tensors that reach a program at run time: order, extrema and totals as in eager. */
+import assert from 'node:assert/strict';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { agree, type DTypeName } from './table.js';
@@ -147,4 +148,49 @@ describe('lowering: 0-d and empty tensors', () => {
     ]);
     agree('topk of none', (v) => pair(v!.topk(0)), [none]);
   });
+});
+
+describe('the sign of zero', () => {
+  // Of two operands that are 0 and -0 libtorch takes the one or the other, by where they stand in memory: maximum, minimum, clamp with tensors.
+  const F = torch.nn.functional;
+  const functions: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+    relu: (x) => x.relu(),
+    'clamp from 0': (x) => x.clamp(0, 1),
+    'clamp to 0': (x) => x.clamp(-1, 0),
+    'clamp to -0': (x) => x.clamp(-1, -0),
+    clamp_min: (x) => x.clamp_min(0),
+    clamp_max: (x) => x.clamp_max(-0),
+    hardtanh: (x) => F.hardtanh(x, 0, 1),
+    relu6: (x) => F.relu6(x),
+    sign: (x) => x.sign(),
+    sgn: (x) => x.sgn(),
+    'root as a power': (x) => x.pow(0.5),
+    'inverse root as a power': (x) => x.pow(-0.5),
+    leaky_relu: (x) => F.leaky_relu(x),
+    trunc: (x) => x.trunc(),
+  };
+  const two: Readonly<Record<string, (x: Tensor, y: Tensor) => Tensor>> = {
+    fmax: (x, y) => torch.fmax(x, y),
+    fmin: (x, y) => torch.fmin(x, y),
+  };
+  const same = (actual: Tensor, expected: Tensor, what: string): void => {
+    const [a, b] = [actual, expected].map((t) => [...(t.to('float64').toTypedArray() as Float64Array)]);
+    assert.deepStrictEqual(a, b, what); // tells -0 from 0
+  };
+  for (const dtype of ['float32', 'float64', 'float16', 'bfloat16'] as const)
+    it(`is eager's, ${dtype}`, () => {
+      for (const n of [4, 64]) {
+        const from = (values: readonly number[]): Tensor =>
+          torch.tensor(
+            Array.from({ length: n }, (_, i) => values[i % values.length]!),
+            { dtype },
+          );
+        const x = from([-0, 0, nan, -inf]);
+        for (const [name, f] of Object.entries(functions)) same(torch.compile(f)(x), f(x), `${name} of ${n}`);
+        // libtorch's bfloat16 takes the second of equal ones.
+        if (dtype === 'bfloat16') continue;
+        const y = from([0, -0, 1, nan]);
+        for (const [name, f] of Object.entries(two)) same(torch.compile(f)(x, y), f(x, y), `${name} of ${n}`);
+      }
+    });
 });

@@ -20,6 +20,11 @@ interface Told {
   readonly wrong: readonly { readonly call: Recipe; readonly words: string }[];
 }
 
+/** What stands in the file of progress while numbered calls are made: the one being made, and what became of those before. */
+export interface Progress extends Told {
+  readonly at: number;
+}
+
 /** What a process told; undefined, with its last words, when it did not live to. */
 const inProcess = (args: readonly string[], progress: string, how: How): Promise<{ told?: Told; death: string }> =>
   new Promise((resolve) => {
@@ -116,19 +121,26 @@ export const campaign = (
   withProgress(async (progress) => {
     const failures: Failure[] = [];
     let [results, refused] = [0, 0];
+    const add = (told: Told): void => {
+      results += told.results;
+      refused += told.refused;
+      failures.push(...told.wrong);
+    };
     for (let done = 0; done < count; ) {
+      writeFileSync(progress, '');
       const { told, death } = await inProcess(
         [seed, from + done * stride, count - done, stride].map(String),
         progress,
         how,
       );
       if (told) {
-        results += told.results;
-        refused += told.refused;
-        failures.push(...told.wrong);
+        add(told);
         break;
       }
-      const at = Number(readFileSync(progress, 'utf8'));
+      const last = readFileSync(progress, 'utf8');
+      if (last === '') throw new Error(`no call was made: ${death}`);
+      const { at, ...before } = JSON.parse(last) as Progress;
+      add(before);
       failures.push(smaller ? await shrink(seed, at, death, how) : { call: callNumber(seed, at), words: death });
       done = (at - from) / stride + 1;
     }

@@ -145,10 +145,7 @@ const observe = (
       const inputs = inputsOf(graph, by);
       try {
         const results = f(...inputs);
-        // Whole numbers have one in eager when a comparison with a tensor that requires grad was written into them; compiled they have none.
-        const flags = results.map((t) =>
-          t.requires_grad && (t.is_floating_point() || t.is_complex()) ? 'with a history' : 'without a history',
-        );
+        const flags = results.map((t) => (t.requires_grad ? 'with a history' : 'without a history'));
         const tensors = results.map((t, i) => look(`result ${i}, ${flags[i]}`, t));
         if (graph.gradients === 'through') lossOf(results)?.backward();
         tensors.push(...inputs.map((t, i) => look(`input ${i} afterwards`, t)));

@@ -174,11 +174,37 @@ describe('autograd', () => {
     assert.deepEqual(torch.no_grad(() => a.add_(1)).tolist(), [2, 3]);
   });
 
-  it('a gradient that reaches whole numbers says what made them require grad', () => {
+  it('whole numbers and booleans have no history, whatever is written into them in place', () => {
     const x = leaf([1, 2, 3]);
-    const y = tensor([1, 0, 3], { dtype: 'int64' }).eq_(x);
-    fails('BAD_ARGUMENT', /backward: a gradient reaches whole numbers.*eq_.*detach/, () => x.mul(y).sum().backward());
+    const writes: Record<string, (y: Tensor) => unknown> = {
+      eq_: (y) => y.eq_(x),
+      lt_: (y) => y.lt_(x),
+      'eq_ of a view': (y) => y.narrow(0, 1, 2).eq_(x.narrow(0, 0, 2)),
+      'fill_ of a view': (y) => y.at(0).fill_(x.sum()),
+      copy_: (y) => y.copy_(x),
+    };
+    for (const [name, write] of Object.entries(writes))
+      for (const dtype of ['int64', 'bool'] as const) {
+        const y = tensor([1, 0, 3], { dtype: 'int64' }).to(dtype);
+        const view = y.at(2);
+        write(y);
+        assert.deepEqual([y.requires_grad, view.requires_grad], [false, false], name);
+        const [dx] = autograd.grad(x.mul(y).sum(), [x]);
+        assert.deepEqual(dx!.tolist(), y.to('float64').tolist(), name);
+        // Of forward mode, too.
+        const [, tangent] = torch.func.jvp(
+          (z: Tensor) => {
+            const w = tensor([1, 0, 3]).to(dtype);
+            w.eq_(z);
+            return z.mul(w).sum();
+          },
+          [x.detach()],
+          [torch.ones_like(x.detach())],
+        );
+        assert.equal((tangent as Tensor).item(), dtype === 'bool' ? 1 : 2, name);
+      }
   });
+
   it('backward without a graph says so', () => {
     fails('BAD_ARGUMENT', /does not require grad/, () => ones(1).sum().backward());
     fails('BAD_ARGUMENT', /unknown keyword 'retain'/, () =>
