@@ -5,6 +5,7 @@
  *
  *   node scripts/bootstrap.mjs            everything
  *   node scripts/bootstrap.mjs --native   the addon only (for node-gyp, which binding.gyp sends here)
+ *   node scripts/bootstrap.mjs --parts    only what the addon is built with, and prints where: the parts, libtorch (for CMakeLists.txt)
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -145,12 +146,15 @@ const typescript = () => {
   });
 };
 
-const nativeOnly = process.argv.includes('--native');
+const only = (what) => process.argv.includes(`--${what}`);
 prerequisites();
 await npmDependencies();
 const { parts, torch } = await runtimeParts();
-await addon(parts, torch);
-if (!nativeOnly) {
-  await api(torch);
-  await typescript();
+if (only('parts')) process.stdout.write(`${parts};${torch}`);
+else {
+  await addon(parts, torch);
+  if (!only('native')) {
+    await api(torch);
+    await typescript();
+  }
 }

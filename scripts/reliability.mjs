@@ -104,6 +104,11 @@ const ROWS = [
   [27, 'no GPU: RUNTIME_MISSING in words', 'cuda/device.test', 'not there is refused'],
   [27, 'one build on Node 20, 22, 24 and 26', 'scripts/node-versions.mjs'],
   [
+    27,
+    'the packages on the C and C++ libraries of Debian 11: imported, eager, compiled, gradients, a worker',
+    'scripts/old-glibc.mjs',
+  ],
+  [
     28,
     'the packages, installed from a registry into an empty project: from npm install to the first compiled result in 60 s, later starts in 3 s',
     'pack/install.pack',
@@ -120,7 +125,7 @@ const NOTES = `## What the rows leave open
   were not run again to the end.
 - Row 12, seed 20781: \`eq_\` of booleans with a tensor that requires grad is refused when compiled, and \`relu\` of -0 is +0.
 - Row 26: files of \`npm run sanitize\` that were not reached are counted as not run; of its failures three are kept graphs younger than the build, one lacked a file (mended since).
-- Row 27 checks the symbols that the binaries ask for; they are not run on a system of that age here.
+- Row 27: the packages run on glibc 2.31, the oldest that Debian’s mirrors still have, and on libstdc++ 3.4.28; that they ask for nothing newer than glibc 2.28 is checked by symbols.
 `;
 
 /** Rows of the previous page, by number and promise. */
@@ -152,8 +157,8 @@ const perform = (file, grep) => {
   const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
   const tests = [mocha, '--no-config', '--timeout', '0', '--reporter', 'json', ...(grep ? ['-g', grep] : [])];
   const command = isProgram ? [join(root, file), ...positionals] : [...tests, join(root, 'dist', 'test', `${file}.js`)];
-  if (/pack|node-versions/.test(file)) {
-    if (file.startsWith('pack/'))
+  if (/pack|node-versions|old-glibc/.test(file)) {
+    if (!file.includes('node-versions'))
       spawnSync(process.execPath, [join(root, 'scripts', 'pack', 'index.mjs')], { cwd: root, stdio: 'inherit' });
     spawnSync('npm', ['install', '--prefix', 'test/pack', '--no-package-lock'], { cwd: root, stdio: 'inherit' });
   }

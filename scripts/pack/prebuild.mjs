@@ -15,13 +15,16 @@ const folder = join(root, 'prebuilds', 'linux-x64');
 const names = ['jorch.node', 'jorch_rt.node'];
 export const files = names.map((name) => join(folder, name));
 
-const run = (command, args) => {
-  // The headers of the Node that runs this: node-gyp asks for some, the addons are compiled with those of node-api-headers.
+/** The headers of the Node that runs this, for node-gyp, which asks for some; the addons are compiled with those of node-api-headers. */
+export const ownHeaders = () => {
   const nodedir = dirname(dirname(process.execPath));
-  const own = existsSync(join(nodedir, 'include', 'node', 'common.gypi')) ? { npm_config_nodedir: nodedir } : {};
+  return existsSync(join(nodedir, 'include', 'node', 'common.gypi')) ? { npm_config_nodedir: nodedir } : {};
+};
+
+const run = (command, args) => {
   const { status, error } = spawnSync(command, args, {
     cwd: root,
-    env: { ...process.env, ...own },
+    env: { ...process.env, ...ownHeaders() },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   if (error || status !== 0) throw new Error(`${command} ${args.join(' ')} failed: ${error ?? `exit code ${status}`}`);
