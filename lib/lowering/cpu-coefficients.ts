@@ -10,6 +10,16 @@ export const SINE = {
     -2.5052108382391406e-8, 2.7557319223971264e-6, -0.00019841269841269806, 0.008333333333333333, -0.16666666666666666,
   ],
 } as const;
+/** In float32 arithmetic: (sin r - r)/r³ in r², |r| ≤ 1.3 and for |r| ≤ π/4 with (cos r - 1)/r²; errors of sine and cosine at most 2⁻²⁶. */
+export const SINE_32 = [
+  2.672305202419726e-6, -0.00019832498507561986, 0.008333303740624735, -0.16666666510433362,
+] as const;
+export const SINE_EIGHTH_32 = [0, -0.0001958763909873762, 0.00833274710466453, -0.16666664656312208] as const;
+export const COSINE_EIGHTH_32 = [2.454768977246003e-5, -0.001388830186756237, 0.04166666465348879, -0.5] as const;
+/** π/2 in pieces of 12, 7, 13 and 24 bits: the first two are π/2 to 2⁻²⁵, and a float32 less multiples of them is exact. */
+export const HALF_PI_PARTS_32 = [
+  1.57080078125, -4.470348358154297e-6, 1.5894329408183694e-8, -1.0746346554971943e-12,
+] as const;
 /** (cos r - 1 + r²/2)/r⁴ in r², |r| ≤ π/4. */
 export const COSINE = [
   -1.1382632425521717e-11, 2.08761462684032e-9, -2.7557317271729793e-7, 2.480158729876569e-5, -0.0013888888888887398,

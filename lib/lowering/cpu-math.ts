@@ -6,6 +6,7 @@ import { Builder } from '../stablehlo/builder.js';
 import { type Literal, numel, type Op, range } from '../stablehlo/types.js';
 import { isFloating } from '../torch/dtype.js';
 import * as C from './cpu-coefficients.js';
+import { SMALL, smallSine32, USUAL, usualSine32 } from './cpu-sine32.js';
 
 type Real = Op | number;
 
@@ -256,10 +257,28 @@ const MANY = { float32: 16384, float64: 1024 };
 /** Up to here whole multiples of π/2 are exact products of its pieces. */
 const MODERATE = 2 ** 22;
 
-const PERIODIC: Readonly<Record<string, (reduce: Reduce) => (b: Builder, x: Op) => Op>> = {
-  'stablehlo.sine': sineBy,
-  'stablehlo.cosine': cosineBy,
-  'stablehlo.tan': tangentBy,
+/** A periodic function of arguments up to a bound: what `usual` covers, up to MODERATE, all float32. */
+interface Periodic {
+  readonly usual32: (b: Builder, x: Op) => Op;
+  readonly moderate: (b: Builder, x: Op) => Op;
+  readonly any32: (b: Builder, x: Op) => Op;
+}
+const PERIODIC: Readonly<Record<string, Periodic>> = {
+  'stablehlo.sine': {
+    usual32: (b, x) => usualSine32(b, x, 0),
+    moderate: sineBy(reduceModerate),
+    any32: sineBy(reduceAny),
+  },
+  'stablehlo.cosine': {
+    usual32: (b, x) => usualSine32(b, x, 1),
+    moderate: cosineBy(reduceModerate),
+    any32: cosineBy(reduceAny),
+  },
+  'stablehlo.tan': {
+    usual32: tangentBy(reduceModerate),
+    moderate: tangentBy(reduceModerate),
+    any32: tangentBy(reduceAny),
+  },
 };
 const WITHIN_ONE = new Set(['stablehlo.sine', 'stablehlo.cosine', 'stablehlo.tanh', 'chlo.erf']);
 
@@ -267,6 +286,36 @@ const WITHIN_ONE = new Set(['stablehlo.sine', 'stablehlo.cosine', 'stablehlo.tan
 export class CpuBuilder extends Builder {
   /** Whether a function was written out. */
   arithmetic = false;
+  /** Arguments that are looked through for large numbers, each with a branch of its own. */
+  readonly looks: Op[] = [];
+  /** Whether one is inside a region. */
+  looksInside = false;
+  /** What is known of all of them in the part that is being written (two-versions.ts). */
+  private assumed: 'usual' | 'any' | undefined;
+
+  /** Writes a part in which arguments are not looked at. */
+  assuming<T>(assumed: 'usual' | 'any', write: () => T): T {
+    this.assumed = assumed;
+    try {
+      return write();
+    } finally {
+      this.assumed = undefined;
+    }
+  }
+  /**
+   * Whether the short way holds for all arguments: float32 up to USUAL, float64 up to MODERATE. Where a sum of even powers is small enough every number is; of all looks at
+   * an array XLA makes a sum fastest, in the time of reading it. Eighth powers let more numbers be large: of a million 500 and more, of squares 3.
+   */
+  isUsual(x: Op): Op {
+    const square = this.multiply(x, x);
+    const narrow = x.dtype === 'float32';
+    const fourth = this.multiply(square, square);
+    const power = narrow ? this.multiply(fourth, fourth) : square;
+    // Not quite the bound: powers are rounded, sums never to less than one of their terms.
+    const most = narrow ? (USUAL - 1) ** 8 : (MODERATE / 2) ** 2;
+    const sum = this.reduce(power, this.scalar(0, x.dtype), 'add', range(x.shape.length));
+    return this.compare('LT', sum, this.scalar(most, x.dtype));
+  }
 
   private bounds(x: Op): Bounds {
     return x.bounds ?? EVERYTHING;
@@ -366,18 +415,22 @@ export class CpuBuilder extends Builder {
     if (by === undefined) return undefined;
     const [low, high] = this.bounds(x);
     const most = Math.max(-low, high);
+    const narrow = x.dtype === 'float32';
+    if (name === 'stablehlo.sine' && narrow && most <= SMALL) return smallSine32(this, x);
     if (name === 'stablehlo.sine' && most <= 1.57)
       return keepZero(this, x, this.convert(sineOf(this, this.convert(x, 'float64'), x.dtype), x.dtype));
-    if (most <= MODERATE) return by(reduceModerate)(this, x);
-    const narrow = x.dtype === 'float32';
-    const large = (): Op => (narrow ? by(reduceAny)(this, x) : super.unary(name, x));
-    if (numel(x.shape) < MANY[x.dtype]) return narrow ? large() : undefined;
-    // Where the sum of squares is small enough every number is. Of all looks at an array XLA makes this one fastest, in the time of reading it.
-    const squares = this.reduce(this.multiply(x, x), this.scalar(0, x.dtype), 'add', range(x.shape.length));
+    const usual = (): Op => (narrow ? by.usual32(this, x) : by.moderate(this, x));
+    if (most <= (narrow ? USUAL : MODERATE)) return usual();
+    if (most <= MODERATE) return by.moderate(this, x);
+    const any = (): Op => (narrow ? by.any32(this, x) : super.unary(name, x));
+    if (numel(x.shape) < MANY[x.dtype]) return narrow ? any() : undefined;
+    if (this.assumed !== undefined) return this.assumed === 'usual' ? usual() : any();
+    this.looks.push(x);
+    this.looksInside ||= this.depth > 0;
     return this.if(
-      this.compare('LT', squares, this.scalar((MODERATE / 2) ** 2, x.dtype)),
-      () => [by(reduceModerate)(this, x)],
-      () => [this.unselectable(large())],
+      this.isUsual(x),
+      () => [usual()],
+      () => [this.unselectable(any())],
     )[0]!;
   }
   /** XLA computes both branches and selects where they hold nothing but elementwise operations: here, an element is written over itself. */

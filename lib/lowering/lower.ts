@@ -17,6 +17,7 @@ import { type PackPlace, packResults } from './pack.js';
 import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
 import { keyFrom, RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
+import { inTwoVersions } from './two-versions.js';
 import { whyUnlowered } from './unlowered.js';
 
 /** What a program is compiled for. */
@@ -121,9 +122,10 @@ export class Lowering {
     outer?: Lowering,
     private readonly round?: Op,
     mesh?: Mesh,
+    builder?: Builder,
   ) {
     this.mesh = outer?.mesh ?? mesh;
-    this.b = outer?.b ?? (target === 'cpu' ? new CpuBuilder() : new Builder());
+    this.b = builder ?? outer?.b ?? (target === 'cpu' ? new CpuBuilder() : new Builder());
     this.calls = outer?.calls ?? [];
     this.callNodes = []; // those of a region have operands that only the region knows
     this.lowered = outer?.lowered ?? new Set();
@@ -333,28 +335,30 @@ export function lower(
     pack = false,
   }: LowerOptions,
 ): Lowered {
-  const lowering = new Lowering(fallback, optimize, target, undefined, undefined, partition?.mesh);
-  const params = inputs.map((v, i) => {
-    const op = parameter(`%arg${i}`, v);
-    lowering.bind(v, op);
-    return op;
-  });
-  lowering.watch(checks);
-  lowering.graph(graph, [...results, ...checkOperands(checks)], inputs);
-  // In memory order, so that the caller's tensors get eager's strides without a copy.
-  const returned = results.map((v) => {
-    if (partition !== undefined) return lowering.op(v); // sharded memory is row-major
-    const order = rowMajor ? undefined : physicalOrder(v.shape, v.strides);
-    return order === undefined || isIdentity(order) ? lowering.op(v) : lowering.b.transpose(lowering.op(v), order);
-  });
-  if (checks.length > 0) {
+  const begin = (builder?: Builder): Lowering =>
+    new Lowering(fallback, optimize, target, undefined, undefined, partition?.mesh, builder);
+  const params = inputs.map((v, i) => parameter(`%arg${i}`, v));
+  const write = (lowering: Lowering): Op[] => {
+    for (const [i, v] of inputs.entries()) lowering.bind(v, params[i]!);
+    lowering.watch(checks);
+    lowering.graph(graph, [...results, ...checkOperands(checks)], inputs);
+    // In memory order, so that the caller's tensors get eager's strides without a copy.
+    const returned = results.map((v) => {
+      if (partition !== undefined) return lowering.op(v); // sharded memory is row-major
+      const order = rowMajor ? undefined : physicalOrder(v.shape, v.strides);
+      return order === undefined || isIdentity(order) ? lowering.op(v) : lowering.b.transpose(lowering.op(v), order);
+    });
+    if (checks.length === 0) return returned;
     const { b } = lowering;
-    returned.push(
-      b.concatenate(
-        checks.map((c) => b.reshape(lowering.failure(c), [1])),
-        0,
-      ),
-    );
+    const flags = checks.map((c) => b.reshape(lowering.failure(c), [1]));
+    return [...returned, b.concatenate(flags, 0)];
+  };
+  let lowering = begin();
+  let returned: readonly Op[] = write(lowering);
+  const alone = partition === undefined && wished.length === 0 && lowering.keys.size === 0;
+  if (lowering.b instanceof CpuBuilder && alone) {
+    const two = inTwoVersions(lowering.b, begin, write);
+    if (two !== undefined) ({ lowering, returned } = two);
   }
   const donated = donateSafely && lowering.calls.length > 0 ? [] : wished;
   const parameters = [...params, ...lowering.keys.values()];

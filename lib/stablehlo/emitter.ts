@@ -13,11 +13,17 @@ interface Scope {
   next: number;
 }
 
+/** A value with what stands right of its equals sign. */
+export interface Made {
+  readonly text: string;
+  readonly op: Op;
+}
+
 export class Emitter {
   /** What the operations emitted next come from; empty: nothing is said. Part of no operation's identity. */
   origin = '';
   private scope: Scope = { lines: [], seen: new Map(), single: new Map(), prefix: '%', next: 0 };
-  private depth = 0;
+  protected depth = 0;
   /** Names of functions by parameters and lines. */
   private readonly kernels = new Map<string, string>();
   private readonly functionLines: string[] = [];
@@ -117,6 +123,10 @@ export class Emitter {
     return this.emitMany(kernelCall(name, packed.name, tuple, returned), returned).slice(0, -1);
   }
 
+  /** How the values of this scope are made, by name; not the results of operations that have several. */
+  made(): ReadonlyMap<string, Made> {
+    return new Map([...this.scope.single].map(([text, op]) => [op.name, { text, op }]));
+  }
   /** The constants of this scope: how each is made, by name. */
   private constants(): ReadonlyMap<string, string> {
     const all = [...this.scope.single].filter(([text]) => text.startsWith('stablehlo.constant'));

@@ -5,7 +5,7 @@ import json
 import random
 import sys
 
-from mpmath import acos, asin, atan, atan2, chebyfit, cos, floor, log, mp, mpf, pi, polyval, sin, sqrt, tan
+from mpmath import acos, asin, atan, atan2, chebyfit, cos, floor, log, mp, mpf, nint, pi, polyval, sin, sqrt, tan
 
 mp.prec = 600
 
@@ -18,6 +18,9 @@ def of_square(f):
 FITS = [
     ("SINE.float32", of_square(lambda r: (sin(r) - r) / r**3), 0, (pi / 2) ** 2, 5),
     ("SINE.float64", of_square(lambda r: (sin(r) - r) / r**3), 0, (pi / 2) ** 2, 9),
+    ("SINE_32", of_square(lambda r: (sin(r) - r) / r**3), 0, mpf("1.3") ** 2, 4),
+    ("SINE_EIGHTH_32", of_square(lambda r: (sin(r) - r) / r**3), 0, (pi / 4) ** 2 * mpf("1.001"), 3),
+    ("COSINE_EIGHTH_32", of_square(lambda r: (cos(r) - 1 + r * r / 2) / r**4), 0, (pi / 4) ** 2 * mpf("1.001"), 3),
     ("COSINE", of_square(lambda r: (cos(r) - 1 + r * r / 2) / r**4), 0, (pi / 4) ** 2, 6),
     ("TANGENT", of_square(lambda r: tan(r) / r), 0, (pi / 4) ** 2 * mpf("1.001"), 9),
     ("ARCTANGENT.float32", of_square(lambda r: atan(r) / r), 0, 1, 12),
@@ -52,6 +55,11 @@ def pieces():
             parts.append(float(bits(x, top, n)))
             top -= n
         print(name, parts + [float(bits(x, top, 500))])
+    rest, parts = pi / 2, []
+    for place in (13, 24, 38):
+        parts.append(nint(rest * 2**place) / mpf(2) ** place)
+        rest -= parts[-1]
+    print("pi/2 for float32", [float(v) for v in parts + [rest]])
 
 
 def two(v):

@@ -117,6 +117,53 @@ describe('elementary functions on the CPU', () => {
     }
   });
 
+  describe('a program of arguments that may be large', () => {
+    const value = (x: Tensor): Tensor => x.sin().add(x.mul(2).neg().abs().neg().exp()).sum();
+    const both = (x: Tensor): Tensor[] => {
+      const leaf = x.detach().requires_grad_();
+      const y = value(leaf.mul(0.5));
+      return [y.detach(), torch.autograd.grad([y], [leaf])[0]!];
+    };
+    for (const [dtype, scale] of [
+      ['float32', 1e5],
+      ['float64', 1e9],
+    ] as const) {
+      it(`has one branch and is right on either side of it (${dtype})`, () => {
+        const fast = compile(both, { fallback: 'error' });
+        const x = torch.randn([130, 140], { dtype });
+        const text = fast.lower(x).stablehlo;
+        assert.equal(text.match(/stablehlo\.(if|case)/g)?.length, 1);
+        const [large, spoiled, beyond] = [x.mul(scale), x.clone(), x.clone()];
+        spoiled.select(0, 3).fill_(NaN);
+        beyond.select(0, 3).fill_(-Infinity);
+        for (const given of [x, x.mul(0), large, spoiled, beyond, x]) {
+          const wanted = both(given.double()).map((t) => t.to(dtype));
+          fast(given).forEach((t, i) => {
+            close(t, wanted[i]!, { rtol: 1e-5, atol: dtype === 'float32' ? 3e-7 * (i === 0 ? 130 : 1) : 1e-11 });
+          });
+        }
+      });
+    }
+
+    it('keeps a branch for each function where the rest is not for compiling twice', () => {
+      const x = torch.randn([128, 128]);
+      const f = (v: Tensor): Tensor => v.matmul(v).sin().matmul(v).cos();
+      const fast = compile(f);
+      assert.equal(fast.lower(x).stablehlo.match(/stablehlo\.(if|case)/g)?.length, 2);
+      close(fast(x), f(x.double()).float(), { rtol: 1e-3, atol: 1e-3 });
+    });
+
+    it('may return an argument or a constant', () => {
+      const x = torch.randn([128, 128]).mul(100);
+      const f = (v: Tensor): Tensor[] => [v, v.sin(), torch.ones([2]), v.cos().sum()];
+      const fast = compile(f);
+      for (const given of [x, x.mul(1e6)])
+        fast(given).forEach((t, i) => {
+          close(t, f(given.double())[i]!.float(), { rtol: 1e-5, atol: 1e-3 });
+        });
+    });
+  });
+
   it('what is known of the arguments changes no result', () => {
     const x = torch.randn([1000]).mul(30);
     const bounded: ((v: Tensor) => Tensor)[] = [

@@ -10,6 +10,10 @@ type Binary = (x: Tensor, y: Tensor) => Tensor;
 export const ELEMENTARY: Readonly<Record<string, Unary>> = {
   sin: (x) => x.sin(),
   cos: (x) => x.cos(),
+  // By bounds that are known: the ways of usual numbers.
+  'sin up to 3200': (x) => x.clamp(-3200, 3200).sin(),
+  'cos up to 3200': (x) => x.clamp(-3200, 3200).cos(),
+  'sin up to 1.3': (x) => x.clamp(-1.3, 1.3).sin(),
   tan: (x) => x.tan(),
   asin: (x) => x.asin(),
   acos: (x) => x.acos(),
