@@ -4,6 +4,7 @@ import { dump } from '../inspect/dump.js';
 import { events } from '../inspect/events.js';
 import { type LoweredProgram, loweredProgram } from '../inspect/lowered.js';
 import { spans } from '../inspect/spans.js';
+import { withText } from '../inspect/with-text.js';
 import type { CompiledHandle, Executable, XlaOptions } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { collectGarbage, native } from '../runtime/load.js';
@@ -346,7 +347,7 @@ export class Compilation<F extends (...args: never[]) => unknown> {
       `lowered to StableHLO: ${lowered.join(', ') || 'nothing'}`,
       `ATen calls: ${calls.map((c) => `${c.op} (${c.reason}${c.line ? `, ${c.line}` : ''})`).join(', ') || 'none'}`,
     ];
-    return { lowered, calls, reasons, toString: () => lines.join('\n') };
+    return withText({ lowered, calls, reasons }, () => lines.join('\n'));
   }
 
   dispose(): void {

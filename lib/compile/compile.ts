@@ -158,6 +158,7 @@ export function compile<F extends (...args: never[]) => unknown>(
     async: (...args: unknown[]) => compilation.asyncCalls.call(args, options),
     warmup: async (...args: unknown[]) => compilation.asyncCalls.warmup(materialize(args), options),
   });
+  Object.defineProperty(compiled, 'name', { value: compilation.name });
   return Object.assign(compiled, {
     ...calls({}),
     with: (given: AsyncOptions) => {

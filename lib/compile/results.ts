@@ -14,6 +14,7 @@ export const checkResults = (name: string, structure: Structure, path: string): 
   const { value } = structure;
   if (value === undefined || value === null) return;
   if (value instanceof Promise) {
+    value.catch(() => {}); // nobody will wait for it
     throw new JorchError(
       'BAD_ARGUMENT',
       `${name}: the function is async; compile takes synchronous functions. Await the data first and pass it in`,

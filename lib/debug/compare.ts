@@ -2,8 +2,10 @@
 import { KEY, specOf } from '../compile/build.js';
 import type { Graph, Node, Value } from '../compile/graph.js';
 import { obtain } from '../compile/place.js';
+import { withText } from '../inspect/with-text.js';
 import { isRandom, lower } from '../lowering/index.js';
 import { native } from '../runtime/load.js';
+import { tolerances } from '../testing.js';
 import { type DType, isComplex } from '../torch/dtype.js';
 import { view_as_real } from '../torch/generated/ops.js';
 import { callProgram } from '../torch/handle.js';
@@ -33,21 +35,11 @@ export interface Comparison {
   toString(): string;
 }
 
-/** torch.testing.assert_close's tolerances. */
-const TOLERANCES: Partial<Record<DType, readonly [rtol: number, atol: number]>> = {
-  float16: [1e-3, 1e-5],
-  bfloat16: [1.6e-2, 1e-5],
-  float32: [1.3e-6, 1e-5],
-  float64: [1e-7, 1e-7],
-  complex64: [1.3e-6, 1e-5],
-  complex128: [1e-7, 1e-7],
-};
-
 const real = (t: Tensor): Tensor => (isComplex(t.dtype) ? view_as_real(t) : t).to('float64');
 
 /** The largest difference, or undefined within the tolerances of the dtype. */
 export const difference = (actual: Tensor, expected: Tensor): number | undefined => {
-  const [rtol, atol] = TOLERANCES[expected.dtype] ?? [0, 0];
+  const [rtol, atol] = tolerances(expected.dtype);
   const [a, e] = [actual.resolve_conj().contiguous(), expected.resolve_conj().resolve_neg().contiguous()].map(real);
   if (e!.numel() === 0 || a!.isclose(e!, { rtol, atol, equal_nan: true }).all().item()) return undefined;
   const apart = a!.sub(e!).abs();
@@ -113,7 +105,7 @@ export const compare = <F extends (...args: never[]) => unknown>(f: F, ...args: 
               : 'alone, on the same operands, it agrees: earlier differences, within tolerance, have grown'
           }`
         : `${compared.length} operators agree`;
-      return { compared: compared.length, first, toString: () => text };
+      return withText({ compared: compared.length, first }, () => text);
     }),
   );
 };

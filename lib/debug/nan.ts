@@ -1,5 +1,6 @@
 /** @file Finds the first operator that made a NaN out of operands without one. */
 import type { Graph, Node, Value } from '../compile/graph.js';
+import { withText } from '../inspect/with-text.js';
 import { liveNodes } from '../lowering/index.js';
 import { isComplex, isFloating } from '../torch/dtype.js';
 import type { Tensor } from '../torch/tensor.js';
@@ -31,7 +32,7 @@ const text = (op: string | null, line: string | undefined, count: number, numel:
 const reportOf = (op: string | null, line: string | undefined, value: Tensor): NanReport => {
   const count = nanCount(value);
   const numel = value.numel();
-  return { op, count, numel, ...(line ? { line } : {}), toString: () => text(op, line, count, numel) };
+  return withText({ op, count, numel, ...(line ? { line } : {}) }, () => text(op, line, count, numel));
 };
 
 /** Of `nodes` in order, the first that makes NaN; null when none does. */

@@ -26,8 +26,10 @@ export const recorded = (name: string, f: (...args: never[]) => unknown, args: r
     runTrace(
       (twins) => {
         const result = f(...(unflatten(structure, twins) as never[]));
-        if (result instanceof Promise)
+        if (result instanceof Promise) {
+          result.catch(() => {}); // nobody will wait for it
           throw new JorchError('BAD_ARGUMENT', `${name}: the function is async; await the data first and pass it in`);
+        }
         return flatten(result).leaves;
       },
       leaves,

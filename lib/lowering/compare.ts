@@ -5,7 +5,7 @@ import { type Literal, type Op, range, type TensorType } from '../stablehlo/type
 import { isComplex, isFloating } from '../torch/dtype.js';
 import { isValue } from './aten-call.js';
 import { isOp, promote, resultType, spread } from './common.js';
-import { type RuleContext, type RuleName, rule } from './registry.js';
+import { NoLowering, type RuleContext, type RuleName, rule } from './registry.js';
 
 /** Both operands in their common dtype and the result's shape. A recorded `{ float: 2 }` still counts as a float. */
 export function promoted(ctx: RuleContext, self: Op, other: Op | Literal): readonly [Op, Op] {
@@ -22,9 +22,12 @@ const DIRECTIONS = { eq: 'EQ', ne: 'NE', lt: 'LT', le: 'LE', gt: 'GT', ge: 'GE' 
 >;
 for (const [name, direction] of Object.entries(DIRECTIONS) as [keyof typeof DIRECTIONS, Direction][]) {
   for (const overload of [`aten::${name}.Tensor`, `aten::${name}.Scalar`] as const) {
-    rule(overload, (ctx, args: { self: Op; other: Op | Literal }) =>
-      ctx.b.compare(direction, ...promoted(ctx, args.self, args.other)),
-    );
+    rule(overload, (ctx, args: { self: Op; other: Op | Literal }) => {
+      const [x, y] = promoted(ctx, args.self, args.other);
+      if (isComplex(x.dtype) && direction !== 'EQ' && direction !== 'NE')
+        throw new NoLowering(`no order on ${x.dtype}`);
+      return ctx.b.compare(direction, x, y);
+    });
   }
 }
 

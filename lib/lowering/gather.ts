@@ -1,6 +1,8 @@
 /** @file Reading and writing single elements and whole rows by computed positions: what every indexing rule is made of. */
 import type { Builder } from '../stablehlo/builder.js';
 import { numel, type Op, range, replaceAt, rowMajor } from '../stablehlo/types.js';
+import { isFloating } from '../torch/dtype.js';
+import { NoLowering } from './registry.js';
 
 /** Elements of a 1-d tensor at the positions `at`; the result has the shape of `at`. */
 export function takeFlat(b: Builder, flat: Op, at: Op): Op {
@@ -29,6 +31,7 @@ export function positions(b: Builder, index: Op, shape: readonly number[], dim: 
 }
 /** Negative indices count from the end. */
 export function wrapIndex(b: Builder, index: Op, size: number): Op {
+  if (isFloating(index.dtype)) throw new NoLowering(`an index of ${index.dtype}`);
   const i = b.convert(index, 'int64');
   return b.select(b.compare('LT', i, b.fill(i, 0)), b.add(i, b.fill(i, size)), i);
 }

@@ -4,7 +4,7 @@ import { numel, type Op, range, replaceAt } from '../stablehlo/types.js';
 import { softplus } from './activation.js';
 import { num, opmath, reduceLoss, spread, sumOver } from './common.js';
 import { gatherDim } from './gather.js';
-import { type RuleName, rule } from './registry.js';
+import { NoLowering, type RuleName, rule } from './registry.js';
 import { scan } from './scan.js';
 
 type Pair = { readonly self: Op; readonly target: Op; readonly reduction: number };
@@ -97,9 +97,15 @@ rule('aten::binary_cross_entropy_with_logits', ({ b, out }, { self, target, weig
   return b.convert(reduceLoss(b, weighted(b, loss, weight), reduction), out.dtype);
 });
 
+/** libtorch's kernels refuse targets of other dtypes; its shape functions, which a recording asks, do not. */
+const classes = (b: Builder, target: Op): Op => {
+  if (target.dtype !== 'int64' && target.dtype !== 'uint8') throw new NoLowering(`classes of ${target.dtype}`);
+  return b.convert(target, 'int64');
+};
+
 /** Per sample: the class weight, 0 for ignored targets, with classes at dimension 1 (or 0 for a single sample). */
 function classWeights(b: Builder, target: Op, weight: Op | undefined, ignore: number, dtype: Op['dtype']) {
-  const index = b.convert(target, 'int64');
+  const index = classes(b, target);
   const used = b.compare('NE', index, b.fill(index, ignore));
   const safe = b.select(used, index, b.fill(index, 0));
   const one = b.constant(1, target.shape, dtype);
@@ -146,7 +152,7 @@ for (const name of ['aten::nll_loss_backward', 'aten::nll_loss2d_backward'] as c
 function margins(b: Builder, self: Op, target: Op, margin: number) {
   const c = self.shape.at(-1) ?? 1;
   const x = b.reshape(b.convert(self, opmath(self.dtype)), [numel(self.shape) / c, c]);
-  const t = b.broadcastInDim(b.convert(b.reshape(target, [x.shape[0]!]), 'int64'), x.shape, [0]);
+  const t = b.broadcastInDim(b.reshape(classes(b, target), [x.shape[0]!]), x.shape, [0]);
   const own = b.compare('EQ', t, b.iota(x.shape, 1, 'int64'));
   const picked = sumOver(b, b.select(own, x, b.fill(x, 0)), [1], true);
   const z = b.add(b.subtract(x, b.broadcast(picked, x.shape)), b.fill(x, margin));

@@ -12,17 +12,20 @@ export type LayerClass<D, N extends readonly (keyof D)[]> = new (
  * The base class of a layer whose arguments, with these defaults, become fields of the same names.
  * @param positional the names that may come by position; `defaults` begins with them, in this order.
  * @param describe what the layer's text says between the parentheses.
+ * @param check refuses arguments that cannot be.
  */
 export const layer = <D extends object, const N extends readonly (keyof D & string)[]>(
   name: string,
   defaults: D,
   _positional: N,
   describe: (self: D) => string = () => '',
+  check: (self: D) => void = () => {},
 ): LayerClass<D, N> => {
   class Layer extends Module {
     constructor(...rest: readonly unknown[]) {
       super();
       Object.assign(this, bind(name, defaults, rest));
+      check(this as unknown as D);
     }
     override extra_repr(): string {
       return describe(this as unknown as D);

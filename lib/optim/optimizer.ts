@@ -1,5 +1,5 @@
 /** @file What every optimizer is: groups, state, one step over all parameters, state dicts in PyTorch's form. */
-
+import { inspect } from 'node:util';
 import { isIterable } from '../nn/arguments.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
@@ -293,6 +293,9 @@ export abstract class Optimizer<O extends object> {
         .map(([key, value]) => `    ${key}: ${show(value)}`),
     ]);
     return `${this.name} (\n${lines.join('\n')}\n)`;
+  }
+  [inspect.custom](): string {
+    return this.toString();
   }
 }
 

@@ -7,6 +7,7 @@ import type { Compiler, Native, Prefetched, XlaOptions } from '../native.js';
 import { installHandles } from '../torch/handle.js';
 import { JorchError } from './errors.js';
 import { type Located, locate } from './locate.js';
+import { NativeError } from './native-error.js';
 import { packageRoot } from './parts.js';
 import { loadFailure, systemProblem, thisSystem } from './system.js';
 
@@ -229,7 +230,7 @@ const load = (): { native: Native; located: Located } => {
   }
   const native = addon('jorch.node') as Native;
   installHandles(native);
-  native.setErrorClass(JorchError);
+  native.setErrorClass(NativeError);
   native.setLineReader(userLine);
   native.setCollector(collector());
   return { native, located };

@@ -2,7 +2,7 @@
 import type { DType } from '../torch/dtype.js';
 import { signature } from './emitter.js';
 import { Structured } from './structured.js';
-import { BuilderError, names, type Op, type TensorType, typeText } from './types.js';
+import { DtypeError, names, type Op, type TensorType, typeText } from './types.js';
 
 export interface DotDims {
   readonly batch?: readonly [readonly number[], readonly number[]];
@@ -23,7 +23,7 @@ export interface ConvOptions {
 export class Builder extends Structured {
   /** Result: batch dimensions, then the free ones of `x`, then those of `y`. float32 is multiplied as float32, not TF32. */
   dot(x: Op, y: Op, { batch = [[], []], contract }: DotDims): Op {
-    if (x.dtype !== y.dtype) throw new BuilderError(`stablehlo.dot_general: ${x.type} and ${y.type}.`);
+    if (x.dtype !== y.dtype) throw new DtypeError(`a product of ${x.dtype} and ${y.dtype}`);
     const free = (o: Op, side: 0 | 1) =>
       o.shape.filter((_, i) => !batch[side].includes(i) && !contract[side].includes(i));
     const shape = [...batch[0].map((d) => x.shape[d]!), ...free(x, 0), ...free(y, 1)];

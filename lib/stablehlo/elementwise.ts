@@ -1,6 +1,6 @@
 /** @file Elementwise operations, constants and conversions. Operands must agree in shape and dtype: a rule converts first. */
 import type { DType } from '../torch/dtype.js';
-import { isComplex, isFloating, realOf } from '../torch/dtype.js';
+import { isComplex, isFloating, isInteger, realOf } from '../torch/dtype.js';
 import { Emitter } from './emitter.js';
 import { denseText, splatText } from './literal.js';
 import {
@@ -35,6 +35,7 @@ takes(
   (dtype) => dtype !== 'bool',
   'stablehlo.subtract stablehlo.divide stablehlo.negate stablehlo.abs stablehlo.power stablehlo.sign',
 );
+takes(isInteger, 'stablehlo.shift_left stablehlo.shift_right_arithmetic stablehlo.shift_right_logical');
 const checkDtype = (name: string, dtype: DType): void => {
   if (TAKES.get(name)?.(dtype) === false) throw new DtypeError(`${name} of ${dtype}`);
 };
@@ -217,7 +218,8 @@ export class Elementwise extends Emitter {
     return this.emit(text, x.shape, 'bool', type);
   }
   select(pred: Op, onTrue: Op, onFalse: Op): Op {
-    if (onTrue.type !== onFalse.type || pred.dtype !== 'bool' || !sameShape(pred.shape, onTrue.shape)) {
+    if (pred.dtype !== 'bool') throw new DtypeError(`a choice by ${pred.dtype}`);
+    if (onTrue.type !== onFalse.type || !sameShape(pred.shape, onTrue.shape)) {
       throw new BuilderError(`stablehlo.select: ${pred.type}, ${onTrue.type}, ${onFalse.type}.`);
     }
     const text = `stablehlo.select ${pred.name}, ${onTrue.name}, ${onFalse.name} : ${pred.type}, ${onTrue.type}`;

@@ -1,8 +1,8 @@
 /** @file Operations that move elements without computing: reshape, broadcast, slice, pad, concatenate, reverse, iota. */
-import type { DType } from '../torch/dtype.js';
+import { type DType, isInteger } from '../torch/dtype.js';
 import { Elementwise } from './elementwise.js';
 import { i64s, signature } from './emitter.js';
-import { BuilderError, names, numel, type Op, range, replaceAt, sameShape, typeText } from './types.js';
+import { BuilderError, DtypeError, names, numel, type Op, range, replaceAt, sameShape, typeText } from './types.js';
 
 export class ShapeOps extends Elementwise {
   /** What was broadcast, and to which dimensions. */
@@ -183,6 +183,7 @@ export class ShapeOps extends Elementwise {
       readonly sorted?: boolean;
     },
   ): Op {
+    if (!isInteger(indices.dtype)) throw new DtypeError(`indices of ${indices.dtype}`);
     const batch = indices.shape.slice(0, -1);
     const kept = sizes.filter((_, i) => !collapsed.includes(i));
     const shape: number[] = [];

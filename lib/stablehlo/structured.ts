@@ -1,8 +1,18 @@
 /** @file Operations with regions: reductions, windows, sort, scatter, control flow. */
-import { isFloating } from '../torch/dtype.js';
+import { isFloating, isInteger } from '../torch/dtype.js';
 import { i64s, signature } from './emitter.js';
 import { ShapeOps } from './shape-ops.js';
-import { BuilderError, names, numel, type Op, replaceAt, sameShape, type TensorType, typeText } from './types.js';
+import {
+  BuilderError,
+  DtypeError,
+  names,
+  numel,
+  type Op,
+  replaceAt,
+  sameShape,
+  type TensorType,
+  typeText,
+} from './types.js';
 
 /** Combines two 0-d values. */
 export type Combine = 'add' | 'multiply' | 'maximum' | 'minimum' | 'and' | 'or' | 'xor';
@@ -118,6 +128,7 @@ export class Structured extends ShapeOps {
   /** Writes `updates` into `x` at `indices` (positions along its last dimension); `body(old, update)` gives the new element. XLA drops what lies outside. */
   scatter(x: Op, indices: Op, updates: Op, dims: ScatterDims, body: (old: Op, update: Op) => Op, unique = false): Op {
     if (x.dtype !== updates.dtype) throw new BuilderError(`stablehlo.scatter: ${updates.type} into ${x.type}.`);
+    if (!isInteger(indices.dtype)) throw new DtypeError(`indices of ${indices.dtype}`);
     const region = this.region([element(x), element(x)], (a, b) => [body(a!, b!)]);
     const numbers = [
       ...(dims.updateWindow.length ? [`update_window_dims = [${dims.updateWindow.join(', ')}]`] : []),

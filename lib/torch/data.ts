@@ -2,7 +2,7 @@
 import type { TypedArray } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
-import { ARRAY_OF, DTYPES, type DType, ITEM_BYTES, isInteger } from './dtype.js';
+import { ARRAY_OF, DTYPES, type DType, ITEM_BYTES, isFloating, isInteger } from './dtype.js';
 import { Scalar } from './scalar.js';
 import type { Tensor } from './tensor.js';
 
@@ -56,7 +56,7 @@ const shapeOf = (data: NestedData): number[] => {
 type Leaf = Exclude<NestedData, readonly NestedData[]>;
 
 /** Elements are numbers, booleans, bigints, complex numbers or tensors; anything else is named with its place. */
-const checkLeaf = (leaf: unknown, path: string): void => {
+const checkLeaf = (leaf: unknown, path: () => string): void => {
   if (
     typeof leaf === 'number' ||
     typeof leaf === 'boolean' ||
@@ -82,32 +82,41 @@ const checkLeaf = (leaf: unknown, path: string): void => {
         : typeof leaf;
   throw new JorchError(
     'BAD_ARGUMENT',
-    `tensor: data${path} must be a number, boolean, bigint or { re, im }, not ${given}`,
+    `tensor: data${path()} must be a number, boolean, bigint or { re, im }, not ${given}`,
   );
 };
 
-const flatten = (data: NestedData, shape: readonly number[], depth: number, path: string, out: Leaf[]): void => {
+/** Appends the elements of `data` to `out`; `at` are the indices on the way there. */
+const flatten = (data: unknown, shape: readonly number[], depth: number, at: number[], out: Leaf[]): void => {
+  const path = (): string =>
+    at
+      .slice(0, depth)
+      .map((i) => `[${i}]`)
+      .join('');
   if (depth === shape.length) {
     if (Array.isArray(data))
       throw new JorchError(
         'BAD_ARGUMENT',
-        `tensor: data${path} is an array where data has a number: the nesting must be the same everywhere`,
+        `tensor: data${path()} is an array where data has a number: the nesting must be the same everywhere`,
       );
-    checkLeaf(data, path);
+    if (typeof data !== 'number') checkLeaf(data, path);
     out.push(data as Leaf);
     return;
   }
   if (!Array.isArray(data))
     throw new JorchError(
       'BAD_ARGUMENT',
-      `tensor: data${path} must be an array of ${shape[depth]} elements, as at the same depth elsewhere`,
+      `tensor: data${path()} must be an array of ${shape[depth]} elements, as at the same depth elsewhere`,
     );
   if (data.length !== shape[depth])
     throw new JorchError(
       'BAD_ARGUMENT',
-      `tensor: data${path} has ${data.length} elements, expected ${shape[depth]} as at the same depth elsewhere`,
+      `tensor: data${path()} has ${data.length} elements, expected ${shape[depth]} as at the same depth elsewhere`,
     );
-  for (let i = 0; i < data.length; i++) flatten(data[i] as NestedData, shape, depth + 1, `${path}[${i}]`, out);
+  for (let i = 0; i < data.length; i++) {
+    at[depth] = i;
+    flatten(data[i], shape, depth + 1, at, out);
+  }
 };
 
 type Complex = { readonly re: number; readonly im: number };
@@ -204,12 +213,26 @@ export const tensor = (data: NestedData | TypedArray, options: TensorOptions = {
   if (isTensor(data)) return finish(data.detach().clone(), options);
   const shape = shapeOf(data as NestedData);
   const leaves: Leaf[] = [];
-  flatten(data as NestedData, shape, 0, '', leaves);
-  if (leaves.some(isTensor)) return finish(stackLeaves(leaves, shape), options);
-  const dtype = options.dtype ?? inferDtype(leaves);
-  const packed = pack(leaves, dtype);
+  flatten(data, shape, 0, [], leaves);
+  const numbers = leaves.every((leaf) => typeof leaf === 'number');
+  if (!numbers && leaves.some(isTensor)) return finish(stackLeaves(leaves, shape), options);
+  const dtype = options.dtype ?? (numbers ? native().defaultDtype() : inferDtype(leaves));
+  const packed =
+    numbers && isFloating(dtype) ? { data: Float64Array.from(leaves), as: 'float64' as const } : pack(leaves, dtype);
   const made = native().fromData(packed.data, packed.as, shape);
   return finish(made, { ...options, dtype });
+};
+
+/**
+ * `tensor(data)`, but of what is a tensor already only what the options ask for is made anew: the tensor itself, in another dtype, on another device.
+ * Data of JavaScript is copied, typed arrays too (`frombuffer` shares their memory). @see https://docs.pytorch.org/docs/stable/generated/torch.as_tensor.html
+ */
+export const as_tensor = (
+  data: NestedData | TypedArray,
+  options: Omit<TensorOptions, 'requires_grad'> = {},
+): Tensor => {
+  checkOptions('as_tensor', options);
+  return isTensor(data) ? finish(data, options) : tensor(data, options);
 };
 
 /** Tensors among the elements: each is one element, as in Python. */

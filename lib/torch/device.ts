@@ -1,4 +1,5 @@
 /** @file Devices as interned objects: `x.device === torch.device('cpu')`. */
+import { inspect } from 'node:util';
 import { JorchError } from '../runtime/errors.js';
 
 /** A device. Interned: two of the same name are the same object. */
@@ -19,10 +20,14 @@ export const device = (name: string | Device, index?: number): Device => {
   const match = /^(cpu|cuda|meta|xla)(?::(\d+))?$/.exec(text);
   if (!match)
     throw new JorchError('BAD_ARGUMENT', `unknown device '${text}'; expected 'cpu', 'cuda', 'cuda:0' or 'meta'`);
+  const type = match[1] as Device['type'];
+  const place = match[2] === undefined ? null : Number(match[2]);
   const made: Device = Object.freeze({
-    type: match[1] as Device['type'],
-    index: match[2] === undefined ? null : Number(match[2]),
+    type,
+    index: place,
     toString: () => text,
+    // As Python's console shows one.
+    [inspect.custom]: () => `device(type='${type}'${place === null ? '' : `, index=${place}`})`,
   });
   interned.set(text, made);
   return made;

@@ -79,19 +79,26 @@ const applyBasic = (x: Tensor, indices: readonly Index[]): { view: Tensor; advan
     );
   let view = x;
   let dim = 0;
+  /** Where `dim` of the view is in x: integers take dimensions away, null and booleans add some. */
+  let source = 0;
   const advanced: (Tensor | null)[] = [];
   for (const index of indices) {
-    if (index === '...') dim += x.ndim - taken;
-    else if (index === null) view = view.unsqueeze(dim++);
+    if (index === '...') {
+      dim += x.ndim - taken;
+      source += x.ndim - taken;
+    } else if (index === null) view = view.unsqueeze(dim++);
     else if (typeof index === 'number') {
       const size = view.shape[dim]!;
-      if (!Number.isInteger(index) || index >= size || index < -size) {
+      if (!Number.isInteger(index))
+        throw new JorchError('BAD_ARGUMENT', `at: an index is a whole number, not ${index}`);
+      if (index >= size || index < -size) {
         throw new JorchError(
           'BAD_ARGUMENT',
-          `at: index ${index} is out of range for dimension ${dim} with size ${size}`,
+          `at: index ${index} is out of range for dimension ${source} with size ${size}`,
         );
       }
       view = view.select(dim, index);
+      source++;
     } else if (typeof index === 'boolean') {
       view = view.unsqueeze(dim);
       // True takes the new dimension's one element, false none of it.
@@ -100,10 +107,13 @@ const applyBasic = (x: Tensor, indices: readonly Index[]): { view: Tensor; advan
       const [start, end, step] = (typeof index === 'string' ? parseSlice(index) : index).sliceOf;
       if (start !== null || end !== null || step !== 1) view = sliceOp(view, dim, start, end, step);
       dim++;
+      source++;
     } else {
       const t = asIndexTensor(index);
       advanced[dim] = t;
-      dim += t.dtype === 'bool' || t.dtype === 'uint8' ? t.ndim : 1;
+      const taking = t.dtype === 'bool' || t.dtype === 'uint8' ? t.ndim : 1;
+      dim += taking;
+      source += taking;
     }
   }
   return { view, advanced: Array.from(advanced, (t) => t ?? null) };

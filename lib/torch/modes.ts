@@ -8,11 +8,14 @@ const isPromise = (value: unknown): boolean =>
 
 /** A mode must be over when its function returns: one that awaits would leak it into whatever runs meanwhile. */
 const synchronous = <T>(mode: string, value: T): T => {
-  if (isPromise(value))
+  if (isPromise(value)) {
+    // Nobody will wait for it.
+    (value as PromiseLike<unknown>).then(undefined, () => {});
     throw new JorchError(
       'BAD_ARGUMENT',
       `${mode}: the function returned a promise; modes hold for synchronous functions only. Await first, then call ${mode} around the computation`,
     );
+  }
   return value;
 };
 

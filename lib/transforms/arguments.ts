@@ -25,7 +25,10 @@ const asynchronous = (name: string): JorchError =>
 
 /** Refuses a promise. */
 export const synchronous = <T>(name: string, value: T): T => {
-  if (value instanceof Promise) throw asynchronous(name);
+  if (value instanceof Promise) {
+    value.catch(() => {}); // nobody will wait for it
+    throw asynchronous(name);
+  }
   return value;
 };
 

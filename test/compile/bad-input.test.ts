@@ -23,6 +23,43 @@ describe('compile: bad input is a JorchError', () => {
     fails('CONCRETIZATION', /./, () => compile((x: Tensor) => (torch.equal(x, x) ? x : x.neg()))(ones(1)));
   });
 
+  it('dtypes that eager refuses are refused in its words', () => {
+    const m = ones(2, 2);
+    const cases: readonly [RegExp, (x: Tensor) => Tensor][] = [
+      [/same dtype.*float != double/, (x) => x.matmul(m.double())],
+      [/same dtype/, (x) => torch.nn.functional.linear(x, m.double())],
+      [/boolean mask/, (x) => x.masked_fill(m, 1)],
+      [/lshift_cpu/, (x) => x.bitwise_left_shift(1)],
+      [/lt_cpu/, (x) => torch.complex(x, x).lt(torch.complex(m, m))],
+      [/Long but found Int/, (x) => torch.nn.functional.cross_entropy(x, torch.tensor([0, 1], { dtype: 'int32' }))],
+    ];
+    for (const [words, f] of cases) {
+      fails('BAD_ARGUMENT', words, () => f(m));
+      fails('BAD_ARGUMENT', words, () => compile(f)(m));
+    }
+  });
+
+  it('a function that returns a promise: refused, and what the promise rejects with ends no process', async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    const listeners = process.listeners('unhandledRejection');
+    process.removeAllListeners('unhandledRejection').on('unhandledRejection', note);
+    try {
+      const late = (() => Promise.reject(new Error('late'))) as unknown as (x: Tensor) => Tensor;
+      fails('BAD_ARGUMENT', /async/, () => compile(late)(ones(1)));
+      fails('BAD_ARGUMENT', /async/, () => torch.func.grad(late)(ones(1)));
+      fails('BAD_ARGUMENT', /promise/, () => torch.no_grad(() => late(ones(1))));
+      fails('BAD_ARGUMENT', /async/, () => torch.debug.nans(late, ones(1)));
+      const inner = compile((x: Tensor) => x.add(1));
+      fails('BAD_ARGUMENT', /async/, () => compile(((x: Tensor) => inner.async(x)) as never as typeof late)(ones(1)));
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(unhandled, []);
+    } finally {
+      process.removeListener('unhandledRejection', note);
+      for (const listener of listeners) process.on('unhandledRejection', listener);
+    }
+  });
+
   it('item() of a captured tensor inside compile', () => {
     const w = ones(1);
     fails('CONCRETIZATION', /item/, () => compile((x: Tensor) => x.mul(w.item()))(ones(1)));

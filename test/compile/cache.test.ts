@@ -1,5 +1,6 @@
 /** @file One trace and one compilation per signature; what a signature is; why a call recompiled; eviction. */
 import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { fails } from '../support/fails.js';
@@ -303,6 +304,7 @@ describe('compile: lower and explain', () => {
     assert.equal(reasons.length, 2);
     assert.equal(reasons[0], 'first call');
     assert.match(String(f.explain()), /counts: 2 compilations\n {2}1\. first call/);
+    assert.equal(inspect(f.explain()), String(f.explain()));
   });
 
   it("fallback: 'error' refuses an operator without lowering and names it", () => {

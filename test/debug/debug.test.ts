@@ -1,5 +1,6 @@
 /** @file torch.debug: print, check, nans and compare, in eager code and inside compiled functions. */
 import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { fails } from '../support/fails.js';
@@ -164,6 +165,7 @@ describe('debug.compare', () => {
     assert.equal(result.first, null, String(result));
     assert.ok(result.compared > 8, String(result));
     assert.match(String(result), /operators agree/);
+    assert.equal(inspect(result), String(result));
   });
 
   it('covers backward inside the function and changes nothing', () => {

@@ -135,6 +135,7 @@ describe('nn.Module: hooks, modes, text', () => {
   });
 
   it('train and eval reach everything below', () => {
+    fails('BAD_ARGUMENT', /between 0 and 1, but got 2/, () => new nn.Dropout(2));
     const net = new nn.Sequential(new nn.Dropout(0.5), new Block());
     net.eval();
     assert.ok(net.modules().every((m) => !m.training));

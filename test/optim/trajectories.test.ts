@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { fails } from '../support/fails.js';
@@ -333,4 +334,11 @@ describe('optim.lr_scheduler against PyTorch', () => {
       });
     });
   }
+});
+
+describe('an optimizer on the console', () => {
+  it('shows its groups as PyTorch does, and nothing else', () => {
+    const adam = new torch.optim.Adam([torch.ones(1, { requires_grad: true })], { lr: 0.1 });
+    assert.match(inspect(adam), /^Adam \(\nParameter Group 0\n {4}amsgrad: False\n[\s\S]* {4}lr: 0\.1\n[\s\S]*\)$/);
+  });
 });

@@ -32,6 +32,23 @@ describe('torch.tensor', () => {
     assert.deepEqual(tensor(torch.Scalar.complex(1, -1)).tolist(), { re: 1, im: -1 });
   });
 
+  it('elements of several kinds are named with their place', () => {
+    fails('BAD_ARGUMENT', /data\[1\]\[0\] must be a number/, () => tensor([[1], ['2']] as never));
+    fails('BAD_ARGUMENT', /data\[1\] has 1 elements, expected 2/, () => tensor([[1, 2], [3]]));
+    fails('BAD_ARGUMENT', /data\[1\] must be an array of 2/, () => tensor([[1, 2], 3]));
+    fails('BAD_ARGUMENT', /data\[0\]\[1\] is an array/, () => tensor([[1, [2]]]));
+  });
+
+  it('as_tensor gives a tensor back, or what the options make of it', () => {
+    const x = torch.ones(2, { requires_grad: true });
+    assert.equal(torch.as_tensor(x), x);
+    assert.equal(torch.as_tensor(x, { dtype: 'float32', device: 'cpu' }), x);
+    assert.equal(torch.as_tensor(x, { dtype: 'float64' }).requires_grad, true);
+    assert.equal(torch.as_tensor([1, 2], { dtype: 'int8' }).dtype, 'int8');
+    assert.deepEqual(torch.as_tensor(new Float64Array([1])).tolist(), [1]);
+    fails('BAD_ARGUMENT', /as_tensor.*'float'/, () => torch.as_tensor(x, { dtype: 'float' as never }));
+  });
+
   it('Scalar.int and Scalar.float say the kind of a number', () => {
     assert.equal(tensor([torch.Scalar.int(1)]).dtype, 'int64');
     assert.equal(tensor([torch.Scalar.float(1)]).dtype, 'float32');

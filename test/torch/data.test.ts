@@ -223,6 +223,7 @@ describe('attributes', () => {
   it('devices are interned objects with a name', () => {
     assert.equal(torch.ones(1).device, torch.device('cpu'));
     assert.equal(String(torch.device('cuda', 1)), 'cuda:1');
+    assert.equal(inspect(torch.device('cuda', 1)), "device(type='cuda', index=1)");
     fails('BAD_ARGUMENT', /gpu/, () => torch.device('gpu'));
   });
 

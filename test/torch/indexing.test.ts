@@ -30,6 +30,31 @@ describe('x.at', () => {
     assert.deepEqual(grid().at(slice(1, 100)).tolist(), grid().at('1:').tolist());
   });
 
+  it('an index out of range: the dimension and size of the tensor that was indexed', () => {
+    fails('BAD_ARGUMENT', /index 9 .* dimension 1 with size 4/, () => grid().at(0, 9));
+    fails('BAD_ARGUMENT', /index 9 .* dimension 1 with size 4/, () => grid().at(null, 0, 9));
+    fails('BAD_ARGUMENT', /index 9 .* dimension 1 with size 4/, () => grid().at('...', 9));
+    fails('BAD_ARGUMENT', /index 9 .* dimension 1 with size 4/, () => grid().at([0, 1], 9));
+    fails('BAD_ARGUMENT', /index -5 .* dimension 0 with size 3/, () => grid().at(-5));
+    fails('BAD_ARGUMENT', /whole number, not 0.5/, () => grid().at(0.5));
+  });
+
+  it('indices of a floating dtype: says how whole numbers are written, eagerly and compiled', () => {
+    const wrong = tensor([0, 1]);
+    for (const call of [
+      (x: Tensor) => x.at(wrong),
+      (x: Tensor) => x.index_select(0, wrong),
+      (x: Tensor) => x.gather(0, wrong.expand([2, 2])),
+      (x: Tensor) => torch.nn.functional.embedding(wrong, x.double()),
+      (x: Tensor) => torch.nn.functional.cross_entropy(x.double(), tensor([0, 1, 2])),
+      (x: Tensor) => x.index_fill(0, wrong, 1),
+    ]) {
+      if (call.toString().includes('index_fill')) fails('BAD_ARGUMENT', /int64/, () => call(grid()));
+      else fails('BAD_ARGUMENT', /0n, 1n/, () => call(grid()));
+      fails('BAD_ARGUMENT', /int64/, () => torch.compile(call)(grid()));
+    }
+  });
+
   it("null adds an axis, '...' stands for the rest", () => {
     assert.deepEqual([...grid().at(null).shape], [1, 3, 4]);
     assert.deepEqual([...grid().at('...', null).shape], [3, 4, 1]);

@@ -1,5 +1,6 @@
 /** @file no_grad, enable_grad, inference_mode, autocast: synchronous, restored on throws. */
 import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
 import * as torch from '../../lib/index.js';
 import { fails } from '../support/fails.js';
 
@@ -75,5 +76,19 @@ describe('modes', () => {
     assert.equal(torch.get_num_threads(), 1);
     torch.set_num_threads(before);
     fails('BAD_ARGUMENT', /./, () => torch.set_num_threads(0));
+  });
+});
+
+describe('the default generator', () => {
+  it('get_rng_state, set_rng_state: draws the same again; seed() seeds anew', () => {
+    const state = torch.get_rng_state();
+    const drawn = torch.rand(3).tolist();
+    torch.set_rng_state(state);
+    assert.deepEqual(torch.rand(3).tolist(), drawn);
+    assert.equal(torch.seed(), torch.initial_seed());
+    const own = new torch.Generator();
+    assert.equal(own.seed(), own.initial_seed());
+    assert.match(inspect(own.manual_seed(5)), /initial_seed=5/);
+    fails('BAD_ARGUMENT', /uint8 tensor/, () => torch.set_rng_state(3 as never));
   });
 });
