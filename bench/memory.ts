@@ -1,10 +1,12 @@
 /**
- * @file `node dist/bench/memory.js`: peak memory of a process that trains an MLP (784-2048-2048-10, Adam, batch 128; 24 MB of parameters, three
- * times that with Adam's state): eagerly, compiled, and compiled with `donate: false`. Each in a process of its own; medians of three.
+ * @file `npm run bench:memory [-- OPTIONS]`, which `--help` lists: peak memory of a process that trains an MLP (784-2048-2048-10, Adam, batch 128; 24 MB of parameters, three
+ * times that with Adam's state): eagerly, compiled, and compiled with `donate: false`. Each in a process of its own; medians of several.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { Argument, Command } from 'commander';
 import * as torch from '../lib/index.js';
+import { count, optionsOf } from './options.js';
 
 const MODES = ['load only', 'eager', 'compiled', 'compiled, donate: false'] as const;
 type Mode = (typeof MODES)[number];
@@ -35,10 +37,10 @@ const train = (mode: Mode): number => {
 
 const median = (values: number[]): number => values.sort((p, q) => p - q)[values.length >> 1]!;
 
-const main = (): void => {
+const main = (rounds: number): void => {
   console.log('peak memory of a training process, MiB (MLP 784-2048-2048-10, Adam, batch 128)');
   for (const mode of MODES) {
-    const runs = Array.from({ length: 3 }, () => {
+    const runs = Array.from({ length: rounds }, () => {
       const { status, stdout, stderr } = spawnSync(process.execPath, [__filename, mode], { encoding: 'utf8' });
       if (status !== 0) throw new Error(stderr);
       return Number(stdout);
@@ -47,5 +49,11 @@ const main = (): void => {
   }
 };
 
-if (process.argv[2] === undefined) main();
-else console.log(train(process.argv[2] as Mode));
+const command = new Command('npm run bench:memory --')
+  .description('Peak memory of a process that trains an MLP, eagerly and compiled.')
+  .option('--rounds <n>', 'processes of each kind', count, 3)
+  .addArgument(new Argument('[mode]', 'measure this one alone, in this process').choices(MODES));
+const { rounds } = optionsOf<{ rounds: number }>(command);
+const [mode] = command.processedArgs as [Mode | undefined];
+if (mode === undefined) main(rounds);
+else console.log(train(mode));

@@ -1,13 +1,14 @@
 /**
- * @file `npm run bench:optimize [-- --python EXECUTABLE ... --json FILE --quick]`: minimising Rosenbrock's function, beside SciPy and jax in the Pythons
+ * @file `npm run bench:optimize [-- OPTIONS]`, which `--help` lists: minimising Rosenbrock's function, beside SciPy and jax in the Pythons
  * that are named (also by JORCH_BENCH_PYTHON, separated by colons), in turns. Prints medians, and how many times faster jorch is.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import type { Tensor } from '../lib/index.js';
 import * as torch from '../lib/index.js';
+import { optionsOf } from './options.js';
 import { rosenbrock } from './peers/cases.js';
 import { APART, distance, median, type Row } from './peers/table.js';
 
@@ -87,16 +88,24 @@ export const compareMinimisers = (pythons: readonly string[], quick: boolean): R
   });
 
 const main = (): void => {
-  const { values } = parseArgs({
-    options: { python: { type: 'string', multiple: true }, json: { type: 'string' }, quick: { type: 'boolean' } },
-  });
-  const pythons = values.python ?? process.env['JORCH_BENCH_PYTHON']?.split(':') ?? [];
+  const options = optionsOf<{ python?: string[]; json?: string; quick?: true }>(
+    new Command('npm run bench:optimize --')
+      .description('Minimises Rosenbrock’s function in jorch, and with SciPy and jax, in turns.')
+      .option('--python <executable...>', 'Pythons that have SciPy, jax or torch (default: JORCH_BENCH_PYTHON)')
+      .option('--json <file>', 'write all figures')
+      .option('--quick', 'without N = 1000, which takes SciPy minutes'),
+  );
+  const pythons = options.python ?? process.env['JORCH_BENCH_PYTHON']?.split(':') ?? [];
   const missing = pythons.find((p) => !existsSync(p));
-  if (missing !== undefined) throw new Error(`there is no ${missing}`);
-  const rows = compareMinimisers(pythons, values.quick ?? false);
-  if (values.json !== undefined)
+  if (missing !== undefined) {
+    console.error(`error: there is no ${missing}`);
+    process.exitCode = 1;
+    return;
+  }
+  const rows = compareMinimisers(pythons, options.quick ?? false);
+  if (options.json !== undefined)
     writeFileSync(
-      values.json,
+      options.json,
       `${JSON.stringify({ node: process.version, date: new Date().toISOString(), rows }, null, 2)}\n`,
     );
 };

@@ -1,5 +1,5 @@
 /**
- * @file `node dist/bench/start.js`: how long the first call of a compiled function takes, counted from the call, libtorch loaded before: in a
+ * @file `npm run bench:start [-- OPTIONS]`, which `--help` lists: how long the first call of a compiled function takes, counted from the call, libtorch loaded before: in a
  * process that finds nothing on disk (cold), in one that finds the program (warm), and in a second process of the same script, which fetches
  * it while libtorch is loaded (again); what tracing and lowering take per operator, which share of a cold first call XLA has, and how long
  * the whole process takes. Medians of several processes.
@@ -8,9 +8,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Argument, Command } from 'commander';
 import type { Tensor } from '../lib/index.js';
 import * as torch from '../lib/index.js';
 import { cacheDir } from '../lib/runtime/parts.js';
+import { count, optionsOf } from './options.js';
 
 interface Model {
   readonly f: (...args: Tensor[]) => Tensor;
@@ -118,8 +120,7 @@ const runAs = (kind: Kind, name: string, dir: string): Run => {
   return { ...(JSON.parse(stdout) as Figures), process: performance.now() - started };
 };
 
-const main = (): void => {
-  const rounds = 5;
+const main = (rounds: number): void => {
   const ms = (value: number): string => value.toFixed(0).padStart(7);
   const heads = ['cold', 'warm', '', 'again', ''].map((head) => head.padStart(7)).join('');
   console.log(
@@ -146,5 +147,13 @@ const main = (): void => {
   }
 };
 
-if (process.argv[2] === undefined) main();
-else console.log(JSON.stringify(measure(process.argv[2])));
+const command = new Command('npm run bench:start --')
+  .description(
+    'Times the first call of compiled functions in new processes, cold and with what earlier ones left on disk.',
+  )
+  .option('--rounds <n>', 'processes of each kind', count, 5)
+  .addArgument(new Argument('[model]', 'measure this one alone, in this process').choices(Object.keys(models)));
+const { rounds } = optionsOf<{ rounds: number }>(command);
+const [model] = command.processedArgs as [string | undefined];
+if (model === undefined) main(rounds);
+else console.log(JSON.stringify(measure(model)));

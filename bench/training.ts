@@ -1,15 +1,16 @@
 /**
- * @file `npm run bench:training [-- --only TEXT] [--jax PYTHON] [--json FILE]`: one step of training (forward, backward, optimizer), eagerly and compiled, and
+ * @file `npm run bench:training [-- OPTIONS]`, which `--help` lists: one step of training (forward, backward, optimizer), eagerly and compiled, and
  * with a Python that has jax the same step under jax.jit. They take turns for `--rounds`; the table has medians over all turns.
  */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { GPT } from '../examples/lib/gpt.js';
 import type { Tensor } from '../lib/index.js';
 import * as torch from '../lib/index.js';
+import { count, existing, optionsOf, positive } from './options.js';
 
 const { nn, optim } = torch;
 const F = nn.functional;
@@ -147,18 +148,31 @@ function jaxPeer(python: string): { ask(name: string, seconds: number): Promise<
   };
 }
 
+interface Options {
+  readonly only?: string;
+  readonly jax?: string;
+  readonly json?: string;
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: 'string' },
-      jax: { type: 'string' },
-      json: { type: 'string' },
-      rounds: { type: 'string', default: '7' },
-      seconds: { type: 'string', default: '0.4' },
-    },
-  });
-  const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)];
-  const peer = values.jax === undefined ? undefined : jaxPeer(values.jax);
+  const {
+    only,
+    jax: python,
+    json,
+    rounds,
+    seconds,
+  } = optionsOf<Options>(
+    new Command('npm run bench:training --')
+      .description('Times one step of training: eagerly, compiled, and under jax.jit, in turns.')
+      .option('--only <text>', 'networks whose name has this text')
+      .option('--jax <python>', 'a Python that has jax', existing)
+      .option('--rounds <n>', 'turns', count, 7)
+      .option('--seconds <s>', 'of one turn', positive, 0.4)
+      .option('--json <file>', 'write all figures'),
+  );
+  const peer = python === undefined ? undefined : jaxPeer(python);
   const [eager, compiled] = [trainings((f) => f), trainings((f) => torch.compile(f))];
   const rows: object[] = [];
   const column = (text: string): string => text.padStart(12);
@@ -166,7 +180,7 @@ async function main(): Promise<void> {
     `${'median of one step, µs'.padEnd(66)}${['eager', 'compiled', 'jax.jit', 'eager/comp.', 'comp./jax'].map(column).join('')}`,
   );
   for (const [i, { name, jax, make }] of eager.entries()) {
-    if (values.only !== undefined && !name.includes(values.only)) continue;
+    if (only !== undefined && !name.includes(only)) continue;
     const [slow, fast] = [make(), compiled[i]!.make()];
     for (let n = 0; n < 3; n++) {
       slow();
@@ -192,9 +206,9 @@ async function main(): Promise<void> {
     );
   }
   peer?.close();
-  if (values.json !== undefined)
+  if (json !== undefined)
     writeFileSync(
-      values.json,
+      json,
       `${JSON.stringify({ node: process.version, date: new Date().toISOString(), rows }, null, 2)}\n`,
     );
 }

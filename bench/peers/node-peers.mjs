@@ -128,19 +128,18 @@ async function jaxjs() {
   };
 }
 
-/** Microseconds of one call, the median for `seconds`. */
+/** Microseconds of one call, measured as in serve.ts. */
 const timed = async (call, seconds) => {
-  let began = performance.now();
-  await call();
-  const inner = Math.max(1, Math.min(10_000, Math.floor(2 / Math.max(performance.now() - began, 1e-5))));
-  const samples = [];
-  const end = performance.now() + seconds * 1000;
-  while (performance.now() < end || samples.length < 3) {
+  let [began, calls] = [performance.now(), 0];
+  for (; performance.now() - began < seconds * 500; calls++) await call();
+  const batch = Math.max(1, Math.round((10 * calls) / (performance.now() - began)));
+  const means = [];
+  for (const end = performance.now() + seconds * 1000; performance.now() < end || means.length < 3; ) {
     began = performance.now();
-    for (let i = 0; i < inner; i++) await call();
-    samples.push((performance.now() - began) / inner);
+    for (let i = 0; i < batch; i++) await call();
+    means.push((performance.now() - began) / batch);
   }
-  return samples.sort((a, b) => a - b)[samples.length >> 1] * 1000;
+  return means.sort((a, b) => a - b)[means.length >> 1] * 1000;
 };
 
 const print = process.stdout.write.bind(process.stdout);

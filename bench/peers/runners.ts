@@ -16,6 +16,18 @@ export interface RunnerOptions {
   readonly threads?: number | undefined;
 }
 
+/** All names. */
+export const RUNNERS = [
+  'jorch',
+  'jorch eager',
+  'torch',
+  'torch.compile',
+  'jax.jit',
+  'torchax',
+  'onnxruntime-node',
+  'jax-js',
+] as const;
+
 const sources = join(__dirname, '../../../bench/peers');
 /** Cases in float64. */
 const DOUBLE = /^(rosen|gp)\./;

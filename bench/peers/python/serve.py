@@ -186,17 +186,20 @@ class Torchax:
 
 
 def timed(call, seconds):
+    """Measured as in serve.ts."""
     clock = time.perf_counter
-    began = clock()
-    call()
-    inner = max(1, min(10000, int(0.002 / max(clock() - began, 1e-8))))
-    samples, end = [], clock() + seconds
-    while clock() < end or len(samples) < 3:
+    began, calls = clock(), 0
+    while clock() - began < seconds / 2:
+        call()
+        calls += 1
+    batch = max(1, round(0.01 * calls / (clock() - began)))
+    means, end = [], clock() + seconds
+    while clock() < end or len(means) < 3:
         began = clock()
-        for _ in range(inner):
+        for _ in range(batch):
             call()
-        samples.append((clock() - began) / inner)
-    return statistics.median(samples) * 1e6
+        means.append((clock() - began) / batch)
+    return statistics.median(means) * 1e6
 
 
 def peak():
