@@ -57,19 +57,39 @@ void account(Addon& addon, int64_t bytes) {
   if (bytes > 0) addon.madeBytes += bytes;
 }
 
+namespace {
+
+// So few that the memory of dead handles is used again while it is in the processor's cache; so many at most, where handles live.
+constexpr size_t kFewHandles = 1024, kManyHandles = 32 * 1024;
+
+void collect(Addon& addon, napi_env env, bool full) {
+  napi_value collector, undefined, argument;
+  check(env, napi_get_reference_value(env, addon.collector, &collector));
+  check(env, napi_get_undefined(env, &undefined));
+  check(env, napi_get_boolean(env, full, &argument));
+  check(env, napi_call_function(env, undefined, collector, 1, &argument, nullptr));
+}
+
+size_t handlesOf(const Addon& addon) { return addon.live.size() + addon.handles.batches(); }
+
+}  // namespace
+
 void relievePressure(Addon& addon, napi_env env) {
   constexpr int64_t kLeast = 64 * 1024 * 1024;
-  if (addon.madeBytes < std::max(kLeast, addon.keptBytes / 2) || !addon.collector) return;
-  const auto collect = [&](bool full) {
-    napi_value collector, undefined, argument;
-    check(env, napi_get_reference_value(env, addon.collector, &collector));
-    check(env, napi_get_undefined(env, &undefined));
-    check(env, napi_get_boolean(env, full, &argument));
-    check(env, napi_call_function(env, undefined, collector, 1, &argument, nullptr));
-  };
+  if (!addon.collector) return;
+  const bool tooMuch = addon.madeBytes >= std::max(kLeast, addon.keptBytes / 2);
+  if (!tooMuch && addon.madeHandles < addon.handlesBetween) return;
   const int64_t before = addon.liveBytes;
-  collect(false);  // most tensors die young
-  if (addon.liveBytes > before - addon.madeBytes / 2) collect(true);
+  const size_t handles = handlesOf(addon);
+  collect(addon, env, false);  // most tensors die young
+  const size_t freed = handles - std::min(handles, handlesOf(addon));
+  addon.handlesBetween = freed >= addon.madeHandles / 2 ? kFewHandles : std::min(2 * addon.handlesBetween, kManyHandles);
+  addon.madeHandles = 0;
+  if (!tooMuch) {
+    addon.madeBytes -= std::min(addon.madeBytes, before - addon.liveBytes);
+    return;
+  }
+  if (addon.liveBytes > addon.keptBytes + addon.madeBytes / 2) collect(addon, env, true);
   addon.madeBytes = 0;
   addon.keptBytes = addon.liveBytes;
 }

@@ -52,8 +52,10 @@ struct Addon {
   };
   ska::flat_hash_map<const void*, Held> storages;  // memory is counted once however many handles share it
   int64_t liveBytes = 0;
-  int64_t madeBytes = 0;       // since the last collection
-  int64_t keptBytes = 0;       // what the last collection left
+  int64_t madeBytes = 0;       // since the last collection for memory, less what others freed
+  int64_t keptBytes = 0;       // what that left
+  size_t madeHandles = 0;      // since the last collection
+  size_t handlesBetween = 1024;  // collections
   napi_ref arrayOf = nullptr;    // Array.of: many elements at once cost a tenth of one by one
   napi_ref collector = nullptr;  // collect(full): JavaScript's garbage collector
   std::shared_ptr<Reaper> reaper;

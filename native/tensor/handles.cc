@@ -82,6 +82,7 @@ napi_value Handles::takeUnmade(Addon& addon, napi_env env, std::unique_ptr<Unmad
     *numbers++ = number;
   }
   batches_++;
+  addon.madeHandles++;
   account(addon, kBatchBytes + batch->bytes);
   // Runs inside garbage collection, when no handle is left that has no wrap: no JavaScript, no exception.
   const auto finalize = [](node_api_basic_env basicEnv, void* data, void*) {

@@ -39,6 +39,7 @@ class Handles {
 
   // Handles that nobody has looked at, and their memory.
   void count(int64_t& handles, int64_t& bytes) const;
+  size_t batches() const { return batches_; }
 
   // Numbers on their way, in JavaScript's memory: of the leaves of a call, or of its results (program/entry.cc).
   uint32_t* exchange = nullptr;

@@ -125,6 +125,7 @@ std::vector<int64_t> integersFrom(const Napi::Value& value) {
 
 TensorWrap::TensorWrap(Addon& addon, at::Tensor tensor, uint32_t number) : tensor_(std::move(tensor)), number_(number ? number : addon.handles.take(this)) {
   addon.live.insert(this);
+  addon.madeHandles++;
   hold(addon);
 }
 
