@@ -1,5 +1,5 @@
 /** @file What XLA's plugin notes of its own work, as events of a Chrome trace. */
-import { type INamespace, Root } from 'protobufjs/light';
+import { rootOf } from '../inspect/protobuf.js';
 import { runtimeAddon } from '../runtime/load.js';
 
 const field = (id: number, type: string, rule?: 'repeated') => ({ id, type, ...(rule ? { rule } : {}) });
@@ -41,7 +41,7 @@ interface XPlane {
 
 /** Chrome's events of an XSpace: a process for each plane, a thread for each of its lines. Times in microseconds since `origin` (ns since 1970). */
 export const eventsOf = (bytes: Uint8Array, origin: bigint): object[] => {
-  const message = Root.fromJSON(SCHEMA as INamespace).lookupType('XSpace');
+  const message = rootOf(SCHEMA).lookupType('XSpace');
   // Nanoseconds since 1970 are no safe integers.
   const { planes } = message.toObject(message.decode(bytes), { longs: String, defaults: true }) as { planes: XPlane[] };
   return planes.flatMap((plane, place) => {

@@ -1,7 +1,8 @@
 /** @file XLA's optimized program as text: decoded from the protobuf that plugins give (they print none themselves), in HLO's own notation. */
-import { Root } from 'protobufjs/light';
+
 import { JorchError } from '../runtime/errors.js';
 import { ELEMENTS, SCHEMA, TUPLE } from './hlo-schema.js';
+import { type Root, rootOf } from './protobuf.js';
 
 export interface HloShape {
   readonly elementType: number;
@@ -60,7 +61,7 @@ export const decodeHlo = (format: string, bytes: Uint8Array): HloModule => {
       'BAD_ARGUMENT',
       `lower: the plugin gives the optimized program as '${format}', which jorch cannot read`,
     );
-  root ??= Root.fromJSON(SCHEMA as never);
+  root ??= rootOf(SCHEMA);
   const type = root.lookupType(format === 'hlo' ? 'Module' : 'ModuleWithConfig');
   const plain = type.toObject(type.decode(bytes), { longs: Number, arrays: true, defaults: true });
   return (format === 'hlo' ? plain : plain.module) as HloModule;

@@ -1,5 +1,5 @@
 /** @file How XLA has spread the results that nothing was said about: read from its optimized program. */
-import { Root } from 'protobufjs/light';
+import { type Root, rootOf } from '../inspect/protobuf.js';
 import type { Executable } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
@@ -44,7 +44,7 @@ let root: Root | undefined;
 
 const decode = (executable: Executable): OpSharding | null => {
   const { format, bytes } = native().optimizedProgram(executable);
-  root ??= Root.fromJSON(SCHEMA as never);
+  root ??= rootOf(SCHEMA);
   const type = root.lookupType(format === 'hlo' ? 'Module' : 'ModuleWithConfig');
   const plain = type.toObject(type.decode(bytes), { longs: Number, arrays: true, defaults: true });
   return ((format === 'hlo' ? plain : plain.module)?.outputSharding ?? null) as OpSharding | null;
