@@ -268,7 +268,8 @@ export interface CompiledHandle {
   modes(): number;
   /** The id of the program that a call would run. */
   find(structure: number, leaves: readonly Tensor[], modes: number): number | undefined;
-  snapshot(tensors: readonly Tensor[]): Snapshot;
+  /** The values of tensors as they are now, or as an earlier snapshot has them at the same place; of null none, so that start() takes them. */
+  snapshot(tensors: readonly (Tensor | null)[], earlier?: Snapshot): Snapshot;
   /**
    * Runs on another thread; undefined when no program fits. A snapshot holds the leaves and behind them the captured tensors of the
    * program meant; without one, all are taken as they are now.

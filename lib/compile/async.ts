@@ -152,9 +152,9 @@ export class AsyncCalls {
   }
 
   /** Starts the program that fits, if there is one. */
-  private start({ structure, leaves }: Taken, modes: number): Promise<FinishedRun> | undefined {
+  private start({ structure, leaves }: Taken, modes: number, snapshot?: Snapshot): Promise<FinishedRun> | undefined {
     for (const variant of structure?.list ?? []) {
-      const run = variant.fits() ? this.target.handle().start(variant.id, leaves, modes) : undefined;
+      const run = variant.fits() ? this.target.handle().start(variant.id, leaves, modes, snapshot) : undefined;
       if (run) return run;
     }
     return undefined;
@@ -218,22 +218,20 @@ export class AsyncCalls {
   /** Behind the calls before it, whose changes it must see. Arguments that the function only reads count as they are now. */
   private queued(args: unknown[], taken: Taken, modes: number, signal: AbortSignal | undefined): Promise<unknown> {
     const busy = this.tail;
-    const frozen: Taken = !busy
-      ? taken
-      : {
-          structure: taken.structure,
-          leaves: taken.leaves.map((t, i) => (this.touched.has(i) || t.requires_grad ? t : t.clone())),
-        };
+    const { leaves } = taken;
+    const readOnly = (t: Tensor, i: number): Tensor | null => (this.touched.has(i) || t.requires_grad ? null : t);
+    const given = busy && this.target.handle().snapshot(leaves.map(readOnly));
     const turn = async (): Promise<unknown> => {
       signal?.throwIfAborted();
-      const run = this.start({ ...frozen, structure: taken.structure ?? this.target.take(args).structure }, modes);
+      const now: Taken = { leaves, structure: taken.structure ?? this.target.take(args).structure };
+      const run = this.start(now, modes, given);
       if (run) {
         this.target.hit();
-        return this.settle(run, frozen, signal);
+        return this.settle(run, now, signal);
       }
-      const pending = this.compilation(args, frozen, modes);
-      const snapshot = this.target.handle().snapshot([...frozen.leaves, ...pending.captured]);
-      return this.settle(this.startAfter(pending, args, frozen, modes, signal, snapshot), frozen, signal);
+      const pending = this.compilation(args, now, modes);
+      const snapshot = this.target.handle().snapshot([...leaves, ...pending.captured], given);
+      return this.settle(this.startAfter(pending, args, now, modes, signal, snapshot), now, signal);
     };
     const result = busy ? abortable(busy, signal).then(turn) : turn();
     // Failures are the caller's; the next call goes on.

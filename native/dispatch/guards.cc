@@ -250,10 +250,47 @@ void randomBounds(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> 
     if (args[i].isInt()) TORCH_CHECK(args[i].toInt() <= kBeyond && args[i].toInt() >= -kBeyond, schema.arguments()[i].name(), " is out of bounds for ", args[0].toTensor().scalar_type());
 }
 
+// Written in the type of the input, whatever the memory is of.
+void outOfInputsType(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor* out = tensorNamed(schema, args, "out");
+  const at::Tensor* self = tensorNamed(schema, args, "self");
+  if (out && self) TORCH_CHECK(out->scalar_type() == self->scalar_type(), "expected out of type ", self->scalar_type(), ", got ", out->scalar_type());
+}
+
 // Layers over packed sequences take the first of them without a look.
 void packedSizes(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
   const at::Tensor* sizes = tensorNamed(schema, args, "batch_sizes");
-  if (sizes) TORCH_CHECK(sizes->dim() == 1 && sizes->numel() > 0, "expected batch_sizes of one dimension with at least one size, got ", sizes->sizes());
+  if (!sizes) return;
+  TORCH_CHECK(sizes->dim() == 1 && sizes->numel() > 0, "expected batch_sizes of one dimension with at least one size, got ", sizes->sizes());
+  const at::Tensor* rows = nullptr;
+  for (const char* name : {"data", "input", "grad"})
+    if (!rows) rows = tensorNamed(schema, args, name);
+  if (!hasData(*sizes) || sizes->scalar_type() != at::kLong || !rows || rows->dim() == 0) return;
+  const at::Tensor whole = sizes->contiguous();
+  const auto given = c10::ArrayRef<int64_t>(whole.const_data_ptr<int64_t>(), whole.numel());
+  int64_t total = 0;
+  for (size_t i = 0; i < given.size(); i++) {
+    TORCH_CHECK(given[i] > 0 && (i == 0 || given[i] <= given[i - 1]), "expected batch_sizes from 1 that do not grow, got ", given);
+    TORCH_CHECK(given[i] <= rows->size(0) - total, "batch_sizes ", given, " are more than the ", rows->size(0), " rows of the data");
+    total += given[i];
+  }
+}
+
+// An element is written for every index of a maximum, wherever it is.
+void maximaBackward(const c10::FunctionSchema& schema, c10::ArrayRef<c10::IValue> args) {
+  const at::Tensor* grad = tensorNamed(schema, args, "grad_output");
+  const at::Tensor* self = tensorNamed(schema, args, "self");
+  const at::Tensor* indices = tensorNamed(schema, args, "indices");
+  if (!grad || !self || !indices) return;
+  const int64_t pooled = schema.name().find("3d") == std::string::npos ? 2 : 3;
+  const int64_t kept = self->dim() - pooled;
+  TORCH_CHECK(kept > 0 && grad->dim() == self->dim() && grad->sizes().slice(0, kept) == self->sizes().slice(0, kept) && indices->sizes() == grad->sizes(),
+              "expected a gradient and indices of one shape and as many planes as the input, got ", grad->sizes(), ", ", indices->sizes(), " and ", self->sizes());
+  if (!hasData(*indices) || indices->numel() == 0) return;
+  const c10::impl::ExcludeDispatchKeyGuard below(c10::autograd_dispatch_keyset_with_ADInplaceOrView);
+  const auto [least, most] = at::aminmax(*indices);
+  const int64_t plane = c10::multiply_integers(self->sizes().slice(kept));
+  TORCH_CHECK(least.item<double>() >= 0 && most.item<double>() < plane, "indices must be from 0 to ", plane - 1);
 }
 
 // A step is made a whole number before the range is divided by it.
@@ -293,6 +330,12 @@ Guard::Guard(const c10::FunctionSchema& schema) {
       {"_adaptive_avg_pool2d_backward", pooledBackward},
       {"_adaptive_avg_pool3d_backward", pooledBackward},
       {"adaptive_avg_pool3d_backward", pooledBackward},
+      {"adaptive_max_pool2d_backward", maximaBackward},
+      {"adaptive_max_pool3d_backward", maximaBackward},
+      {"fractional_max_pool2d_backward", maximaBackward},
+      {"fractional_max_pool3d_backward", maximaBackward},
+      {"max_pool2d_with_indices_backward", maximaBackward},
+      {"max_pool3d_with_indices_backward", maximaBackward},
       {"_weight_norm_interface_backward", weightNorm},
       {"_batch_norm_impl_index", channels},
       {"native_batch_norm_backward", channelsWithElements},
@@ -313,6 +356,7 @@ Guard::Guard(const c10::FunctionSchema& schema) {
       {"_chunk_cat", chunkedDimension},
       {"arange", wholeStep},
       {"range", wholeStep},
+      {"_logcumsumexp", outOfInputsType},
       {"_pdist_forward", pairs},
       {"_pdist_backward", pairs},
       {"_reshape_alias", strided},

@@ -64,16 +64,25 @@ struct AsyncRun : Job, std::enable_shared_from_this<AsyncRun> {
   }
 };
 
+const Snapshot* snapshotOf(napi_env env, napi_value value) {
+  return Napi::Value(env, value).IsUndefined() ? nullptr : &externalFrom<Snapshot>(env, value, kSnapshotTag, "a snapshot");
+}
+
 }  // namespace
 
-napi_value takeSnapshot(napi_env env, const Tensors& tensors) {
+napi_value takeSnapshot(napi_env env, const Tensors& tensors, napi_value earlier) {
+  const Snapshot* known = snapshotOf(env, earlier);
   Snapshot frozen;
-  for (const at::Tensor& tensor : tensors) frozen.push_back(Frozen::of(tensor));
+  for (const at::Tensor& tensor : tensors) {
+    const size_t i = frozen.size();
+    const bool there = known && i < known->size() && tensor.defined() && (*known)[i].original.is_same(tensor);
+    frozen.push_back(there ? (*known)[i] : tensor.defined() ? Frozen::of(tensor) : Frozen{});
+  }
   return externalOf(env, std::move(frozen), kSnapshotTag);
 }
 
 napi_value startRun(Addon& addon, napi_env env, std::shared_ptr<const Entry> entry, Tensors leaves, napi_value snapshotOrUndefined) {
-  const Snapshot* earlier = Napi::Value(env, snapshotOrUndefined).IsUndefined() ? nullptr : &externalFrom<Snapshot>(env, snapshotOrUndefined, kSnapshotTag, "a snapshot");
+  const Snapshot* earlier = snapshotOf(env, snapshotOrUndefined);
   const size_t leafCount = leaves.size();
   if (earlier && earlier->size() != leafCount && earlier->size() != leafCount + entry->captures.size()) earlier = nullptr;
   const auto before = [&](Place place) -> const Frozen* {

@@ -7,8 +7,8 @@
 
 namespace jorch::program {
 
-// The values of tensors as they are now, for startRun().
-napi_value takeSnapshot(napi_env env, const Tensors& tensors);
+// The values of tensors as they are now, for startRun(); those that an earlier snapshot has at the same place are its values. `earlier` may be undefined; tensors that are not defined stand for what startRun() takes.
+napi_value takeSnapshot(napi_env env, const Tensors& tensors, napi_value earlier);
 
 // A promise of a run to finish. `snapshot`: undefined, or what takeSnapshot() gave for the leaves and behind them the captured tensors of the
 // program meant; without one, all are taken as they are now.

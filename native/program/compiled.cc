@@ -47,13 +47,15 @@ CompiledWrap& self(napi_env env, napi_callback_info info, size_t& count, napi_va
 }
 
 
-void readLeaves(Addon& addon, napi_env env, napi_value array, Tensors& leaves) {
+// `gaps`: null stands for a tensor that is not defined.
+void readLeaves(Addon& addon, napi_env env, napi_value array, Tensors& leaves, bool gaps = false) {
   uint32_t length = 0;
   check(env, napi_get_array_length(env, array, &length));
   for (uint32_t i = 0; i < length; i++) {
     napi_value object;
     check(env, napi_get_element(env, array, i, &object));
-    leaves.push_back(wrapArgument(addon, env, object, "an argument").tensor());
+    const bool gap = gaps && Napi::Value(env, object).IsNull();
+    leaves.push_back(gap ? at::Tensor() : wrapArgument(addon, env, object, "an argument").tensor());
   }
 }
 
@@ -143,15 +145,15 @@ napi_value findCompiled(napi_env env, napi_callback_info info) {
   });
 }
 
-// snapshot(tensors) → their values as they are now, for start()
+// snapshot(tensors, earlier?) → their values as they are now, or as `earlier` has them, for start(); null for what counts as it is then
 napi_value snapshotCompiled(napi_env env, napi_callback_info info) {
   return guarded(env, "compiled call", [&]() -> napi_value {
-    size_t count = 1;
-    napi_value args[1];
+    size_t count = 2;
+    napi_value args[2];
     self(env, info, count, args);
     Tensors leaves;
-    readLeaves(Addon::of(env), env, args[0], leaves);
-    return program::takeSnapshot(env, leaves);
+    readLeaves(Addon::of(env), env, args[0], leaves, true);
+    return program::takeSnapshot(env, leaves, args[1]);
   });
 }
 

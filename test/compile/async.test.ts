@@ -8,6 +8,7 @@ import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { isJorchError } from '../../lib/index.js';
 import { fails } from '../support/fails.js';
+import { figure } from '../support/figure.js';
 
 const { compile, ones, spec, zeros } = torch;
 
@@ -67,6 +68,7 @@ describe('compile: asynchronous calls', () => {
     results.forEach((r, i) => {
       assert.ok(torch.allclose(r, g(x.mul(i)), { atol: 1e-5 }), `call ${i}`);
     });
+    figure(15, '100 concurrent first calls: 1 trace, 1 compilation');
   });
 
   it('many requests in flight, of several functions and shapes, come back right', async () => {
@@ -218,6 +220,26 @@ describe('compile: asynchronous calls that change tensors', () => {
     );
   });
 
+  it('run one after the other with arguments that are views, expanded, or share memory', async () => {
+    const w = zeros(3);
+    const step = compile((a: Tensor, b: Tensor, c: Tensor) => w.add_(a.add(b).add(c)).sum());
+    const base = torch.arange(6).reshape([3, 2]).to('float32');
+    const calls = [0, 1, 2, 3].map((i) => {
+      base.add_(i);
+      const call = step.async(base.select(1, 1), base.select(1, 1), ones(1).mul(i).expand([3]));
+      return call;
+    });
+    // Of i: twice (1 + 3 + 5 + 3 · what was added by then), and 3 i.
+    const sums = [0, 1, 3, 6].map((added, i) => 2 * (9 + 3 * added) + 3 * i);
+    let total = 0;
+    for (const [i, call] of calls.entries()) {
+      total += sums[i]!;
+      assert.equal((await call).item(), w.sum().item());
+    }
+    assert.equal(w.sum().item(), total);
+    assert.ok(step.stats.compiles === 1, `${step.stats.compiles} compiled`);
+  });
+
   it('a whole training step, as often as awaited, ends where eager ends', async () => {
     const train = async (wrap: (f: (x: Tensor) => Tensor) => (x: Tensor) => unknown): Promise<unknown> => {
       const w = torch.tensor([1, 2, 3], { requires_grad: true, dtype: 'float64' });
@@ -340,6 +362,7 @@ describe('compile: warmup, signals, failures', () => {
       });`;
     const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
     assert.equal(stdout.trim(), 'COMPILE_FAILEDtrue,COMPILE_FAILEDtrue,COMPILE_FAILEDtrue 0 2', stderr);
+    figure(15, 'a trace and a compilation that fail reject all who wait, and are tried again');
   });
 
   it('an error of an ATen call at run time rejects with torch’s words', async () => {

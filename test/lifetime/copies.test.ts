@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../lib/runtime/parts.js';
+import { figure } from '../support/figure.js';
 
 describe('two copies of jorch in one process', () => {
   const dir = mkdtempSync(join(tmpdir(), 'jorch-copies-'));
@@ -41,5 +42,6 @@ describe('two copies of jorch in one process', () => {
       assert.match(line, /npm dedupe/);
     }
     assert.equal(lines[2], '6');
+    figure(8, 'RUNTIME_CONFLICT in the main thread and in a worker, the first copy goes on');
   });
 });

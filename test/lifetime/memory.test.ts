@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { figure } from '../support/figure.js';
 
 /** By how many MiB a fresh process grows in this loop. */
 const growth = (loop: string): number => {
@@ -9,6 +10,7 @@ const growth = (loop: string): number => {
     encoding: 'utf8',
   });
   assert.equal(status, 0, stderr);
+  figure(1, `${loop}: ${Number(stdout).toFixed(0)} MiB more`);
   return Number(stdout);
 };
 

@@ -1,17 +1,17 @@
-/** @file Zip files, written by hand: wheels for the installer's tests. */
+/** @file Zip files, written by hand: wheels for the installer's tests, archives of tensors for those of hostile files. */
+
+const table = Int32Array.from({ length: 256 }, (_, n) =>
+  Array.from({ length: 8 }).reduce<number>((c) => (c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1), n),
+);
+const crc32 = (data: Buffer): number => (data.reduce((c, byte) => table[(c ^ byte) & 255]! ^ (c >>> 8), -1) ^ -1) >>> 0;
 
 /** A zip file with one stored (uncompressed) entry per name; `programs` are executable. */
-export const zip = (entries: Readonly<Record<string, string>>, programs: readonly string[] = []): Buffer => {
-  const table = Int32Array.from({ length: 256 }, (_, n) =>
-    Array.from({ length: 8 }).reduce<number>((c) => (c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1), n),
-  );
-  const crc32 = (data: Buffer): number =>
-    (data.reduce((c, byte) => table[(c ^ byte) & 255]! ^ (c >>> 8), -1) ^ -1) >>> 0;
+export const zip = (entries: Readonly<Record<string, string | Buffer>>, programs: readonly string[] = []): Buffer => {
   const parts: Buffer[] = [];
   const directory: Buffer[] = [];
   let offset = 0;
   for (const [name, text] of Object.entries(entries)) {
-    const [path, data] = [Buffer.from(name), Buffer.from(text)];
+    const [path, data] = [Buffer.from(name), Buffer.from(text as string)];
     const common = Buffer.alloc(26);
     common.writeUInt16LE(20, 0);
     common.writeUInt32LE(crc32(data), 10);

@@ -96,33 +96,4 @@ describe('errors of eager operators', () => {
       assert.equal((e as Error).name, 'JorchError');
     }
   });
-
-  it('shape bombs are refused, intermediates included', () => {
-    const bomb = ones(1).expand([2 ** 31]);
-    const codes = new Set(['BAD_ARGUMENT', 'TOO_LARGE', 'OUT_OF_MEMORY']);
-    const calls: (() => unknown)[] = [
-      () => zeros(2 ** 31, 2 ** 31),
-      () => zeros(2 ** 31, 2 ** 31, 2 ** 31),
-      () =>
-        ones(1)
-          .expand([2 ** 62])
-          .clone(),
-      () => bomb.outer(bomb).sum(0).add(1),
-      () => torch.arange(2 ** 53),
-      () => torch.eye(2 ** 40),
-      () => ones(2).repeat([2 ** 40, 2 ** 20]),
-      () => torch.zeros([2 ** 63]),
-      () => torch.zeros([-5, 3]),
-    ];
-    for (const call of calls) {
-      let code = 'no error';
-      try {
-        call();
-      } catch (e) {
-        code = torch.isJorchError(e) ? e.code : String(e);
-      }
-      assert.ok(codes.has(code), `${String(call)}: ${code}`);
-    }
-    assert.equal(ones(2).sum().item(), 2);
-  });
 });
