@@ -1,5 +1,6 @@
 /** @file Constructors' arguments as torch takes them: positions after the required ones, then a last plain object of keywords. */
-import { bindArguments, type PythonParameters } from '../torch/python-call.js';
+import { JorchError } from '../runtime/errors.js';
+import { bindArguments, isKeywords, type PythonParameters } from '../torch/python-call.js';
 import type { DeviceLike, DType, Options } from '../torch/python-types.js';
 
 /**
@@ -18,6 +19,24 @@ export interface FactoryOptions {
   device?: DeviceLike | undefined;
   dtype?: DType | undefined;
 }
+
+/**
+ * Arguments without a default come by position: what is Python's keywords stands in the place of the first of them.
+ * @param before arguments before these, for the message.
+ * @throws JorchError BAD_ARGUMENT when one is missing
+ */
+export const requirePositional = (
+  name: string,
+  given: Readonly<Record<string, unknown>>,
+  before: readonly string[] = [],
+): void => {
+  for (const [key, value] of Object.entries(given))
+    if (value === undefined || value === null || isKeywords(value))
+      throw new JorchError(
+        'BAD_ARGUMENT',
+        `${name}: missing argument '${key}', which comes by position: new ${name}(${[...before, ...Object.keys(given)].join(', ')}, { … })`,
+      );
+};
 
 type Filled<D> = { -readonly [K in keyof D]: D[K] };
 

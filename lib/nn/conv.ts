@@ -11,7 +11,16 @@ import {
 import * as torch from '../torch/generated/ops.js';
 import { pad } from '../torch/python-functional.js';
 import type { Tensor } from '../torch/python-types.js';
-import { bind, FACTORY, type FactoryNames, type FactoryOptions, factory, type Rest, type Size } from './arguments.js';
+import {
+  bind,
+  FACTORY,
+  type FactoryNames,
+  type FactoryOptions,
+  factory,
+  type Rest,
+  requirePositional,
+  type Size,
+} from './arguments.js';
 import * as init from './init.js';
 import { Module } from './module.js';
 import { Parameter } from './parameter.js';
@@ -102,6 +111,7 @@ abstract class ConvNd extends Module {
   ) {
     super();
     const name = this._get_name();
+    requirePositional(name, { in_channels, out_channels, kernel_size });
     const fail = (message: string): never => {
       throw new JorchError('BAD_ARGUMENT', `${name}: ${message}`);
     };

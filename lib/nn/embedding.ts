@@ -4,7 +4,7 @@ import * as torch from '../torch/generated/ops.js';
 import { no_grad } from '../torch/modes.js';
 import * as F from '../torch/python-functional.js';
 import type { Tensor } from '../torch/python-types.js';
-import { bind, FACTORY, type FactoryOptions, factory, type Rest } from './arguments.js';
+import { bind, FACTORY, type FactoryOptions, factory, type Rest, requirePositional } from './arguments.js';
 import * as init from './init.js';
 import { Module } from './module.js';
 import { Parameter } from './parameter.js';
@@ -56,6 +56,7 @@ export class Embedding extends Module {
     ...rest: Rest<EmbeddingOptions, ['padding_idx', 'max_norm', 'norm_type', 'scale_grad_by_freq', 'sparse']>
   ) {
     super();
+    requirePositional('Embedding', { num_embeddings, embedding_dim });
     const options = bind('Embedding', EMBEDDING, rest);
     refuseSparse('Embedding', options.sparse);
     this.padding_idx = checkPadding('Embedding', options.padding_idx, num_embeddings);

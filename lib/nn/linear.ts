@@ -3,7 +3,15 @@ import { JorchError } from '../runtime/errors.js';
 import { bilinear, linear } from '../torch/generated/functional.js';
 import * as torch from '../torch/generated/ops.js';
 import type { Tensor } from '../torch/python-types.js';
-import { bind, FACTORY, type FactoryNames, type FactoryOptions, factory, type Rest } from './arguments.js';
+import {
+  bind,
+  FACTORY,
+  type FactoryNames,
+  type FactoryOptions,
+  factory,
+  type Rest,
+  requirePositional,
+} from './arguments.js';
 import * as init from './init.js';
 import { Module } from './module.js';
 import { Parameter } from './parameter.js';
@@ -35,6 +43,7 @@ export class Linear extends Module {
     ...rest: Rest<LinearOptions, ['bias', ...FactoryNames]>
   ) {
     super();
+    requirePositional(this._get_name(), { in_features, out_features });
     const { bias, ...made } = bind('Linear', LINEAR, rest);
     this.weight = new Parameter(torch.empty([out_features, in_features], factory(made)));
     this.bias = bias ? new Parameter(torch.empty([out_features], factory(made))) : null;
@@ -67,6 +76,7 @@ export class Bilinear extends Module {
     ...rest: Rest<LinearOptions, ['bias', ...FactoryNames]>
   ) {
     super();
+    requirePositional(this._get_name(), { in1_features, in2_features, out_features });
     if (in1_features <= 0)
       throw new JorchError('BAD_ARGUMENT', `Bilinear: in1_features must be > 0, but got ${in1_features}`);
     const { bias, ...made } = bind('Bilinear', LINEAR, rest);

@@ -4,7 +4,16 @@ import * as torch from '../torch/generated/ops.js';
 import { no_grad } from '../torch/modes.js';
 import * as F from '../torch/python-functional.js';
 import type { Tensor } from '../torch/python-types.js';
-import { bind, FACTORY, type FactoryNames, type FactoryOptions, factory, type Rest, type Size } from './arguments.js';
+import {
+  bind,
+  FACTORY,
+  type FactoryNames,
+  type FactoryOptions,
+  factory,
+  type Rest,
+  requirePositional,
+  type Size,
+} from './arguments.js';
 import { layer } from './layer.js';
 import { Module } from './module.js';
 import { Buffer, Parameter } from './parameter.js';
@@ -47,6 +56,7 @@ abstract class NormBase extends Module {
     private readonly dims: readonly number[],
   ) {
     super();
+    requirePositional(this._get_name(), { num_features });
     this.eps = options.eps;
     this.momentum = options.momentum;
     this.affine = options.affine;
@@ -192,6 +202,7 @@ export class LayerNorm extends Module {
     ...rest: Rest<LayerNormOptions, ['eps', 'elementwise_affine', 'bias', ...FactoryNames]>
   ) {
     super();
+    requirePositional(this._get_name(), { normalized_shape });
     const options = bind('LayerNorm', LAYER, rest);
     this.normalized_shape = typeof normalized_shape === 'number' ? [normalized_shape] : normalized_shape;
     this.eps = options.eps;

@@ -2,7 +2,7 @@
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/python-types.js';
-import { type AnyOptimizer, groupsOf, type LRScheduler, perGroup, refuseTrace } from './scheduler.js';
+import { type AnyOptimizer, groupsOf, type LRScheduler, perGroup, refuseTrace, required } from './scheduler.js';
 
 /** One scheduler after the other, each from its milestone on. @see https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.SequentialLR.html */
 export class SequentialLR {
@@ -14,6 +14,7 @@ export class SequentialLR {
     private readonly milestones: readonly number[],
     { last_epoch = -1 } = {},
   ) {
+    required('SequentialLR', { schedulers, milestones });
     if (schedulers.length === 0) throw new JorchError('BAD_ARGUMENT', 'SequentialLR: expects at least one scheduler');
     if (milestones.length !== schedulers.length - 1)
       throw new JorchError(

@@ -1,6 +1,6 @@
 /** @file Cyclic schedules: CyclicLR, OneCycleLR, CosineAnnealingWarmRestarts. */
 import { JorchError } from '../runtime/errors.js';
-import { type AnyOptimizer, type Group, groupsOf, LRScheduler, perGroup, refuseTrace } from './scheduler.js';
+import { type AnyOptimizer, type Group, groupsOf, LRScheduler, perGroup, refuseTrace, required } from './scheduler.js';
 
 const setMomentum = (group: Group, value: number): void => {
   const betas = group['betas'] as readonly [number, number] | undefined;
@@ -39,6 +39,7 @@ export class CyclicLR extends LRScheduler {
     max_lr: number | readonly number[],
     o: CyclicLROptions = {},
   ) {
+    required('CyclicLR', { base_lr, max_lr });
     const groups = groupsOf(optimizer);
     const { last_epoch = -1, mode = 'triangular', gamma = 1 } = o;
     const bases = perGroup('base_lr', base_lr, groups.length);
@@ -111,6 +112,7 @@ export class OneCycleLR extends LRScheduler {
   private readonly momenta: readonly (readonly [base: number, max: number])[];
   private readonly _anneal_func_type: 'cos' | 'linear';
   constructor(optimizer: AnyOptimizer, max_lr: number | readonly number[], o: OneCycleLROptions = {}) {
+    required('OneCycleLR', { max_lr });
     const groups = groupsOf(optimizer);
     const { last_epoch = -1, div_factor = 25, final_div_factor = 1e4, pct_start = 0.3 } = o;
     const total = o.total_steps ?? (o.epochs ?? 0) * (o.steps_per_epoch ?? 0);
@@ -189,6 +191,7 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
     public T_0: number,
     { T_mult = 1, eta_min = 0, last_epoch = -1 } = {},
   ) {
+    required('CosineAnnealingWarmRestarts', { T_0 });
     super(optimizer, last_epoch);
     if (!Number.isInteger(T_0) || T_0 <= 0)
       throw new JorchError('BAD_ARGUMENT', `CosineAnnealingWarmRestarts: expected positive integer T_0, got ${T_0}`);

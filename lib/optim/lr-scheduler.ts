@@ -1,10 +1,21 @@
 /** @file torch.optim.lr_scheduler: schedules that depend on the epoch alone. */
+import { bind, type Rest } from '../nn/arguments.js';
+import type { LayerOptions } from '../nn/layer.js';
 import { JorchError } from '../runtime/errors.js';
-import { type AnyOptimizer, groupsOf, LRScheduler } from './scheduler.js';
+import { type AnyOptimizer, groupsOf, LRScheduler, required } from './scheduler.js';
 
 export { ChainedScheduler, ReduceLROnPlateau, SequentialLR } from './lr-composed.js';
 export { CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR } from './lr-cycles.js';
 export { LRScheduler } from './scheduler.js';
+
+const LAST = { last_epoch: -1 };
+type Last = Rest<LayerOptions<typeof LAST>, ['last_epoch']>;
+const GAMMA = { gamma: 0.1, ...LAST };
+type Gamma = Rest<LayerOptions<typeof GAMMA>, ['gamma', 'last_epoch']>;
+const CONSTANT = { factor: 1 / 3, total_iters: 5, ...LAST };
+const LINEAR = { start_factor: 1 / 3, end_factor: 1, total_iters: 5, ...LAST };
+const POLYNOMIAL = { total_iters: 5, power: 1, ...LAST };
+const COSINE = { eta_min: 0, ...LAST };
 
 type Lambda = (epoch: number) => number;
 const lambdas = (name: string, given: Lambda | readonly Lambda[], groups: number): readonly Lambda[] => {
@@ -17,8 +28,9 @@ const lambdas = (name: string, given: Lambda | readonly Lambda[], groups: number
 /** Base rates times `lr_lambda(epoch)`. @see https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LambdaLR.html */
 export class LambdaLR extends LRScheduler {
   readonly #lambdas: readonly Lambda[];
-  constructor(optimizer: AnyOptimizer, lr_lambda: Lambda | readonly Lambda[], { last_epoch = -1 } = {}) {
-    super(optimizer, last_epoch);
+  constructor(optimizer: AnyOptimizer, lr_lambda: Lambda | readonly Lambda[], ...rest: Last) {
+    required('LambdaLR', { lr_lambda });
+    super(optimizer, bind('LambdaLR', LAST, rest).last_epoch);
     this.#lambdas = lambdas('LambdaLR', lr_lambda, groupsOf(optimizer).length);
     this.begin();
   }
@@ -29,8 +41,9 @@ export class LambdaLR extends LRScheduler {
 /** The present rates times `lr_lambda(epoch)`. @see https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.MultiplicativeLR.html */
 export class MultiplicativeLR extends LRScheduler {
   readonly #lambdas: readonly Lambda[];
-  constructor(optimizer: AnyOptimizer, lr_lambda: Lambda | readonly Lambda[], { last_epoch = -1 } = {}) {
-    super(optimizer, last_epoch);
+  constructor(optimizer: AnyOptimizer, lr_lambda: Lambda | readonly Lambda[], ...rest: Last) {
+    required('MultiplicativeLR', { lr_lambda });
+    super(optimizer, bind('MultiplicativeLR', LAST, rest).last_epoch);
     this.#lambdas = lambdas('MultiplicativeLR', lr_lambda, groupsOf(optimizer).length);
     this.begin();
   }
@@ -45,8 +58,10 @@ export class StepLR extends LRScheduler {
   constructor(
     optimizer: AnyOptimizer,
     public step_size: number,
-    { gamma = 0.1, last_epoch = -1 } = {},
+    ...rest: Gamma
   ) {
+    required('StepLR', { step_size });
+    const { gamma, last_epoch } = bind('StepLR', GAMMA, rest);
     super(optimizer, last_epoch);
     this.gamma = gamma;
     this.begin();
@@ -63,7 +78,9 @@ export class StepLR extends LRScheduler {
 export class MultiStepLR extends LRScheduler {
   milestones: readonly number[];
   gamma: number;
-  constructor(optimizer: AnyOptimizer, milestones: readonly number[], { gamma = 0.1, last_epoch = -1 } = {}) {
+  constructor(optimizer: AnyOptimizer, milestones: readonly number[], ...rest: Gamma) {
+    required('MultiStepLR', { milestones });
+    const { gamma, last_epoch } = bind('MultiStepLR', GAMMA, rest);
     super(optimizer, last_epoch);
     this.milestones = [...milestones].sort((a, b) => a - b);
     this.gamma = gamma;
@@ -82,7 +99,11 @@ export class MultiStepLR extends LRScheduler {
 export class ConstantLR extends LRScheduler {
   factor: number;
   total_iters: number;
-  constructor(optimizer: AnyOptimizer, { factor = 1 / 3, total_iters = 5, last_epoch = -1 } = {}) {
+  constructor(
+    optimizer: AnyOptimizer,
+    ...rest: Rest<LayerOptions<typeof CONSTANT>, ['factor', 'total_iters', 'last_epoch']>
+  ) {
+    const { factor, total_iters, last_epoch } = bind('ConstantLR', CONSTANT, rest);
     super(optimizer, last_epoch);
     if (factor > 1 || factor < 0) throw new JorchError('BAD_ARGUMENT', 'ConstantLR: factor must be between 0 and 1');
     this.factor = factor;
@@ -104,8 +125,9 @@ export class LinearLR extends LRScheduler {
   total_iters: number;
   constructor(
     optimizer: AnyOptimizer,
-    { start_factor = 1 / 3, end_factor = 1, total_iters = 5, last_epoch = -1 } = {},
+    ...rest: Rest<LayerOptions<typeof LINEAR>, ['start_factor', 'end_factor', 'total_iters', 'last_epoch']>
   ) {
+    const { start_factor, end_factor, total_iters, last_epoch } = bind('LinearLR', LINEAR, rest);
     super(optimizer, last_epoch);
     if (start_factor > 1 || start_factor <= 0 || end_factor > 1 || end_factor < 0)
       throw new JorchError('BAD_ARGUMENT', 'LinearLR: factors must be between 0 and 1, start_factor greater than 0');
@@ -130,9 +152,10 @@ export class ExponentialLR extends LRScheduler {
   constructor(
     optimizer: AnyOptimizer,
     public gamma: number,
-    { last_epoch = -1 } = {},
+    ...rest: Last
   ) {
-    super(optimizer, last_epoch);
+    required('ExponentialLR', { gamma });
+    super(optimizer, bind('ExponentialLR', LAST, rest).last_epoch);
     this.begin();
   }
   protected override get_lr(): number[] {
@@ -146,7 +169,11 @@ export class ExponentialLR extends LRScheduler {
 export class PolynomialLR extends LRScheduler {
   total_iters: number;
   power: number;
-  constructor(optimizer: AnyOptimizer, { total_iters = 5, power = 1, last_epoch = -1 } = {}) {
+  constructor(
+    optimizer: AnyOptimizer,
+    ...rest: Rest<LayerOptions<typeof POLYNOMIAL>, ['total_iters', 'power', 'last_epoch']>
+  ) {
+    const { total_iters, power, last_epoch } = bind('PolynomialLR', POLYNOMIAL, rest);
     super(optimizer, last_epoch);
     this.total_iters = total_iters;
     this.power = power;
@@ -169,8 +196,10 @@ export class CosineAnnealingLR extends LRScheduler {
   constructor(
     optimizer: AnyOptimizer,
     public T_max: number,
-    { eta_min = 0, last_epoch = -1 } = {},
+    ...rest: Rest<LayerOptions<typeof COSINE>, ['eta_min', 'last_epoch']>
   ) {
+    required('CosineAnnealingLR', { T_max });
+    const { eta_min, last_epoch } = bind('CosineAnnealingLR', COSINE, rest);
     super(optimizer, last_epoch);
     this.eta_min = eta_min;
     this.begin();

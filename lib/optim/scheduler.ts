@@ -1,4 +1,5 @@
 /** @file What learning rate schedulers share. */
+import { requirePositional } from '../nn/arguments.js';
 import { JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { ParamGroup } from './group.js';
@@ -9,7 +10,19 @@ import type { Optimizer } from './optimizer.js';
 export type AnyOptimizer = Optimizer<any>;
 export type Group = ParamGroup<{ lr: number } & Record<string, unknown>>;
 
-export const groupsOf = (optimizer: AnyOptimizer): Group[] => optimizer.param_groups as unknown as Group[];
+/** Arguments without a default, behind the optimizer. @throws JorchError BAD_ARGUMENT */
+export const required = (name: string, given: Readonly<Record<string, unknown>>): void =>
+  requirePositional(name, given, ['optimizer']);
+
+export const groupsOf = (optimizer: AnyOptimizer): Group[] => {
+  const groups: unknown = (optimizer as Partial<AnyOptimizer> | null | undefined)?.param_groups;
+  if (!Array.isArray(groups))
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      'lr_scheduler: the first argument must be an optimizer, which has param_groups',
+    );
+  return groups as Group[];
+};
 
 /** Learning rates live outside compiled functions, whose programs read them at every call. */
 export const refuseTrace = (name: string): void => {

@@ -84,6 +84,17 @@ export const binary_cross_entropy_with_logits = define('binary_cross_entropy_wit
   );
 });
 
+const warned = new Set<string>();
+/** Both in their common shape. [n, 1] against [n] is [n, n], and seldom meant: said once for each pair of shapes, as PyTorch does. */
+function broadcast(name: string, input: Tensor, target: Tensor): readonly [Tensor, Tensor] {
+  if (!sameShape(input, target)) {
+    const text = `nn.functional.${name}: the target has shape ${shapes(target)}, the input ${shapes(input)}. They broadcast, which is seldom what is meant: give them the same shape`;
+    if (!warned.has(text)) process.emitWarning(text, { type: 'JorchBroadcast' });
+    warned.add(text);
+  }
+  return torch.broadcast_tensors([input, target]) as [Tensor, Tensor];
+}
+
 /** A loss of corresponding elements, which broadcast; with a weight it is reduced here. `average` is the weighted mean. */
 function elementwise(
   name: string,
@@ -91,7 +102,7 @@ function elementwise(
   loss: (x: Tensor, y: Tensor, code: number) => Tensor,
   average: 'weight' | 'count',
 ): Tensor {
-  const [x, y] = torch.broadcast_tensors([a.input, a.target]) as [Tensor, Tensor];
+  const [x, y] = broadcast(name, a.input, a.target);
   const code = reductionCode(name, a);
   if (a.weight === null) return loss(x, y, code);
   if (!sameShape(a.weight, a.input))
@@ -110,7 +121,7 @@ export const huber_loss = define('huber_loss', (a) =>
   elementwise('huber_loss', a, (x, y, code) => nn.huber_loss(x, y, code, a.delta), 'count'),
 );
 export const smooth_l1_loss = define('smooth_l1_loss', (a) => {
-  const [x, y] = torch.broadcast_tensors([a.input, a.target]) as [Tensor, Tensor];
+  const [x, y] = broadcast('smooth_l1_loss', a.input, a.target);
   const code = reductionCode('smooth_l1_loss', a);
   return a.beta === 0 ? nn.l1_loss(x, y, code) : nn.smooth_l1_loss(x, y, code, a.beta);
 });

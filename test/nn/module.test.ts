@@ -136,6 +136,16 @@ describe('nn.Module: hooks, modes, text', () => {
 
   it('train and eval reach everything below', () => {
     fails('BAD_ARGUMENT', /between 0 and 1, but got 2/, () => new nn.Dropout(2));
+    const construct = (name: string, ...args: unknown[]) => Reflect.construct(nn[name as 'Linear'], args);
+    for (const [missing, name, ...args] of [
+      ['out_features', 'Linear', 2],
+      ['in_features', 'Linear', { in_features: 2, out_features: 1 }],
+      ['kernel_size', 'Conv2d', 1, 4, { kernel_size: 3 }],
+      ['num_features', 'BatchNorm1d'],
+      ['embedding_dim', 'Embedding', 10],
+      ['normalized_shape', 'LayerNorm', { normalized_shape: 3 }],
+    ] as const)
+      fails('BAD_ARGUMENT', new RegExp(`^${name}: missing argument '${missing}'`), () => construct(name, ...args));
     const net = new nn.Sequential(new nn.Dropout(0.5), new Block());
     net.eval();
     assert.ok(net.modules().every((m) => !m.training));

@@ -342,3 +342,38 @@ describe('an optimizer on the console', () => {
     assert.match(inspect(adam), /^Adam \(\nParameter Group 0\n {4}amsgrad: False\n[\s\S]* {4}lr: 0\.1\n[\s\S]*\)$/);
   });
 });
+
+describe('arguments of schedulers', () => {
+  const sgd = () => new torch.optim.SGD([torch.ones(1, { requires_grad: true })], { lr: 1, momentum: 0.9 });
+  const { lr_scheduler } = torch.optim;
+
+  it('options come by position, too, as in torch', () => {
+    const [optimizer, scheduler] = [sgd(), new lr_scheduler.StepLR(sgd(), 1, 0.5)];
+    assert.equal(scheduler.gamma, 0.5);
+    assert.equal(new lr_scheduler.LinearLR(optimizer, 0.25, 1, 4).end_factor, 1);
+    assert.equal(new lr_scheduler.CosineAnnealingLR(sgd(), 10, 0.1).eta_min, 0.1);
+  });
+
+  it('keywords in the place of a required argument, unknown ones and no optimizer are refused', () => {
+    const construct = (name: string, ...args: unknown[]) => Reflect.construct(lr_scheduler[name as 'StepLR'], args);
+    for (const [name, options] of Object.entries({
+      StepLR: { step_size: 1 },
+      MultiStepLR: { milestones: [1] },
+      ExponentialLR: { gamma: 0.5 },
+      CosineAnnealingLR: { T_max: 10 },
+      LambdaLR: { lr_lambda: () => 1 },
+      MultiplicativeLR: { lr_lambda: () => 1 },
+      OneCycleLR: { max_lr: 1, total_steps: 10 },
+      CosineAnnealingWarmRestarts: { T_0: 5 },
+      CyclicLR: { base_lr: 0.1, max_lr: 1 },
+      SequentialLR: { schedulers: [], milestones: [] },
+    }))
+      fails('BAD_ARGUMENT', [new RegExp(`${name}: missing argument`), /by position/], () =>
+        construct(name, sgd(), options),
+      );
+    fails('BAD_ARGUMENT', /unknown keyword 'gama'; did you mean 'gamma'/, () =>
+      construct('StepLR', sgd(), 1, { gama: 1 }),
+    );
+    fails('BAD_ARGUMENT', /must be an optimizer/, () => construct('StepLR', {}, 1));
+  });
+});

@@ -11,6 +11,21 @@ describe('nn.functional', () => {
     const missing = Object.keys(FUNCTIONAL).filter((name) => !(name in F) && name !== 'assert_int_or_pair');
     assert.deepEqual(missing, []);
   });
+  it('warns once of a target that broadcasts against the input', async () => {
+    const heard: string[] = [];
+    const listen = ({ name, message }: Error): void => void (name === 'JorchBroadcast' && heard.push(message));
+    process.on('warning', listen);
+    try {
+      const [column, row] = [torch.zeros(3, 1), torch.zeros(3)];
+      const losses = [F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.mse_loss] as (typeof F.mse_loss)[];
+      for (const loss of losses) close(loss(column, row), 0);
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off('warning', listen);
+    }
+    assert.equal(heard.length, 4);
+    assert.match(heard[0]!, /mse_loss: the target has shape \[3\], the input \[3, 1\]/);
+  });
   it('activates', () => {
     const x = tensor([-2, 0.5, 7]);
     close(F.relu(x), [0, 0.5, 7]);
