@@ -225,7 +225,7 @@ const missing = wanted.length - done.length;
 const what = values.threads ? 'ThreadSanitizer' : 'AddressSanitizer and UBSan';
 const figure =
   `${what}: ${tests} tests of ${done.length} files pass, ${reports} reports in our frames` +
-  `${failures > 0 ? `, ${failures} failures` : ''}${missing > 0 ? `, ${missing} files not run` : ''}`;
+  `${failures > 0 ? `, ${failures} failures` : ''}${missing > 0 ? `, ${missing} files not run` : ''}, ${Object.keys(LEFT_OUT).length} files left out`;
 if (process.env.JORCH_FIGURES)
   writeFileSync(process.env.JORCH_FIGURES, `${JSON.stringify({ row: 26, text: figure })}\n`, { flag: 'a' });
 console.log(figure);
