@@ -120,6 +120,9 @@ const ROWS = [
 
 /** What figures do not say. */
 const NOTES = `## What the rows leave open
+- Row 12: the sign of a zero is eager's but where eager has no rule (maximum, minimum and clamp with tensors take the first or the second of 0 and -0 by where they
+  stand in memory) and where XLA simplifies (x + 0 and a sum of one element keep -0).
+- Row 17 asks eagerly, for a terabyte at a time; requests just beyond a limit are row 9's, where allocations fail one by one.
 - Row 26 watches our own code: libtorch, XLA and node are as they are shipped, so that what only they do is not seen.
   ThreadSanitizer (\`npm run sanitize -- --threads\`) knows nothing of what they synchronise by atomics: a report counts where both accesses are in our frames. Run once by
   hand (2026-11-23, native/program, pjrt, rt, the addon and tensors watched) over workers that compute, are in flight and are terminated, and over test/compile/async,
