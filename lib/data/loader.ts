@@ -1,5 +1,6 @@
 /** @file DataLoader: batches of a dataset, in this thread or prefetched by worker threads. */
 import { JorchError } from '../runtime/errors.js';
+import { isKeywords, unknownKeyword } from '../torch/python-call.js';
 import type { Generator } from '../torch/python-types.js';
 import { default_collate } from './collate.js';
 import type { Dataset } from './dataset.js';
@@ -20,7 +21,32 @@ export interface DataLoaderOptions<T, B> {
   num_workers?: number;
   /** Batches that each worker is ahead. Default 2. */
   prefetch_factor?: number;
+  /** Accepted as in torch; there is nothing to pin. */
+  pin_memory?: boolean;
 }
+
+const KNOWN: readonly (keyof DataLoaderOptions<unknown, unknown>)[] = [
+  'batch_size',
+  'shuffle',
+  'sampler',
+  'batch_sampler',
+  'drop_last',
+  'collate_fn',
+  'generator',
+  'num_workers',
+  'prefetch_factor',
+  'pin_memory',
+];
+const checkOptions = (options: object): void => {
+  if (!isKeywords(options))
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `DataLoader: options are an object such as { batch_size: 32 }, not ${typeof options}`,
+    );
+  for (const key of Object.keys(options))
+    if (!(KNOWN as readonly string[]).includes(key))
+      throw new JorchError('BAD_ARGUMENT', unknownKeyword('DataLoader', key, KNOWN));
+};
 
 /**
  * Batches of a dataset.
@@ -37,6 +63,7 @@ export class DataLoader<T, B = T> {
     readonly dataset: Dataset<T> | DatasetModule<T>,
     options: DataLoaderOptions<T, B> = {},
   ) {
+    checkOptions(options);
     const { batch_size = 1, shuffle = false, drop_last = false, generator } = options;
     const exclusive = (what: string): never => {
       throw new JorchError('BAD_ARGUMENT', `DataLoader: ${what}`);

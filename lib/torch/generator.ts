@@ -29,6 +29,15 @@ export const generators = (): Generator[] =>
     return generator === undefined ? [] : [generator];
   });
 
+const checkedSeed = (seed: number | bigint): number | bigint => {
+  if (typeof seed === 'number' && !Number.isSafeInteger(seed))
+    throw new JorchError(
+      'BAD_ARGUMENT',
+      `manual_seed: the seed must be a whole number up to 2^53, or a bigint, not ${seed}`,
+    );
+  return seed;
+};
+
 const setState = (name: string, state: Tensor, generator?: GeneratorHandle): void => {
   if (!native().isTensor(state))
     throw new JorchError(
@@ -53,7 +62,7 @@ export const Generator = function Generator(): Generator {
   return Object.defineProperties(handle, {
     manual_seed: {
       value(seed: number | bigint) {
-        native().manualSeed(seed, handle);
+        native().manualSeed(checkedSeed(seed), handle);
         return handle;
       },
     },
@@ -66,7 +75,7 @@ export const Generator = function Generator(): Generator {
 } as unknown as new () => Generator;
 
 /** Seeds the default generator of every device. */
-export const manual_seed = (seed: number | bigint): void => native().manualSeed(seed);
+export const manual_seed = (seed: number | bigint): void => native().manualSeed(checkedSeed(seed));
 /** The seed of the default generator. */
 export const initial_seed = (): bigint => native().initialSeed();
 /** Seeds the default generator with random bits of the system's, and returns them. @see https://docs.pytorch.org/docs/stable/generated/torch.seed.html */

@@ -329,7 +329,18 @@ const install = ({ Tensor }: Native): void => {
           return others.length > 0 ? to.call(moved, ...others) : moved;
         }
       }
-      if (!isDevice) return to.call(this, ...args);
+      if (!isDevice) {
+        try {
+          return to.call(this, ...args);
+        } catch (error) {
+          if (typeof first !== 'string' || !(error instanceof JorchError) || !error.message.includes(`not '${first}'`))
+            throw error;
+          throw new JorchError(
+            'BAD_ARGUMENT',
+            `to: '${first}' is neither a dtype (${Object.keys(ITEM_BYTES).join(', ')}) nor a device ('cpu', 'cuda', 'cuda:0', 'meta')`,
+          );
+        }
+      }
       const [, second] = args;
       if (typeof second === 'string') return to.call(this, String(first), ...args.slice(1));
       return to.call(this, { device: String(first), ...(second as object | undefined) });

@@ -234,6 +234,8 @@ describe('attributes', () => {
     assert.equal(x.to('cpu', 'float64').dtype, 'float64');
     assert.equal(x.to(torch.ones(1, { dtype: 'int8' })).dtype, 'int8');
     assert.equal(x.to({ dtype: 'bool' }).dtype, 'bool');
+    assert.equal(x.to('double' as 'float64').dtype, 'float64');
+    fails('BAD_ARGUMENT', /^to: 'mps' is neither a dtype \(float32, .*\) nor a device/, () => x.to('mps'));
     assert.equal(x.double().float().half().int().long().bool().dtype, 'bool');
   });
 });

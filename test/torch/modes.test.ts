@@ -89,6 +89,8 @@ describe('the default generator', () => {
     const own = new torch.Generator();
     assert.equal(own.seed(), own.initial_seed());
     assert.match(inspect(own.manual_seed(5)), /initial_seed=5/);
+    fails('BAD_ARGUMENT', /whole number.*not 1.5/, () => torch.manual_seed(1.5));
+    fails('BAD_ARGUMENT', /not NaN/, () => own.manual_seed(Number.NaN));
     fails('BAD_ARGUMENT', /uint8 tensor/, () => torch.set_rng_state(3 as never));
   });
 });

@@ -101,6 +101,12 @@ describe('utils.data', () => {
     fails('BAD_ARGUMENT', /batch_size/, () => new DataLoader(data, { batch_size: 0 }));
     fails(
       'BAD_ARGUMENT',
+      /'batchsize'; did you mean 'batch_size'/,
+      () => new DataLoader(data, { batchsize: 2 } as never),
+    );
+    fails('BAD_ARGUMENT', /options are an object/, () => new DataLoader(data, 32 as never));
+    fails(
+      'BAD_ARGUMENT',
       /mutually exclusive/,
       () => new DataLoader(data, { shuffle: true, sampler: new torch.utils.data.SequentialSampler(data) }),
     );
