@@ -1,6 +1,8 @@
 /** @file Spells a recorded call as text, for nodes without a lowering: libtorch's own kernel runs inside the compiled program. */
 import type { Arg, Node, Value } from '../compile/graph.js';
 import { rowMajor } from '../stablehlo/types.js';
+import { isComplex } from '../torch/dtype.js';
+import { FAILURE_FLAGS } from './prefer.js';
 
 export const isValue = (a: unknown): a is Value => typeof a === 'object' && a !== null && 'strides' in a;
 
@@ -70,27 +72,56 @@ const result = (v: Value, order: Order): string =>
 export interface EncodedCall {
   readonly text: string;
   readonly operands: readonly Value[];
+  /** Which operands are to be the matrices that they are the transposes of. */
+  readonly untransposed?: readonly boolean[];
   /** How operands and results lie in memory; undefined: all row-major. */
   readonly orders?: { readonly operands: readonly Order[]; readonly results: readonly Order[] };
 }
 
 /**
- * X·A = B is written as Aᵀ·Xᵀ = Bᵀ: read column by column a matrix that lies row by row is its transpose, and LAPACK takes columns. libtorch would
- * copy both matrices and the result (a third of the time at 100×100).
+ * Read column by column a matrix that lies row by row is its transpose, and LAPACK takes columns: triangular systems are written as those of the transposes, or libtorch
+ * would copy matrices and results (a third of the time at 100×100). A single right side lies in both ways. A transpose that the program would have to make is not made.
  */
 const SOLVE = 'aten::linalg_solve_triangular';
-const fromTheRight = ({ op, args, outs }: Node, operands: Value[]): string | undefined => {
-  if (op !== SOLVE || args.left !== false) return undefined;
-  operands.push(args.self as Value, args.B as Value);
+const solveByColumns = (
+  { op, args, outs }: Node,
+  isTranspose: (v: Value) => boolean,
+): Pick<EncodedCall, 'text' | 'operands' | 'untransposed'> | undefined => {
+  if (op !== SOLVE) return undefined;
+  const [A, B] = [args.self as Value, args.B as Value];
+  const [left, upper, unit] = [args.left, args.upper, field(args.unitriangular!, [])];
+  const turned = left === false || B.shape.at(-1) !== 1;
+  const [flipA, flipB] = [isTranspose(A), turned && isTranspose(B)];
+  const a = turned === flipA ? 'T' : 'Tt';
+  const b = turned === flipB ? 'T' : 'Tt';
   const out = outs[0] as Value;
-  return `${SOLVE}|Tt|Tt|${field(!args.upper, [])}|b1|${field(args.unitriangular!, [])}|->${result(out, ROWS(out))}t`;
+  const flags = [turned ? !upper : upper, turned ? !left : left].map((flag) => field(flag!, []));
+  return {
+    text: `${SOLVE}|${a}|${b}|${flags.join('|')}|${unit}|->${result(out, ROWS(out))}${turned ? 't' : ''}`,
+    operands: [A, B],
+    untransposed: [flipA, flipB],
+  };
+};
+/** The lower factor row by row is the upper one column by column, and a triangle of the matrix is the other triangle of its transpose. */
+const CHOLESKY = 'aten::linalg_cholesky_ex';
+const factorByColumns = ({ op, args, outs }: Node): Pick<EncodedCall, 'text' | 'operands'> | undefined => {
+  const A = args.self as Value;
+  if (op !== CHOLESKY || isComplex(A.dtype)) return undefined;
+  const [L, info] = outs as Value[];
+  const flags = [!args.upper, args.check_errors!].map((flag) => field(flag, []));
+  const text = `${CHOLESKY}|Tt|${flags.join('|')}|->${result(L!, ROWS(L!))}t${spoiled(op, 0)};${result(info!, ROWS(info!))}`;
+  return { text, operands: [A] };
+};
+const spoiled = (op: string, out: number): string => {
+  const failure = FAILURE_FLAGS[op];
+  return failure?.[0] === out ? `n${failure[1]}` : '';
 };
 
-/** The call's text and its tensor operands. The results of a tensor list stand one by one. */
-export function encodeCall(node: Node): EncodedCall {
+/** The call's text and its tensor operands; `isTranspose` knows which the program computes by transposing. The results of a tensor list stand one by one. */
+export function encodeCall(node: Node, isTranspose: (v: Value) => boolean = () => false): EncodedCall {
+  const byColumns = solveByColumns(node, isTranspose) ?? factorByColumns(node);
+  if (byColumns !== undefined) return byColumns;
   const operands: Value[] = [];
-  const solve = fromTheRight(node, operands);
-  if (solve !== undefined) return { text: solve, operands };
   const images = IMAGES[node.op];
   const orders = { operands: [] as Order[], results: [] as Order[] };
   const fields = Object.entries(node.args).map(([name, a]) => {
@@ -105,7 +136,7 @@ export function encodeCall(node: Node): EncodedCall {
     if (v === null) return '-';
     const order = images?.outs.includes(i) && v.shape.length === CHANNELS_LAST.length ? CHANNELS_LAST : ROWS(v);
     orders.results.push(order);
-    return result(v, order);
+    return `${result(v, order)}${spoiled(node.op, i)}`;
   });
   const text = `${[node.op, ...fields].join('|')}|->${outs.join(';')}`;
   const plain = !orders.operands.includes(CHANNELS_LAST) && !orders.results.includes(CHANNELS_LAST);

@@ -14,7 +14,7 @@ import { checkOperands, flat, liveNodes } from './live-nodes.js';
 import { moduleText } from './module-text.js';
 import { isOneKernel } from './one-kernel.js';
 import { type PackPlace, packResults } from './pack.js';
-import { FAILURE_FLAGS, type Optimize, prefersAten } from './prefer.js';
+import { type Optimize, prefersAten } from './prefer.js';
 import { keyFrom, RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
 import { inTwoVersions } from './two-versions.js';
@@ -281,7 +281,10 @@ export class Lowering {
 
   /** libtorch's kernel as a custom call. */
   private byCall(node: Node): void {
-    const { text, operands, orders } = encodeCall(node);
+    const { text, operands, untransposed, orders } = encodeCall(
+      node,
+      (v) => this.b.transposedFrom(this.op(v)) !== undefined,
+    );
     const outs = flat(node.outs).filter((v) => v !== null);
     const effect = isRandom(node.op);
     const escaped = text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
@@ -291,27 +294,14 @@ export class Lowering {
     const attrs = `api_version = 4 : i32, has_side_effect = ${effect}, backend_config = {call = "${escaped}"}${order}`;
     const results = this.b.customCall(
       'jorch_aten',
-      operands.map((v) => this.op(v)),
+      operands.map((v, i) => (untransposed?.[i] ? this.b.transposedFrom(this.op(v))! : this.op(v))),
       outs,
       attrs,
       effect,
     );
-    const failure = FAILURE_FLAGS[node.op];
     outs.forEach((v, i) => {
-      const result = results[i]!;
-      this.ops.set(v.id, failure?.[0] === i ? this.poisoned(result, results[failure[1]]!) : result);
+      this.ops.set(v.id, results[i]!);
     });
-  }
-
-  /** NaN wherever the flag, one per matrix, is set. */
-  private poisoned(result: Op, flag: Op): Op {
-    const { b } = this;
-    const batch = flag.shape.map((_, d) => d);
-    return b.select(
-      b.broadcastInDim(b.compare('NE', flag, b.fill(flag, 0)), result.shape, batch),
-      b.fill(result, Number.NaN),
-      result,
-    );
   }
 }
 

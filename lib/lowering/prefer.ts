@@ -124,7 +124,7 @@ export const prefersAten = (node: Node, optimize: Optimize): boolean =>
   chosen[optimize](node) && !(LAYOUT_SENSITIVE.has(node.op) && strided(node.args.A as Value));
 
 /**
- * Calls that report a failed factorisation in a result of their own: [what they computed, the flag]. Where the flag is set the program gives NaN, as
+ * Calls that report a failed factorisation in a result of their own: [what they computed, the flag]. Where the flag is set the call gives NaN, as
  * XLA's own factorisations do; libtorch's kernels leave what they had.
  */
 export const FAILURE_FLAGS: Readonly<Record<string, readonly [result: number, flag: number]>> = {

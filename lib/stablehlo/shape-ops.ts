@@ -41,12 +41,20 @@ export class ShapeOps extends Elementwise {
     if (dims.length !== x.shape.length) throw new BuilderError(`stablehlo.transpose: ${x.type} by [${dims}].`);
     const shape = dims.map((d) => x.shape[d]!);
     const type = typeText(shape, x.dtype);
-    return this.emit(
+    const y = this.emit(
       `stablehlo.transpose ${x.name}, dims = [${dims.join(', ')}] : (${x.type}) -> ${type}`,
       shape,
       x.dtype,
       type,
     );
+    const last = dims.length - 1;
+    if (dims[last] === last - 1 && dims.every((d, i) => i >= last - 1 || d === i)) this.matrices.set(y, x);
+    return y;
+  }
+  private readonly matrices = new WeakMap<Op, Op>();
+  /** The matrices of which `x` are the transposes; undefined where it is something else. */
+  transposedFrom(x: Op): Op | undefined {
+    return this.matrices.get(x);
   }
   /** Swaps two dimensions. */
   swap(x: Op, a: number, b: number): Op {

@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty_strided.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/masked_fill.h>
+#include <ATen/ops/ne.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -14,6 +16,7 @@
 #endif
 
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -151,6 +154,14 @@ void store(const at::Tensor& result, ffi::AnyBuffer buffer, size_t index, const 
   else target.copy_(plain);
 }
 
+// libtorch's kernels leave what they had where a factorisation fails.
+void spoil(const at::Tensor& result, const at::Tensor& flag) {
+  if (flag.is_cpu() && flag.numel() == 1 && *flag.const_data_ptr<int32_t>() == 0) return;
+  at::Tensor failed = flag.ne(0);
+  while (failed.dim() < result.dim()) failed = failed.unsqueeze(-1);
+  result.masked_fill_(failed, std::numeric_limits<double>::quiet_NaN());
+}
+
 void flatten(const c10::IValue& value, std::vector<at::Tensor>& out) {
   if (value.isTensor()) out.push_back(value.toTensor());
   else if (value.isTensorList())
@@ -199,6 +210,8 @@ void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets,
     if (call.outs[i].defined) {
       TORCH_CHECK(buffer < rets.size(), call.op.operator_name(), ": the custom call has only ", rets.size(), " results");
       const at::Tensor& result = results[i];
+      const int64_t flag = call.outs[i].flag;
+      if (flag >= 0 && static_cast<size_t>(flag) < results.size()) spoil(result, results[flag]);
       store(call.outs[i].transposed ? result.mT() : result, *rets.get<ffi::AnyBuffer>(buffer++).value(), i, call, device);
     }
 }

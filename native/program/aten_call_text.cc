@@ -242,7 +242,11 @@ class Parser {
         for (auto n : split(text.substr(open + 1, close - open - 1), ',')) numbers.push_back(std::strtoll(std::string(n).c_str(), nullptr, 10));
       return numbers;
     };
-    AtenCall::Out out{true, dtypeByName(text.substr(0, text.find('['))), between('[', ']'), between('{', '}'), text.back() == 't'};
+    AtenCall::Out out{true, dtypeByName(text.substr(0, text.find('['))), between('[', ']'), between('{', '}')};
+    std::string_view rest = text.substr(text.find('}') + 1);
+    out.transposed = rest.substr(0, 1) == "t";
+    if (out.transposed) rest.remove_prefix(1);
+    if (rest.substr(0, 1) == "n") out.flag = std::strtoll(std::string(rest.substr(1)).c_str(), nullptr, 10);
     TORCH_CHECK(out.sizes.size() == out.strides.size(), "jorch_aten: bad result '", text, "'");
     return out;
   }

@@ -29,6 +29,7 @@ struct AtenCall {
     c10::ScalarType dtype;
     std::vector<int64_t> sizes, strides;
     bool transposed = false;
+    int64_t flag = -1;  // of a factorisation: the result that says whether it failed
   };
 
   explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)), guard(op.schema()) {}
@@ -48,7 +49,8 @@ struct AtenCall {
  *   FIELD  T next operand · Tc the same, a batch of images with their channels last in memory · Tt matrices, transposed
  *          T? undefined tensor · TL<n> list of the next n operands · TO<mask> Tensor?[], one 0 or 1 each · N None
  *          b0|b1 · i<int> · f<double> · c<re>,<im> · I[1,2] · F[0.5] · B[1,0] · s<percent-encoded> · d<dtype> · m<memory format>
- *   OUT    float32[4,4]{4,1} dtype, sizes and strides, and t when the kernel's result is the transpose · - for an undefined result
+ *   OUT    float32[4,4]{4,1} dtype, sizes and strides, then t when the kernel's result is the transpose, and n<k> when it is
+ *          to be NaN wherever result k, one integer per matrix, is not 0 · - for an undefined result
  *
  * Throws c10::Error that names the operator, the argument and the field.
  */

@@ -205,6 +205,37 @@ describe('lowering: triangular systems', () => {
           const name = `${a} complex ${complex} upper ${upper} left ${fromLeft}`;
           for (const x of [A, A.mT.contiguous().mT])
             assert.ok(torch.allclose(torch.compile(f)(x, B), expected, { rtol: 1e-9, atol: 1e-12 }), name);
+          const options = { upper: !upper, left: !fromLeft, unitriangular };
+          const turned = (x: Tensor, y: Tensor) => linalg.solve_triangular(x.mT, y.mT, options);
+          const got = torch.compile(turned)(A, B);
+          assert.ok(torch.allclose(got, turned(A, B), { rtol: 1e-9, atol: 1e-12 }), `transposes, ${name}`);
         }
+  });
+});
+
+describe('lowering: Cholesky factors', () => {
+  it("are libtorch's in either triangle, of one triangle of the matrix, and NaN where there is none", () => {
+    for (const dtype of ['float32', 'float64', 'complex64'] as const) {
+      const x = sample([2, 5, 5], dtype);
+      const good = x.matmul(x.mH).add(torch.eye(5, { dtype }).mul(5));
+      const noise = sample([2, 5, 5], dtype).triu(1);
+      for (const upper of [false, true]) {
+        const factor = torch.compile((a: Tensor) => linalg.cholesky_ex(a, { upper }));
+        const given = good.add(upper ? noise.mT : noise);
+        const [L, info] = factor(torch.cat([given, given.neg()]));
+        const [all, none] = [L.unbind(0), info.unbind(0)];
+        const [wanted] = linalg.cholesky_ex(given, { upper });
+        const options = { rtol: 1e-4, atol: 1e-4 };
+        assert.ok(torch.allclose(torch.stack(all.slice(0, 2)), wanted, options), `${dtype} upper ${upper}`);
+        assert.ok(torch.stack(all.slice(2)).isnan().all().item(), `${dtype} upper ${upper}: NaN`);
+        assert.deepEqual(
+          none.map((t) => t.item()),
+          [0, 0, 1, 1],
+        );
+        const one = factor(given.select(0, 0).neg());
+        assert.ok(one[0].isnan().all().item());
+        assert.equal(one[1].item(), 1);
+      }
+    }
   });
 });

@@ -152,15 +152,34 @@ describe('the text of an ATen call', () => {
     assert.deepEqual(orders, { operands: [[0, 2, 3, 1], [0, 1, 2, 3], [0]], results: [[0, 2, 3, 1]] });
   });
 
-  it('turns X·A = B round, so that no matrix is copied to columns', () => {
-    const solve = (left: boolean) =>
+  it('turns triangular systems and factorisations round, so that no matrix is copied to columns', () => {
+    const solve = (left: boolean, columns: number, ...transposes: number[]) => {
+      const shape = left ? [3, columns] : [columns, 3];
+      const { text, untransposed } = encodeCall(
+        {
+          op: 'aten::linalg_solve_triangular',
+          args: { self: value(0, [3, 3]), B: value(1, shape), upper: true, left, unitriangular: false },
+          outs: [value(9, shape)],
+        },
+        ({ id }) => transposes.includes(id),
+      );
+      assert.deepEqual(untransposed, [transposes.includes(0), transposes.includes(1) && !(left && columns === 1)]);
+      return text.slice('aten::linalg_solve_triangular|'.length);
+    };
+    assert.equal(solve(true, 3), 'Tt|Tt|b0|b0|b0|->float32[3,3]{3,1}t');
+    assert.equal(solve(false, 2), 'Tt|Tt|b0|b1|b0|->float32[2,3]{3,1}t');
+    assert.equal(solve(true, 3, 0), 'T|Tt|b0|b0|b0|->float32[3,3]{3,1}t');
+    assert.equal(solve(true, 3, 1), 'Tt|T|b0|b0|b0|->float32[3,3]{3,1}t');
+    assert.equal(solve(true, 1), 'T|T|b1|b1|b0|->float32[3,1]{1,1}');
+    assert.equal(solve(true, 1, 0, 1), 'Tt|T|b1|b1|b0|->float32[3,1]{1,1}');
+    const factor = (upper: boolean) =>
       encodeCall({
-        op: 'aten::linalg_solve_triangular',
-        args: { self: value(0, [3, 3]), B: value(1, [2, 3]), upper: true, left, unitriangular: false },
-        outs: [value(9, [2, 3])],
+        op: 'aten::linalg_cholesky_ex',
+        args: { self: value(0, [3, 3]), upper, check_errors: false },
+        outs: [value(8, [3, 3]), value(9, [])],
       }).text;
-    assert.equal(solve(true), 'aten::linalg_solve_triangular|T|T|b1|b1|b0|->float32[2,3]{3,1}');
-    assert.equal(solve(false), 'aten::linalg_solve_triangular|Tt|Tt|b0|b1|b0|->float32[2,3]{3,1}t');
+    assert.equal(factor(false), 'aten::linalg_cholesky_ex|Tt|b1|b0|->float32[3,3]{3,1}tn1;float32[]{}');
+    assert.equal(factor(true), 'aten::linalg_cholesky_ex|Tt|b0|b0|->float32[3,3]{3,1}tn1;float32[]{}');
   });
 
   it('lists results, undefined ones as a dash', () => {
