@@ -368,6 +368,7 @@ export function lower(
     })),
     partition,
     oneKernel,
+    mayBeCut: target === 'cpu' && partition === undefined && donated.length === 0 && lowering.calls.length > 0,
   });
   const { calls, callNodes } = lowering;
   const lowered = [...lowering.lowered].sort();

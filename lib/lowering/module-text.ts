@@ -5,6 +5,7 @@ import type { Builder } from '../stablehlo/builder.js';
 import { wholeKernel } from '../stablehlo/kernel.js';
 import { declared, names, type Op, typesOf } from '../stablehlo/types.js';
 import type { Donation, LoweredPartition } from './lower.js';
+import { inParts } from './parts.js';
 
 /** What a program takes and gives. */
 export interface Interface {
@@ -16,6 +17,8 @@ export interface Interface {
   readonly partition: LoweredPartition | undefined;
   /** Whether the whole program is a function that becomes one kernel (one-kernel.ts). */
   readonly oneKernel: boolean;
+  /** Whether it may be cut into parts (parts.ts). */
+  readonly mayBeCut: boolean;
 }
 
 const attributes = (list: readonly string[]): string => (list.length === 0 ? '' : ` {${list.join(', ')}}`);
@@ -32,7 +35,7 @@ const meshLine = ({ shape, mesh_dim_names }: Mesh): string =>
 /** The module `@jorch`; `@main` takes `parameters` in order. */
 export const moduleText = (
   b: Builder,
-  { parameters, returned, results, donated, partition, oneKernel }: Interface,
+  { parameters, returned, results, donated, partition, oneKernel, mayBeCut }: Interface,
 ): string => {
   const taken = new Map(donated.map(({ input, output }) => [input, output]));
   const ins = parameters.map((p, i) => {
@@ -45,11 +48,17 @@ export const moduleText = (
   });
   const end = returned.length === 0 ? 'return' : `return ${names(returned)} : ${typesOf(returned)}`;
   const whole = oneKernel ? wholeKernel(parameters, b.lines(), returned) : undefined;
+  const parts = mayBeCut && b.functions().length === 0 ? inParts(b.lines(), parameters, returned) : undefined;
+  const lines = whole
+    ? [...whole.main, ...whole.function]
+    : parts
+      ? [...parts.main, ...parts.functions]
+      : [...b.lines(), end, '}'];
   return [
     'module @jorch {',
     ...(partition === undefined ? [] : [meshLine(partition.mesh)]),
     `func.func public @main(${ins.join(', ')}) -> (${outs.join(', ')}) {`,
-    ...(whole ? [...whole.main, ...whole.function] : [...b.lines(), end, '}']),
+    ...lines,
     ...b.functions(),
     '}',
     '',
