@@ -8,7 +8,8 @@ import { randomOf } from '../support/hostile-files.js';
 const BOMBS = 500;
 const CODES = new Set(['BAD_ARGUMENT', 'TOO_LARGE', 'OUT_OF_MEMORY']);
 
-describe('shape bombs', () => {
+describe('shape bombs', function () {
+  this.timeout(120_000);
   const next = randomOf(11);
   const below = (n: number): number => Math.floor(next() * n);
   const oneOf = <T>(list: readonly T[]): T => list[below(list.length)]!;
