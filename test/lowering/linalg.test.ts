@@ -134,6 +134,18 @@ describe('lowering: complex logsumexp', () => {
     agree('of large ones', (v) => v!.mul(100).logsumexp([0, 1]), [x], { rtol: 1e-5 });
   });
 
+  it('multiplies a transpose by a vector without writing it out', () => {
+    const f = (x: Tensor, y: Tensor): Tensor => x.mT.mv(y);
+    for (const dtype of ['float32', 'complex64'] as const) {
+      const [x, y] = [sample([40, 7], dtype), sample([40], dtype)];
+      agree(`transposed ${dtype}`, (a, v) => f(a!, v!), [x, y]);
+      agree(`twice transposed ${dtype}`, (a, v) => f(a!.mT, v!), [x.mT.contiguous(), y]);
+      const { stablehlo } = torch.compile(f).lower(x, y);
+      assert.match(stablehlo, /dot_general %arg1, %arg0, contracting_dims = \[0\] x \[0\]/);
+    }
+    agree('of nothing', (a, v) => f(a!, v!), [sample([0, 3]), sample([0])]);
+  });
+
   it('multiplies a factor that is the same for a whole batch once', () => {
     const [a, b, c, d] = [sample([4, 5]), sample([3, 5, 2]), sample([3, 4, 5]), sample([5, 2])];
     const products: readonly (readonly [string, (x: Tensor, y: Tensor) => Tensor, Tensor, Tensor])[] = [
