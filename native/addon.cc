@@ -18,6 +18,7 @@
 #include "pjrt/exit_guard.h"
 #include "program/compiled.h"
 #include "program/executable_js.h"
+#include "program/result_memory.h"
 #include "shard/shard_js.h"
 #include "tensor/data.h"
 #include "tensor/share.h"
@@ -215,6 +216,7 @@ void finalizeAddon(napi_env env, void* data, void*) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pinThisLibrary();
   shareCores();
+  program::ResultMemory::install();
   trace::registerKernels();
   auto* addon = new Addon(env);
   napi_set_instance_data(env, addon, [](node_api_basic_env e, void* data, void* hint) { finalizeAddon(const_cast<napi_env>(e), data, hint); }, nullptr);

@@ -56,6 +56,8 @@ const CHANNELS_LAST: Order = [0, 2, 3, 1];
 const IMAGES: Readonly<Record<string, { readonly args: readonly string[]; readonly outs: readonly number[] }>> = {
   'aten::convolution': { args: ['input'], outs: [0] },
   'aten::convolution_backward': { args: ['grad_output', 'input'], outs: [0] },
+  'aten::batch_norm_update_stats': { args: ['input'], outs: [] },
+  'aten::native_batch_norm_backward': { args: ['grad_out', 'input'], outs: [0] },
 };
 
 const strides = (shape: readonly number[], order: Order): number[] => {

@@ -4,9 +4,18 @@ import { isIdentity, physicalOrder } from '../compile/layout.js';
 import type { Mesh } from '../shard/mesh.js';
 import type { Sharding } from '../shard/sharding.js';
 import { Builder } from '../stablehlo/builder.js';
-import { BuilderError, DtypeError, type Op, sameShape, type TensorType, typeText } from '../stablehlo/types.js';
+import {
+  BuilderError,
+  DtypeError,
+  type Op,
+  rowMajor,
+  sameShape,
+  type TensorType,
+  typeText,
+} from '../stablehlo/types.js';
 import { encodeCall, isValue, layouts } from './aten-call.js';
 import { anyOf, canFail, findCheck } from './checks.js';
+import { isOp } from './common.js';
 import { lowerControl } from './control.js';
 import { CpuBuilder } from './cpu-math.js';
 import { drawsOf, isRandom } from './draws.js';
@@ -14,7 +23,7 @@ import { checkOperands, flat, liveNodes } from './live-nodes.js';
 import { moduleText } from './module-text.js';
 import { isOneKernel } from './one-kernel.js';
 import { type PackPlace, packResults } from './pack.js';
-import { type Optimize, prefersAten } from './prefer.js';
+import { type Optimize, prefersAten, trainsOnImages } from './prefer.js';
 import { keyFrom, RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
 import { inTwoVersions } from './two-versions.js';
@@ -107,6 +116,9 @@ export class Lowering {
   readonly keys = new Map<number | undefined, Op>();
   readonly mesh: Mesh | undefined;
   private readonly ops = new Map<number, Op>();
+  private trains = false;
+  /** The next id of a value that is not the graph's. */
+  private temporary = -1;
   private readonly watched = new Set<Node>();
   /** Whether a check in a body of them has failed. */
   private readonly failures = new Map<Node, Op>();
@@ -155,7 +167,9 @@ export class Lowering {
     const places = new Map(graph.nodes.map((node, i) => [node, i]));
     this.draws = drawsOf(graph);
     const seeds = new Set([...this.draws.values()].flatMap(({ key }) => key.args.operands as readonly Value[]));
-    for (const node of liveNodes(graph, [...results, ...seeds], inputs)) {
+    const live = liveNodes(graph, [...results, ...seeds], inputs);
+    this.trains = trainsOnImages(live);
+    for (const node of live) {
       // The place, not the line: a program stays the same, and in the cache, when lines above it are edited.
       this.b.origin = `${places.get(node)} ${node.op}`;
       this.node(node);
@@ -225,18 +239,55 @@ export class Lowering {
         `lower: ${node.op} needs an ATen call: ${reason}${where(node)}${this.mesh === undefined ? '' : `; a program for several devices cannot call libtorch, so move the operator out of the function compiled for ${this.mesh}`}.`,
       );
     this.byCall(node);
-    this.callNodes.push(node);
-    this.calls.push({ op: node.op, reason, ...(node.line === undefined ? {} : { line: node.line }) });
+    this.noteCall(node, node.op, reason);
+  }
+
+  /** Whether kernels of libtorch are called because they are fast. */
+  private callsForSpeed(): boolean {
+    return this.fallback === 'aten' && this.optimize === 'auto' && this.target === 'cpu' && this.mesh === undefined;
+  }
+
+  /** Calls of libtorch's kernels as parts of what a rule makes of `node`. */
+  private kernelOf(node: Node): RuleContext['kernel'] {
+    const value = ({ shape, dtype }: TensorType): Value => ({
+      id: this.temporary--,
+      shape,
+      strides: rowMajor(shape),
+      dtype,
+    });
+    return (op, given, outs) => {
+      const args: Record<string, Arg> = {};
+      for (const [name, arg] of Object.entries(given)) {
+        if (!isOp(arg)) {
+          args[name] = arg;
+          continue;
+        }
+        const operand = value(arg);
+        this.bind(operand, arg);
+        args[name] = operand;
+      }
+      const call: Node = { op, args, outs: outs.map(value) };
+      this.byCall(call);
+      this.noteCall(node, op, "libtorch's kernel is faster");
+      return (call.outs as readonly Value[]).map((v) => this.op(v));
+    };
+  }
+
+  private noteCall(node: Node, op: string, reason: string): void {
+    if (!this.callNodes.includes(node)) this.callNodes.push(node);
+    this.calls.push({ op, reason, ...(node.line === undefined ? {} : { line: node.line }) });
   }
 
   /** Lowers by the rule; answers why that was not possible, undefined when it was. */
   private byRule(node: Node): string | undefined {
     const lowerNode = findRule(node.op);
     if (lowerNode === undefined) return whyUnlowered(node.op);
-    if (this.fallback === 'aten' && prefersAten(node, this.optimize)) return "libtorch's kernel is faster";
+    if (this.fallback === 'aten' && prefersAten(node, this.optimize, this.trains)) return "libtorch's kernel is faster";
     const outs = flat(node.outs);
     const types = outs.map((v) => v ?? undefined);
-    const ctx: RuleContext = { b: this.b, out: types[0]!, outs: types, node, random: this.randomOf(node, types[0]) };
+    const { b } = this;
+    const kernel = this.callsForSpeed() ? this.kernelOf(node) : undefined;
+    const ctx: RuleContext = { b, out: types[0]!, outs: types, node, random: this.randomOf(node, types[0]), kernel };
     const args = this.arguments(node);
     try {
       const result = lowerNode(ctx, args as never);

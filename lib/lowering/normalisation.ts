@@ -2,6 +2,7 @@
 import type { Builder } from '../stablehlo/builder.js';
 import { type Op, range } from '../stablehlo/types.js';
 import { inOpmath, keepShape, opmath, sumOver, wrapDim } from './common.js';
+import { normalisesImages } from './prefer.js';
 import { extremum, mean } from './reduction.js';
 import { type RuleContext, rule, rules } from './registry.js';
 
@@ -148,6 +149,18 @@ interface BatchNormArgs {
   readonly running_mean?: Op | undefined;
   readonly running_var?: Op | undefined;
 }
+/**
+ * Mean and biased variance of each channel of a batch of images, by libtorch's kernel: XLA's sums want channels far apart in memory, convolutions want
+ * them together, and between the two every image would be laid out anew.
+ */
+function imageStatistics({ kernel }: RuleContext, x: Op): readonly Op[] | undefined {
+  if (kernel === undefined || !normalisesImages(x)) return undefined;
+  const channel = { shape: [x.shape[1]!], dtype: x.dtype };
+  return kernel('aten::batch_norm_update_stats', { input: x, running_mean: null, running_var: null, momentum: 0 }, [
+    channel,
+    channel,
+  ]);
+}
 /** y, mean, 1/√(var + eps) and the biased variance: of the batch, or from the running statistics. */
 function batchNorm(ctx: RuleContext, a: BatchNormArgs, training: boolean) {
   const { b } = ctx;
@@ -155,9 +168,10 @@ function batchNorm(ctx: RuleContext, a: BatchNormArgs, training: boolean) {
   const dims = channelDims(x);
   const flat = (s: Op) => b.reshape(s, [x.shape[1]!]);
   const batch = training || a.running_mean === undefined;
-  const m = batch ? flat(mean(b, x, dims, true)) : b.convert(a.running_mean, x.dtype);
+  const called = batch ? imageStatistics(ctx, x) : undefined;
+  const m = called?.[0] ?? (batch ? flat(mean(b, x, dims, true)) : b.convert(a.running_mean!, x.dtype));
   const d = b.subtract(x, perChannel(b, m, x));
-  const v = batch ? flat(mean(b, b.multiply(d, d), dims, true)) : b.convert(a.running_var!, x.dtype);
+  const v = called?.[1] ?? (batch ? flat(mean(b, b.multiply(d, d), dims, true)) : b.convert(a.running_var!, x.dtype));
   const r = b.rsqrt(b.add(v, b.fill(v, a.eps)));
   const y = affine(b, b.multiply(d, perChannel(b, r, x)), a.weight, a.bias, (p) => perChannel(b, p, x));
   return { y, m, r, v, x };

@@ -1,7 +1,7 @@
 /** @file Which operators run faster as libtorch's own kernel than as XLA's code for the same, on the CPU. */
 
 import type { Node, Value } from '../compile/graph.js';
-import { rowMajor } from '../stablehlo/types.js';
+import { rowMajor, type TensorType } from '../stablehlo/types.js';
 
 /** `auto`: what was measured to be faster; `xla`: the lowering wherever there is one; `aten`: libtorch's kernels for all heavy operators. */
 export type Optimize = 'auto' | 'xla' | 'aten';
@@ -44,7 +44,7 @@ const PRODUCTS: readonly string[] = [
   'aten::baddbmm',
 ];
 
-const numel = (arg: unknown): number => (arg as Value | undefined)?.shape?.reduce((n, d) => n * d, 1) ?? 0;
+const numel = (arg: unknown): number => (arg as TensorType | undefined)?.shape?.reduce((n, d) => n * d, 1) ?? 0;
 
 // XLA's sort compares pair by pair through a function (2 times libtorch's time), and whatever selects or counts is a sort (12 to 100 times).
 const SORTS: readonly string[] = [
@@ -90,21 +90,35 @@ const work = ({ args }: Node): number => {
   const output = (args.grad_output ?? args.input) as Value | undefined;
   return (numel(output) / Math.max(1, output?.shape[1] ?? 1)) * numel(args.weight);
 };
+const isImage = ({ shape, dtype }: TensorType): boolean => shape.length === 4 && dtype === 'float32';
 /**
  * Groups of channels become as many small convolutions in XLA (30 times oneDNN's time). Its derivatives run on one thread: from four million
- * multiplications on oneDNN's are faster. Forward they are equal.
+ * multiplications on oneDNN's are faster. Forward it is 0.8 to 1.2 times oneDNN's time where YNNPACK takes the whole net, and 1.5 times where something,
+ * as a relu that keeps the sign of zero, is between. Next to derivatives that are calls an image that is one's result and another's argument need
+ * not be laid out anew, so smaller ones are calls as well.
  */
-const convolves = (node: Node): boolean =>
+const convolves = (node: Node, trains: boolean): boolean =>
   Number(node.args.groups ?? 1) > 1
     ? work(node) >= 2 ** 14
-    : node.op === 'aten::convolution_backward' && work(node) >= 2 ** 22;
+    : node.op === 'aten::convolution_backward'
+      ? work(node) >= 2 ** 22
+      : isImage(node.args.input as Value) && node.args.transposed !== true && work(node) >= 2 ** (trains ? 22 : 24);
+
+/** Whether libtorch's kernels for the statistics of a batch norm and for its derivatives are faster: those of batches of images. */
+export const normalisesImages = (input: TensorType): boolean => isImage(input) && numel(input) >= 2 ** 15;
+const normalisationOfImages = ({ op, args }: Node): boolean =>
+  op === 'aten::native_batch_norm_backward' &&
+  args.train === true &&
+  normalisesImages(args.input as Value) &&
+  [args.grad_out, args.weight].every((v) => v === null || (v as Value).dtype === (args.input as Value).dtype);
 
 const always = new Set([...FACTORISATIONS, ...REJECTION]);
-const chosen: Readonly<Record<Optimize, (node: Node) => boolean>> = {
-  auto: (node) =>
+const chosen: Readonly<Record<Optimize, (node: Node, trains: boolean) => boolean>> = {
+  auto: (node, trains) =>
     always.has(node.op) ||
     numel(node.args.self) >= (FEWEST[node.op] ?? Number.POSITIVE_INFINITY) ||
-    ((node.op === 'aten::convolution' || node.op === 'aten::convolution_backward') && convolves(node)),
+    normalisationOfImages(node) ||
+    ((node.op === 'aten::convolution' || node.op === 'aten::convolution_backward') && convolves(node, trains)),
   xla: () => false,
   aten: ({ op }) => always.has(op) || op in FEWEST || PRODUCTS.includes(op),
 };
@@ -119,9 +133,15 @@ const LAYOUT_SENSITIVE: ReadonlySet<string> = new Set([
 const strided = ({ shape, strides }: Value): boolean =>
   rowMajor(shape).some((s, d) => shape[d] !== 1 && s !== strides[d]);
 
-/** Whether the node should run as an ATen call on the CPU although its operator has a lowering. */
-export const prefersAten = (node: Node, optimize: Optimize): boolean =>
-  chosen[optimize](node) && !(LAYOUT_SENSITIVE.has(node.op) && strided(node.args.A as Value));
+/** Whether derivatives of convolutions are among the nodes, as calls. */
+export const trainsOnImages = (nodes: readonly Node[]): boolean =>
+  nodes.some((node) => node.op === 'aten::convolution_backward' && convolves(node, true));
+
+/**
+ * Whether the node should run as an ATen call on the CPU although its operator has a lowering. `trains`: among nodes of which `trainsOnImages` is true.
+ */
+export const prefersAten = (node: Node, optimize: Optimize, trains: boolean): boolean =>
+  chosen[optimize](node, trains) && !(LAYOUT_SENSITIVE.has(node.op) && strided(node.args.A as Value));
 
 /**
  * Calls that report a failed factorisation in a result of their own: [what they computed, the flag]. Where the flag is set the call gives NaN, as

@@ -1,5 +1,5 @@
 /** @file The table of lowering rules: which ATen overload becomes which StableHLO, one entry per overload. */
-import type { Node } from '../compile/graph.js';
+import type { Arg, Node } from '../compile/graph.js';
 import type { Builder } from '../stablehlo/builder.js';
 import type { Op, TensorType } from '../stablehlo/types.js';
 import type { RandomStream } from './random-stream.js';
@@ -16,6 +16,10 @@ export interface RuleContext {
   readonly node: Node;
   /** Random bits of this call, fresh at every run. */
   readonly random: RandomStream;
+  /** libtorch's kernel as a part of the rule, where programs may call it and its speed decides; undefined elsewhere. Answers its results. */
+  readonly kernel?:
+    | ((op: string, args: Readonly<Record<string, Arg | Op>>, outs: readonly TensorType[]) => readonly Op[])
+    | undefined;
 }
 export type RuleResult = Op | readonly (Op | undefined)[];
 export type RuleName = keyof RuleArgs;

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "aten_call_text.h"
+#include "result_memory.h"
 
 extern "C" void omp_set_num_threads(int);  // libtorch's OpenMP; it holds for the calling thread
 
@@ -138,6 +139,11 @@ at::Tensor operand(ffi::AnyBuffer buffer, AtenCall::Order order, c10::Device dev
   return view(data, sizes, strides, dtype, device);
 }
 
+// Whether a result is where XLA wants it already.
+bool liesThere(const at::Tensor& result, const void* data, const AtenCall::Out& out) {
+  return result.const_data_ptr() == data && result.strides() == at::IntArrayRef(out.strides) && !result.is_conj() && !result.is_neg();
+}
+
 void store(const at::Tensor& result, ffi::AnyBuffer buffer, size_t index, const AtenCall& call, c10::Device device) {
   const auto dims = buffer.dimensions();
   const at::IntArrayRef sizes(dims.begin(), dims.size());
@@ -146,7 +152,7 @@ void store(const at::Tensor& result, ffi::AnyBuffer buffer, size_t index, const 
   TORCH_CHECK(result.sizes() == sizes && result.scalar_type() == dtype, call.op.operator_name(), ": result ", index, " is ",
               result.scalar_type(), result.sizes(), ", the compiled program expects ", dtype, sizes,
               " (its shape must not depend on data inside compile())");
-  if (result.numel() == 0) return;
+  if (result.numel() == 0 || liesThere(result, buffer.untyped_data(), call.outs[index])) return;
   const at::Tensor plain = result.resolve_conj().resolve_neg();
   const at::Tensor target = view(buffer.untyped_data(), sizes, call.outs[index].strides, dtype, device);
   const bool alike = plain.strides() == target.strides() || (plain.is_contiguous() && target.is_contiguous());
@@ -167,6 +173,29 @@ void flatten(const c10::IValue& value, std::vector<at::Tensor>& out) {
   else if (value.isTensorList())
     for (const at::Tensor& t : value.toTensorVector()) out.push_back(t);
   else if (value.isNone()) out.emplace_back();
+}
+
+// Large results that XLA has room for where libtorch would take memory.
+std::vector<ResultMemory::Block> lendable(const AtenCall& call, ffi::RemainingRets rets, c10::Device device) {
+  constexpr size_t kWorth = 1 << 16;
+  std::vector<ResultMemory::Block> blocks;
+  if (!call.lends || !device.is_cpu()) return blocks;
+  for (size_t i = 0; i < rets.size(); i++) {
+    ffi::AnyBuffer buffer = *rets.get<ffi::AnyBuffer>(i).value();
+    if (buffer.size_bytes() >= kWorth && reinterpret_cast<uintptr_t>(buffer.untyped_data()) % 64 == 0) blocks.push_back({buffer.untyped_data(), buffer.size_bytes()});
+  }
+  return blocks;
+}
+
+// A result that lies in memory of another one, or in another order than XLA wants it, would be overwritten before it is read.
+void setApart(const ResultMemory& memory, std::vector<at::Tensor>& results, const AtenCall& call, ffi::RemainingRets rets) {
+  size_t buffer = 0;
+  for (size_t i = 0; i < results.size() && i < call.outs.size(); i++) {
+    if (!call.outs[i].defined || buffer >= rets.size()) continue;
+    const void* own = rets.get<ffi::AnyBuffer>(buffer++).value()->untyped_data();
+    if (!results[i].defined() || !results[i].has_storage() || !memory.isLent(results[i].storage().data())) continue;
+    if (!liesThere(results[i], own, call.outs[i])) results[i] = results[i].clone();
+  }
 }
 
 void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets, c10::Device device) {
@@ -200,10 +229,12 @@ void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets,
     }
   }
   if (call.guard) call.guard(call.op.schema(), stack);
-  call.op.callBoxed(stack);
-
   std::vector<at::Tensor> results;
+  ResultMemory memory(lendable(call, rets, device));
+  call.op.callBoxed(stack);
+  memory.stop();
   for (const c10::IValue& value : stack) flatten(value, results);
+  setApart(memory, results, call, rets);
   TORCH_CHECK(results.size() == call.outs.size(), call.op.operator_name(), ": ", call.outs.size(), " results expected, got ", results.size());
   size_t buffer = 0;
   for (size_t i = 0; i < results.size(); i++)

@@ -41,6 +41,7 @@ class Parser {
 
     call_ = std::make_shared<AtenCall>(*op);
     call_->convolves = name.find("convolution") != std::string_view::npos;
+    call_->lends = call_->convolves || name.find("batch_norm") != std::string_view::npos;
     const auto& arguments = op->schema().arguments();
     TORCH_CHECK(fields.size() == arguments.size(), "jorch_aten: ", name, " takes ", arguments.size(), " arguments, the call has ",
                 fields.size());

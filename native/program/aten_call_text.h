@@ -40,6 +40,7 @@ struct AtenCall {
   std::vector<Out> outs;
   size_t operands = 0;
   bool convolves = false;
+  bool lends = false;  // computes large results in the program's own memory
 };
 
 /**

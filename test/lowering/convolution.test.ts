@@ -67,4 +67,48 @@ describe('lowering: convolutions', () => {
     // Mean, variance, the value itself, and two sums of its gradient.
     assert.equal(stablehlo.match(/stablehlo\.reduce\b/g)!.length, 5);
   });
+
+  it('a training step on images calls libtorch and lays nothing out anew between its calls', () => {
+    const F = torch.nn.functional;
+    const [x, u, v] = [torch.randn([8, 16, 16, 16]), torch.randn([16, 16, 3, 3]), torch.randn([16, 16, 3, 3])];
+    const [w, b, mean] = [torch.rand([16]), torch.randn([16]), torch.randn([16])];
+    const f = (...[a, p, q, weight, bias]: Tensor[]): Tensor[] => {
+      const [m, s] = [mean.clone(), torch.ones([16])];
+      const h = F.relu(F.batch_norm(F.conv2d(a!, p!, null, 1, 1), m, s, weight, bias, true));
+      const y = F.batch_norm(F.conv2d(h, q!, null, 1, 1), null, null, null, null, true)
+        .relu()
+        .add(h);
+      return [y.detach(), m, s, ...torch.autograd.grad(y.pow(3).sum(), [a!, p!, q!, weight!, bias!])];
+    };
+    const inputs = [x, u, v, w, b].map((t) => t.requires_grad_());
+    const program = compile(f);
+    const [eager, compiled] = [f(...inputs), program(...inputs)];
+    eager.forEach((e, i) => {
+      const size = Number(e.abs().max().item());
+      close(compiled[i]!, e, { rtol: 1e-4, atol: 1e-5 * size, what: `result ${i}` });
+    });
+    const calls = program.explain().calls.map(({ op }) => op.slice(6)).sort(); // biome-ignore format: one chain
+    assert.deepEqual(calls, ['batch_norm_update_stats', 'batch_norm_update_stats', 'convolution', 'convolution', 'convolution_backward', 'convolution_backward', 'native_batch_norm_backward', 'native_batch_norm_backward']); // biome-ignore format: a list
+    const { text } = program.lower(...inputs).hlo;
+    const images = text.slice(text.indexOf('ENTRY')).match(/= f32\[8,16,16,16\]\{3,2,1,0\} (?!parameter|get)/g)!;
+    assert.equal(images.length, 2); // y and the gradient of x, as their readers want them
+  });
+
+  it('libtorch’s results of one size lie where each belongs, and stay as they are', () => {
+    const [shape, kernels] = [
+      [4, 16, 16, 16],
+      [64, 16, 4, 4],
+    ]; // 16,384 numbers each
+    const f = (a: Tensor, c: Tensor): Tensor[] =>
+      torch.autograd.grad(torch.nn.functional.conv2d(a.sin(), c.cos()).square().sum(), [a, c]) as Tensor[];
+    const program = compile(f);
+    const given = [1, 2, 3].map(() => [torch.randn(shape!), torch.randn(kernels!)].map((t) => t.requires_grad_()));
+    const results = given.map(([a, c]) => program(a!, c!));
+    assert.ok(program.explain().calls.some(({ op }) => op === 'aten::convolution_backward'));
+    given.forEach(([a, c], k) => {
+      f(a!, c!).forEach((e, i) => {
+        close(results[k]![i]!, e, { rtol: 1e-4, atol: 1e-2, what: `run ${k}, gradient ${i}` });
+      });
+    });
+  });
 });
