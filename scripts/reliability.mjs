@@ -77,7 +77,12 @@ const ROWS = [
     'arguments changed during a run or after it do not change its results, a failed one changes none: 1 000 seeded cases',
     'compile/mutated-inputs.test',
   ],
-  [17, '30 requests beyond memory: OUT_OF_MEMORY each, the next call is right', LONG, 'row 17:'],
+  [
+    17,
+    '30 requests beyond a limit, eager, compiled, asynchronous, with gradients: OUT_OF_MEMORY each, the next call is right, the memory is back',
+    'lifetime/memory.test',
+    'memory that is not there',
+  ],
   [18, '1 000 damaged cache files: compiled again, healed, one warning', 'compile/persistent.test', '1 000 damaged'],
   [19, '200 writers of the cache killed, a full disk, a read-only folder: readers never fail', 'stress/cache.stress'],
   [
@@ -122,7 +127,6 @@ const ROWS = [
 const NOTES = `## What the rows leave open
 - Row 12: the sign of a zero is eager's but where eager has no rule (maximum, minimum and clamp with tensors take the first or the second of 0 and -0 by where they
   stand in memory) and where XLA simplifies (x + 0 and a sum of one element keep -0).
-- Row 17 asks eagerly, for a terabyte at a time; requests just beyond a limit are row 9's, where allocations fail one by one.
 - Row 26 watches our own code: libtorch, XLA and node are as they are shipped, so that what only they do is not seen.
   ThreadSanitizer (\`npm run sanitize -- --threads\`) knows nothing of what they synchronise by atomics: a report counts where both accesses are in our frames. Run once by
   hand (2026-11-23, native/program, pjrt, rt, the addon and tensors watched) over workers that compute, are in flight and are terminated, and over test/compile/async,

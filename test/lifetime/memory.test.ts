@@ -55,3 +55,24 @@ describe('errors and garbage collection', function () {
     assert.equal(refused + compiled, 500);
   });
 });
+
+describe('memory that is not there', function () {
+  this.timeout(300_000);
+
+  it('30 requests beyond a limit in each way are OUT_OF_MEMORY, the next small call is right, the memory is back', () => {
+    const { status, signal, stdout, stderr } = spawnSync(
+      process.execPath,
+      [join(__dirname, 'fixtures', 'out-of-memory.js')],
+      { encoding: 'utf8' },
+    );
+    assert.deepEqual([status, signal], [0, null], stderr.slice(-2000));
+    const { told, grown } = JSON.parse(stdout) as { told: Record<string, unknown>; grown: number };
+    const all = { codes: { OUT_OF_MEMORY: 30 }, right: 30 };
+    assert.deepEqual(told, { eager: all, compiled: all, asynchronous: all, gradient: all });
+    assert.ok(grown < 512, `${grown} MiB`);
+    figure(
+      17,
+      `30 of 30 eagerly, compiled, asynchronously and with gradients, ${grown.toFixed(0)} MiB more at the end`,
+    );
+  });
+});
