@@ -90,7 +90,8 @@ const work = ({ args }: Node): number => {
   const output = (args.grad_output ?? args.input) as Value | undefined;
   return (numel(output) / Math.max(1, output?.shape[1] ?? 1)) * numel(args.weight);
 };
-const isImage = ({ shape, dtype }: TensorType): boolean => shape.length === 4 && dtype === 'float32';
+/** Arguments are undefined where only the operator is asked about. */
+const isImage = (x: TensorType | undefined): boolean => x?.shape.length === 4 && x.dtype === 'float32';
 /**
  * Groups of channels become as many small convolutions in XLA (30 times oneDNN's time). Its derivatives run on one thread: from four million
  * multiplications on oneDNN's are faster. Forward it is 0.8 to 1.2 times oneDNN's time where YNNPACK takes the whole net, and 1.5 times where something,
@@ -102,7 +103,9 @@ const convolves = (node: Node, trains: boolean): boolean =>
     ? work(node) >= 2 ** 14
     : node.op === 'aten::convolution_backward'
       ? work(node) >= 2 ** 22
-      : isImage(node.args.input as Value) && node.args.transposed !== true && work(node) >= 2 ** (trains ? 22 : 24);
+      : isImage(node.args.input as Value | undefined) &&
+        node.args.transposed !== true &&
+        work(node) >= 2 ** (trains ? 22 : 24);
 
 /** Whether libtorch's kernels for the statistics of a batch norm and for its derivatives are faster: those of batches of images. */
 export const normalisesImages = (input: TensorType): boolean => isImage(input) && numel(input) >= 2 ** 15;
