@@ -325,6 +325,11 @@ export class CpuBuilder extends Builder {
       x.bounds = [low >= -LARGEST ? low : -Infinity, high <= LARGEST ? high : Infinity];
     return x;
   }
+  /** `y` has the numbers of `x`. */
+  private alike(y: Op, x: Op): Op {
+    if (x.products) y.products = true;
+    return this.note(y, ...this.bounds(x));
+  }
   private only(x: Op): number | undefined {
     const [low, high] = this.bounds(x);
     return low === high ? low : undefined;
@@ -337,10 +342,19 @@ export class CpuBuilder extends Builder {
     return this.note(x, held, held);
   }
   override broadcastInDim(...[x, shape, dims]: Parameters<Builder['broadcastInDim']>): Op {
-    return this.note(super.broadcastInDim(x, shape, dims), ...this.bounds(x));
+    return this.alike(super.broadcastInDim(x, shape, dims), x);
   }
   override reshape(...[x, shape]: Parameters<Builder['reshape']>): Op {
-    return this.note(super.reshape(x, shape), ...this.bounds(x));
+    return this.alike(super.reshape(x, shape), x);
+  }
+  override transpose(...[x, dims]: Parameters<Builder['transpose']>): Op {
+    return this.alike(super.transpose(x, dims), x);
+  }
+  override dot(...operands: Parameters<Builder['dot']>): Op {
+    return Object.assign(super.dot(...operands), { products: true });
+  }
+  override convolution(...operands: Parameters<Builder['convolution']>): Op {
+    return Object.assign(super.convolution(...operands), { products: true });
   }
   override select(...[p, x, y]: Parameters<Builder['select']>): Op {
     const [a, c] = [this.bounds(x), this.bounds(y)];
@@ -353,10 +367,13 @@ export class CpuBuilder extends Builder {
   override atMost(...[x, high]: Parameters<Builder['atMost']>): Op {
     return this.bounded('GT', x, high) ?? super.atMost(x, high);
   }
-  /** Where x equals the bound it is x that stays, as in libtorch's kernels: XLA's maximum of -0 and 0 is 0. */
+  /**
+   * Where x is -0 and the bound 0 it is x that stays, as in libtorch's kernels: XLA's maximum of both is 0. Sums of products are never -0 but where all their terms are,
+   * and XLA's maximum is one that YNNPACK takes into them.
+   */
   private bounded(beyond: 'LT' | 'GT', x: Op, bound: Literal): Op | undefined {
     const limit = Number(bound);
-    if (!isFloating(x.dtype) || Number.isNaN(limit)) return undefined;
+    if (!isFloating(x.dtype) || limit !== 0 || x.products) return undefined;
     const [low, high] = this.bounds(x);
     const edge = this.fill(x, limit);
     const best = beyond === 'LT' ? Math.max : Math.min;
@@ -390,6 +407,7 @@ export class CpuBuilder extends Builder {
       }
     }
     const z = super.binary(name, x, y);
+    if (name === 'stablehlo.add' && (x.products || y.products)) z.products = true;
     if (!real) return z;
     if (name === 'stablehlo.add') return this.note(z, a[0] + c[0], a[1] + c[1]);
     if (name === 'stablehlo.subtract') return this.note(z, a[0] - c[1], a[1] - c[0]);

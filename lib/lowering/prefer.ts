@@ -94,8 +94,8 @@ const work = ({ args }: Node): number => {
 const isImage = (x: TensorType | undefined): boolean => x?.shape.length === 4 && x.dtype === 'float32';
 /**
  * Groups of channels become as many small convolutions in XLA (30 times oneDNN's time). Its derivatives run on one thread: from four million
- * multiplications on oneDNN's are faster. Forward it is 0.8 to 1.2 times oneDNN's time where YNNPACK takes the whole net, and 1.5 times where something,
- * as a relu that keeps the sign of zero, is between. Next to derivatives that are calls an image that is one's result and another's argument need
+ * multiplications on oneDNN's are faster. Forward it is 0.8 to 1.2 times oneDNN's time where YNNPACK takes the whole net, and 1.5 times where something that
+ * it does not take is between. Next to derivatives that are calls an image that is one's result and another's argument need
  * not be laid out anew, so smaller ones are calls as well.
  */
 const convolves = (node: Node, trains: boolean): boolean =>

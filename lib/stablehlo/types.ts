@@ -13,6 +13,8 @@ export interface Op extends TensorType {
   readonly type: string;
   /** Between which numbers its values lie, NaN aside, where a builder keeps account of that (lowering/cpu-math.ts). */
   bounds?: readonly [low: number, high: number] | undefined;
+  /** Whether they are sums of products, kept account of there too. */
+  products?: boolean;
 }
 
 /** A number as it is written into a program. */

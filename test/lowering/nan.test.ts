@@ -193,4 +193,11 @@ describe('the sign of zero', () => {
         for (const [name, f] of Object.entries(two)) same(torch.compile(f)(x, y), f(x, y), `${name} of ${n}`);
       }
     });
+
+  it("of a product and its bias is left to XLA's maximum, which becomes part of the product", () => {
+    const layer = torch.compile((x: Tensor, w: Tensor, b: Tensor) => F.linear(x, w, b).relu());
+    const [x, w, b] = [torch.randn(2, 3, 8), torch.randn(4, 8), torch.randn(4)] as const;
+    assert.match(layer.lower(x, w, b).stablehlo, /stablehlo\.maximum/);
+    assert.ok(torch.allclose(layer(x, w, b), F.linear(x, w, b).relu()));
+  });
 });
