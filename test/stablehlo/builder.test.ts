@@ -90,7 +90,8 @@ describe('stablehlo builder', () => {
     assert.throws(() => b.reshape(input([2]), [3]), /stablehlo\.reshape/);
     assert.throws(() => b.broadcast(input([2]), [3]), /stablehlo\.broadcast_in_dim/);
     assert.throws(() => b.slice(input([2]), [0], [3]), /stablehlo\.slice/);
-    assert.throws(() => b.select(input([2]), input([2]), input([2])), /stablehlo\.select/);
+    assert.throws(() => b.select(input([2]), input([2]), input([2])), /a choice by float32/);
+    assert.throws(() => b.select(input([3], 'bool'), input([2]), input([2])), /stablehlo\.select: tensor<3xi1>/);
     assert.throws(() => b.constant([1, 2], [3], 'float32'), /2 elements for tensor<3xf32>/);
   });
 });
