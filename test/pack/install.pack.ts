@@ -144,7 +144,7 @@ describe('the packages', function () {
        const require = createRequire(import.meta.url);
        const required = require('jorch');
        const names = Object.keys(required);
-       const differ = names.filter((name) => imported[name] !== required[name]);
+       const differ = names.filter((name) => !Object.is(imported[name], required[name]));
        console.log(JSON.stringify({
          differ, missing: Object.keys(imported).length - names.length, some: names.length > 1000,
          runtime: runtime.loadCompiled === require('jorch/runtime').loadCompiled, plugin: plugin === require('jorch/eslint-plugin'),
