@@ -6,6 +6,7 @@ import { type DType, isComplex, isFloating } from './torch/dtype.js';
 import * as torch from './torch/generated/ops.js';
 import { no_grad } from './torch/modes.js';
 import { unravel_index } from './torch/python.js';
+import { checkKeywords } from './torch/python-call.js';
 import type { Tensor } from './torch/tensor.js';
 
 const TOLERANCES: Partial<Record<DType, readonly [rtol: number, atol: number]>> = {
@@ -50,9 +51,7 @@ const isPlain = (value: unknown): value is Record<string, unknown> =>
  * @see https://docs.pytorch.org/docs/stable/testing.html
  */
 export const assert_close = (actual: unknown, expected: unknown, options: AssertCloseOptions = {}): void => {
-  for (const key of Object.keys(options))
-    if (!KNOWN.includes(key))
-      throw new JorchError('BAD_ARGUMENT', `assert_close: unknown keyword '${key}'. It takes ${KNOWN.join(', ')}.`);
+  checkKeywords('assert_close', options, KNOWN);
   if ((options.rtol === undefined) !== (options.atol === undefined))
     throw new JorchError('BAD_ARGUMENT', 'assert_close: rtol and atol must both be given, or neither');
   compare(actual, expected, options, '');

@@ -60,9 +60,6 @@ void account(Addon& addon, int64_t bytes) {
 
 namespace {
 
-// So few that the memory of dead handles is used again while it is in the processor's cache; so many at most, where handles live.
-constexpr size_t kFewHandles = 1024, kManyHandles = 32 * 1024;
-
 void collect(Addon& addon, napi_env env, bool full) {
   napi_value collector, undefined, argument;
   check(env, napi_get_reference_value(env, addon.collector, &collector));
@@ -84,7 +81,7 @@ void relievePressure(Addon& addon, napi_env env) {
   const size_t handles = handlesOf(addon);
   collect(addon, env, false);  // most tensors die young
   const size_t freed = handles - std::min(handles, handlesOf(addon));
-  addon.handlesBetween = freed >= addon.madeHandles / 2 ? kFewHandles : std::min(2 * addon.handlesBetween, kManyHandles);
+  addon.handlesBetween = freed >= addon.madeHandles / 2 ? Addon::kFewHandles : std::min(2 * addon.handlesBetween, Addon::kManyHandles);
   addon.madeHandles = 0;
   if (!tooMuch) {
     addon.madeBytes -= std::min(addon.madeBytes, before - addon.liveBytes);

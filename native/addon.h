@@ -55,7 +55,9 @@ struct Addon {
   int64_t madeBytes = 0;       // since the last collection for memory, less what others freed
   int64_t keptBytes = 0;       // what that left
   size_t madeHandles = 0;      // since the last collection
-  size_t handlesBetween = 1024;  // collections
+  // So few between collections that the memory of dead handles is used again while it is in the processor's cache; so many at most, where handles live.
+  static constexpr size_t kFewHandles = 1024, kManyHandles = 32 * 1024;
+  size_t handlesBetween = kFewHandles;
   napi_ref arrayOf = nullptr;    // Array.of: many elements at once cost a tenth of one by one
   napi_ref collector = nullptr;  // collect(full): JavaScript's garbage collector
   std::shared_ptr<Reaper> reaper;

@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nodes } from './nodes.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const SLICE = [
@@ -21,8 +22,7 @@ const SLICE = [
 ].map((name) => join(root, 'dist', 'test', `${name}.test.js`));
 const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
 const figures = [];
-for (const major of [20, 22, 24, 26]) {
-  const node = join(root, 'test', 'pack', 'node_modules', `node${major}`, 'bin', 'node');
+for (const { node, version } of nodes()) {
   const { status, signal, stdout, error } = spawnSync(
     node,
     [mocha, '--no-config', '--timeout', '300000', '--reporter', 'dot', ...SLICE],
@@ -31,7 +31,6 @@ for (const major of [20, 22, 24, 26]) {
       encoding: 'utf8',
     },
   );
-  const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout?.trim() ?? `Node ${major}`;
   const passing = /\d+ passing/.exec(stdout ?? '')?.[0] ?? 'did not finish';
   console.log(`${version}: ${passing}`);
   figures.push(`${version} ${passing}`);

@@ -22,6 +22,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nodes } from './nodes.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const SUITE = 'bullseye';
@@ -118,14 +119,12 @@ const loader = join(folders[0], 'ld-linux-x86-64.so.2');
 const libstdcxx = readdirSync(folders[1]).find((name) => /^libstdc\+\+\.so\.6\./.test(name));
 const passed = [];
 let system = '';
-for (const major of [20, 22, 24, 26]) {
-  const node = join(root, 'test', 'pack', 'node_modules', `node${major}`, 'bin', 'node');
+for (const { node, version } of nodes()) {
   const started = spawnSync(loader, ['--library-path', folders.join(':'), node, 'first.mjs'], {
     cwd: home,
     encoding: 'utf8',
     env: { PATH: '', HOME: home },
   });
-  const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout?.trim() ?? `Node ${major}`;
   const problems = [];
   if (started.status !== 0)
     problems.push(`exit code ${started.status}, signal ${started.signal}: ${started.stderr.slice(-2000)}`);

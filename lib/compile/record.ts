@@ -8,8 +8,7 @@ import { flatten, type Structure, unflatten } from '../tree.js';
 import { asNumbers } from './dynamic.js';
 import { type Reads, recordReads } from './live.js';
 import { checkResults } from './results.js';
-import type { Trace } from './trace.js';
-import { runTrace } from './trace.js';
+import { runTrace, type Trace } from './trace.js';
 
 /** What a trace of the function gave. */
 export interface Recorded {

@@ -1,5 +1,5 @@
 /** @file What a compiled function may return, and how native code hands it back. */
-import { JorchError } from '../runtime/errors.js';
+import { ignoreRejection, JorchError } from '../runtime/errors.js';
 import type { Structure } from '../tree.js';
 
 /** @throws JorchError BAD_ARGUMENT for anything that is neither a tensor nor null in arrays, plain objects and Maps. */
@@ -14,7 +14,7 @@ export const checkResults = (name: string, structure: Structure, path: string): 
   const { value } = structure;
   if (value === undefined || value === null) return;
   if (value instanceof Promise) {
-    value.catch(() => {}); // nobody will wait for it
+    ignoreRejection(value);
     throw new JorchError(
       'BAD_ARGUMENT',
       `${name}: the function is async; compile takes synchronous functions. Await the data first and pass it in`,

@@ -1,6 +1,6 @@
 /** @file DataLoader: batches of a dataset, in this thread or prefetched by worker threads. */
 import { JorchError } from '../runtime/errors.js';
-import { isKeywords, unknownKeyword } from '../torch/python-call.js';
+import { checkKeywords, isKeywords } from '../torch/python-call.js';
 import type { Generator } from '../torch/python-types.js';
 import { default_collate } from './collate.js';
 import type { Dataset } from './dataset.js';
@@ -43,9 +43,7 @@ const checkOptions = (options: object): void => {
       'BAD_ARGUMENT',
       `DataLoader: options are an object such as { batch_size: 32 }, not ${typeof options}`,
     );
-  for (const key of Object.keys(options))
-    if (!(KNOWN as readonly string[]).includes(key))
-      throw new JorchError('BAD_ARGUMENT', unknownKeyword('DataLoader', key, KNOWN));
+  checkKeywords('DataLoader', options, KNOWN);
 };
 
 /**

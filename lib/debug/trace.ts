@@ -1,7 +1,7 @@
 /** @file Records a function once, for questions about its operators; nothing that it does takes effect. */
 import type { Graph, Node, Value } from '../compile/graph.js';
 import { runTrace } from '../compile/trace.js';
-import { JorchError } from '../runtime/errors.js';
+import { ignoreRejection, JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import { flatten, unflatten } from '../tree.js';
@@ -27,7 +27,7 @@ export const recorded = (name: string, f: (...args: never[]) => unknown, args: r
       (twins) => {
         const result = f(...(unflatten(structure, twins) as never[]));
         if (result instanceof Promise) {
-          result.catch(() => {}); // nobody will wait for it
+          ignoreRejection(result);
           throw new JorchError('BAD_ARGUMENT', `${name}: the function is async; await the data first and pass it in`);
         }
         return flatten(result).leaves;

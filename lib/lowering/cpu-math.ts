@@ -6,37 +6,9 @@ import { Builder } from '../stablehlo/builder.js';
 import { type Literal, numel, type Op, range } from '../stablehlo/types.js';
 import { isFloating } from '../torch/dtype.js';
 import * as C from './cpu-coefficients.js';
+import { keepZero, Reals } from './cpu-reals.js';
 import { SMALL, smallSine32, USUAL, usualSine32 } from './cpu-sine32.js';
 
-type Real = Op | number;
-
-/** float64 arithmetic of one shape with numbers mixed in. */
-export class Doubles {
-  constructor(
-    readonly b: Builder,
-    private readonly like: Op,
-  ) {}
-  op(x: Real): Op {
-    return typeof x === 'number' ? this.b.constant(x, this.like.shape, 'float64') : x;
-  }
-  add = (x: Real, y: Real): Op => this.b.add(this.op(x), this.op(y));
-  sub = (x: Real, y: Real): Op => this.b.subtract(this.op(x), this.op(y));
-  mul = (x: Real, y: Real): Op => this.b.multiply(this.op(x), this.op(y));
-  div = (x: Real, y: Real): Op => this.b.divide(this.op(x), this.op(y));
-  lt = (x: Real, y: Real): Op => this.b.compare('LT', this.op(x), this.op(y));
-  eq = (x: Real, y: Real): Op => this.b.compare('EQ', this.op(x), this.op(y));
-  when = (p: Op, x: Real, y: Real): Op => this.b.select(p, this.op(x), this.op(y));
-  /** Highest power first. */
-  poly = (x: Op, c: readonly number[]): Op => c.slice(1).reduce((y, k) => this.add(this.mul(y, x), k), this.op(c[0]!));
-  /** Of whole numbers: whether they are odd. */
-  odd(k: Op): Op {
-    const h = this.mul(k, 0.5);
-    return this.b.compare('NE', h, this.b.floor(h));
-  }
-}
-
-/** -0 and what vanishes keep their signs. */
-const keepZero = (b: Builder, x: Op, y: Op): Op => b.select(b.compare('EQ', x, b.fill(x, 0)), x, y);
 const negateWhere = (b: Builder, p: Op, x: Op): Op => b.select(p, b.negate(x), x);
 /** Whether the sign bit is set. */
 const minus = (b: Builder, x: Op): Op => {
@@ -54,7 +26,7 @@ interface Reduced {
 
 /** Any float32. The argument in half periods is the exact sum of two products and a small third. */
 function reduceAny(b: Builder, x: Op, period: 'turn' | 'half', shift: number): Reduced {
-  const d = new Doubles(b, x);
+  const d = new Reals(b, x);
   const wide = b.convert(x, 'float64');
   const size = b.abs(x);
   const pieces = C.INVERSE_PERIOD[period];
@@ -73,7 +45,7 @@ function reduceAny(b: Builder, x: Op, period: 'turn' | 'half', shift: number): R
 }
 /** Numbers up to 2²²: multiples of the half period are taken off, piece by piece. */
 function reduceModerate(b: Builder, x: Op, period: 'turn' | 'half', shift: number): Reduced {
-  const d = new Doubles(b, x);
+  const d = new Reals(b, x);
   const wide = b.convert(x, 'float64');
   const parts = period === 'turn' ? C.PI_PARTS : C.HALF_PI_PARTS;
   const k = b.round(d.add(d.mul(wide, period === 'turn' ? 1 / Math.PI : 2 / Math.PI), shift));
@@ -92,7 +64,7 @@ function reduceModerate(b: Builder, x: Op, period: 'turn' | 'half', shift: numbe
 
 /** sin r for |r| ≤ π/2, as exact as `dtype` asks for. */
 function sineOf(b: Builder, r: Op, dtype: 'float32' | 'float64', tail?: Op): Op {
-  const d = new Doubles(b, r);
+  const d = new Reals(b, r);
   const z = d.mul(r, r);
   const cube = d.mul(r, z);
   if (dtype === 'float64') return d.add(r, d.add(d.mul(cube, d.poly(z, C.SINE.float64)), tail ?? 0));
@@ -104,7 +76,7 @@ function sineOf(b: Builder, r: Op, dtype: 'float32' | 'float64', tail?: Op): Op 
 }
 /** cos r for |r| ≤ π/4. */
 function cosineOf(b: Builder, r: Op, tail: Op): Op {
-  const d = new Doubles(b, r);
+  const d = new Reals(b, r);
   const z = d.mul(r, r);
   const half = d.mul(z, 0.5);
   const most = d.sub(1, half);
@@ -123,7 +95,7 @@ const cosineBy = (reduce: Reduce) => (b: Builder, x: Op) => {
 };
 const tangentBy = (reduce: Reduce) => (b: Builder, x: Op) => {
   const { r, tail, odd } = reduce(b, x, 'half', 0);
-  const d = new Doubles(b, r);
+  const d = new Reals(b, r);
   if (tail) {
     const [s, c] = [sineOf(b, r, 'float64', tail), cosineOf(b, r, tail)];
     return keepZero(b, x, d.div(b.select(odd, b.negate(c), s), b.select(odd, s, c)));
@@ -134,7 +106,7 @@ const tangentBy = (reduce: Reduce) => (b: Builder, x: Op) => {
 
 /** The angle of (x, y): the quotient of the smaller and the larger, in the first eighth of the circle, then mirrored into its place. */
 export function atan2(b: Builder, y: Op, x: Op): Op {
-  const d = new Doubles(b, y);
+  const d = new Reals(b, y);
   const narrow = y.dtype === 'float32';
   const [across, up] = [b.abs(b.convert(x, 'float64')), b.abs(b.convert(y, 'float64'))];
   const steep = d.lt(across, up);
@@ -176,7 +148,7 @@ export function atan2(b: Builder, y: Op, x: Op): Op {
 
 /** arcsin s + the complement: both arc functions from one polynomial on [0, 1/2]; beyond, from √((1 - |x|)/2). */
 function arc(b: Builder, x: Op, kind: 'sine' | 'cosine'): Op {
-  const d = new Doubles(b, x);
+  const d = new Reals(b, x);
   const wide = b.convert(x, 'float64');
   const size = b.abs(wide);
   const far = d.lt(0.5, size);
@@ -198,7 +170,7 @@ function arc(b: Builder, x: Op, kind: 'sine' | 'cosine'): Op {
 
 /** log₂ of a positive float32 in float64, to 2⁻⁴⁴. */
 function log2(b: Builder, x: Op): Op {
-  const d = new Doubles(b, x);
+  const d = new Reals(b, x);
   const bits = b.bitcast(x, x.shape, 'int32');
   // Exponent and mantissa so that the latter lies between √½ and √2.
   const e = b.shiftRight(b.subtract(bits, b.fill(bits, 0x3f3504f3)), b.fill(bits, 23));
@@ -208,7 +180,7 @@ function log2(b: Builder, x: Op): Op {
 }
 /** 2^t as a float32; 0 and infinity beyond its range. */
 function exp2(b: Builder, t: Op): Op {
-  const d = new Doubles(b, t);
+  const d = new Reals(b, t);
   const held = b.minimum(b.maximum(t, d.op(-200)), d.op(200));
   const k = b.round(held);
   // The sum has the biased exponent in its last bits.
@@ -218,7 +190,7 @@ function exp2(b: Builder, t: Op): Op {
 }
 /** x^y of float32, by IEEE 754's list of special cases; `base` and `exponent` where they are one number. */
 function power(b: Builder, x: Op, y: Op, base: number | undefined, exponent: number | undefined): Op {
-  const d = new Doubles(b, x);
+  const d = new Reals(b, x);
   const wide = b.convert(y, 'float64');
   if (base !== undefined && base > 0 && base !== 1 && Number.isFinite(base))
     return exp2(b, d.mul(wide, Math.log2(base)));

@@ -5,6 +5,7 @@
 import type { Builder } from '../stablehlo/builder.js';
 import type { Op } from '../stablehlo/types.js';
 import * as C from './cpu-coefficients.js';
+import { keepZero, Reals } from './cpu-reals.js';
 
 /** Up to here multiples of the pieces are exact. */
 export const USUAL = 3200;
@@ -14,29 +15,17 @@ export const SMALL = 1.3;
 /** Added to a whole number it leaves it in the last bits. */
 const WHOLE = 1.5 * 2 ** 23;
 
-class Floats {
-  constructor(
-    private readonly b: Builder,
-    private readonly like: Op,
-  ) {}
-  op = (x: Op | number): Op => (typeof x === 'number' ? this.b.constant(x, this.like.shape, 'float32') : x);
-  add = (x: Op, y: Op | number): Op => this.b.add(x, this.op(y));
-  sub = (x: Op, y: Op | number): Op => this.b.subtract(x, this.op(y));
-  mul = (x: Op, y: Op | number): Op => this.b.multiply(x, this.op(y));
-}
-
 /** sin x for |x| ≤ SMALL. */
 export function smallSine32(b: Builder, x: Op): Op {
-  const f = new Floats(b, x);
+  const f = new Reals(b, x, 'float32');
   const z = f.mul(x, x);
-  const poly = C.SINE_32.slice(1).reduce<Op>((y, c) => f.add(f.mul(y, z), c), f.op(C.SINE_32[0]));
-  const y = f.add(x, f.mul(f.mul(x, z), poly));
-  return b.select(b.compare('EQ', x, f.op(0)), x, y); // -0 keeps its sign
+  const poly = f.poly(z, C.SINE_32);
+  return keepZero(b, x, f.add(x, f.mul(f.mul(x, z), poly)));
 }
 
 /** sin x (`quarters` 0) or cos x (1) for |x| ≤ USUAL. Every other quarter of the circle takes the cosine's polynomial. */
 export function usualSine32(b: Builder, x: Op, quarters: 0 | 1): Op {
-  const f = new Floats(b, x);
+  const f = new Reals(b, x, 'float32');
   const k = b.round(f.mul(x, 2 / Math.PI)); // not by adding and subtracting WHOLE, which XLA leaves out
   const [first, second, third, fourth] = C.HALF_PI_PARTS_32;
   const near = f.sub(f.sub(x, f.mul(k, first)), f.mul(k, second)); // exact
@@ -55,5 +44,5 @@ export function usualSine32(b: Builder, x: Op, quarters: 0 | 1): Op {
   const y = f.add(base, f.mul(f.mul(z, base), poly));
   const sign = b.shiftLeft(b.and(quarter, b.fill(bits, 2)), b.fill(bits, 30));
   const signed = b.bitcast(b.xor(b.bitcast(y, x.shape, 'int32'), sign), x.shape, 'float32');
-  return quarters === 0 ? b.select(b.compare('EQ', x, f.op(0)), x, signed) : signed;
+  return quarters === 0 ? keepZero(b, x, signed) : signed;
 }

@@ -34,3 +34,8 @@ export class JorchError extends Error {
 /** Whether `error` was thrown by jorch (by brand, so that two copies of the package recognise each other's errors). */
 export const isJorchError = (error: unknown): error is JorchError =>
   error instanceof Error && error.name === 'JorchError' && 'code' in error;
+
+/** Of a promise that is refused, so that nobody waits for it: its rejection must not end the process. */
+export const ignoreRejection = (promise: PromiseLike<unknown>): void => {
+  promise.then(undefined, () => {});
+};

@@ -1,16 +1,15 @@
 /** @file Modes: grad, inference, autocast, default dtype, threads. Thread-local in libtorch, hence synchronous functions only. */
-import { JorchError } from '../runtime/errors.js';
+import { ignoreRejection, JorchError } from '../runtime/errors.js';
 import { native } from '../runtime/load.js';
 import type { DType } from './dtype.js';
 
-const isPromise = (value: unknown): boolean =>
+const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 
 /** A mode must be over when its function returns: one that awaits would leak it into whatever runs meanwhile. */
 const synchronous = <T>(mode: string, value: T): T => {
   if (isPromise(value)) {
-    // Nobody will wait for it.
-    (value as PromiseLike<unknown>).then(undefined, () => {});
+    ignoreRejection(value);
     throw new JorchError(
       'BAD_ARGUMENT',
       `${mode}: the function returned a promise; modes hold for synchronous functions only. Await first, then call ${mode} around the computation`,

@@ -78,6 +78,12 @@ export function unknownKeyword(name: string, key: string, known: readonly string
   return `${name}: unknown keyword '${key}'${near === undefined ? '.' : `; did you mean '${near}'?`} It takes ${known.join(', ')}.`;
 }
 
+/** @throws JorchError BAD_ARGUMENT for keywords that are none of these */
+export function checkKeywords(name: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options))
+    if (!known.includes(key)) throw new JorchError('BAD_ARGUMENT', unknownKeyword(name, key, known));
+}
+
 /** The candidate with the fewest edits to `word`, if they are few enough to be a slip. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;

@@ -1,5 +1,5 @@
 /** @file What the transforms share: their options, arguments as leaves, refusals. */
-import { JorchError } from '../runtime/errors.js';
+import { ignoreRejection, JorchError } from '../runtime/errors.js';
 import type { Tensor } from '../torch/tensor.js';
 import { flatten, type Structure, unflatten } from '../tree.js';
 
@@ -26,7 +26,7 @@ const asynchronous = (name: string): JorchError =>
 /** Refuses a promise. */
 export const synchronous = <T>(name: string, value: T): T => {
   if (value instanceof Promise) {
-    value.catch(() => {}); // nobody will wait for it
+    ignoreRejection(value);
     throw asynchronous(name);
   }
   return value;
