@@ -10,6 +10,8 @@ const numbers = (count: number): Uint32Array => new Uint32Array(new ArrayBuffer(
 /** Numbers on their way: arguments of a call, or its results as `takeResults` finds them. */
 let exchange = numbers(1024);
 let addon: Native | undefined;
+/** In the place of a program's id: the result is no list (kSingle in native/program/entry.cc). */
+const SINGLE = 0xffffffff;
 
 const exchangeFor = (count: number): Uint32Array => {
   if (count > exchange.length) {
@@ -22,7 +24,7 @@ const exchangeFor = (count: number): Uint32Array => {
 class Tensor {
   readonly #number: number;
   /** What the tensor is made of when somebody looks at the handle; for those that have one already, undefined. */
-  readonly #batch: Batch | undefined;
+  #batch: Batch | undefined;
 
   constructor(token?: unknown, number = 0, batch?: Batch) {
     if (token !== TOKEN)
@@ -35,11 +37,11 @@ class Tensor {
     return typeof value === 'object' && value !== null && #number in value;
   }
 
-  /** The number of a handle that was made without its tensor, else 0. */
+  /** The number of a handle that was made without its tensor, which it gets now; else 0. */
   static unmade(value: unknown): number {
-    return typeof value === 'object' && value !== null && #number in value && value.#batch !== undefined
-      ? value.#number
-      : 0;
+    if (typeof value !== 'object' || value === null || !(#number in value) || value.#batch === undefined) return 0;
+    value.#batch = undefined;
+    return value.#number;
   }
 
   static send(values: readonly object[]): void {
@@ -61,9 +63,10 @@ export type Results = TensorType | (TensorType | number)[];
 export const takeResults = (given: ProgramResults): Results => {
   const count = exchange[0]!;
   if (count === 0) return given as Results;
+  const id = exchange[1]!;
+  if (id === SINGLE) return new Tensor(TOKEN, exchange[2]!, given as Batch) as never;
   const others = Array.isArray(given) ? given : undefined;
   const batch = (others?.[0] ?? given) as Batch;
-  const id = exchange[1]!;
   const results: (TensorType | number)[] = id === 0 ? [] : [id - 1];
   let next = 1;
   for (let i = 2; i < count + 2; i++) {

@@ -70,7 +70,7 @@ export const keep = <T>(tree: T): T => {
 };
 
 /**
- * Live tensor handles, the bytes of the memory that they hold (memory shared by several counts once), and those on devices. Small results of one compiled
- * call that nobody has looked at are collected, and counted, together.
+ * Live tensor handles, the bytes of the memory that they hold (memory shared by several counts once), and those on devices. Small results of compiled
+ * calls that nobody has looked at are collected, and counted, together, up to 64 of them or those of one call.
  */
 export const memory = (): { tensors: number; bytes: number; deviceBytes: number } => native().memory();

@@ -32,6 +32,9 @@ at::Tensor Entry::at(c10::ArrayRef<at::Tensor> given, Place place) const {
 
 namespace {
 
+// In the place of an entry's id: the result is no list (SINGLE in lib/torch/handle.ts).
+constexpr uint32_t kSingle = 0xffffffff;
+
 Tensors parametersOf(const Entry& entry, c10::ArrayRef<at::Tensor> args) {
   Tensors parameters;
   for (Place place : entry.parameters) parameters.push_back(entry.at(args, place));
@@ -112,6 +115,13 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
   };
   Handles& handles = addon.handles;
   if (entry.shape == Shape::Single) {
+    if (unmade) {
+      const auto output = static_cast<uint32_t>(entry.results[0].output);
+      napi_value batch = handles.takeUnmade(addon, env, std::move(unmade), output, handles.exchange + 2);
+      handles.exchange[0] = 1;
+      handles.exchange[1] = kSingle;
+      return batch;
+    }
     napi_value single = resultAt(entry.results[0]);
     handles.exchange[0] = 0;
     return single;
@@ -125,7 +135,6 @@ napi_value finishEntry(Addon& addon, napi_env env, const Entry& entry, c10::Arra
     else items.push_back(resultAt(plan));
   }
   if (unmade) {
-    relievePressure(addon, env);
     numbers.resize(waiting.size());
     items[0] = handles.takeUnmade(addon, env, std::move(unmade), waiting, numbers.data());
     uint32_t* place = handles.exchange;

@@ -1,5 +1,9 @@
 #include "program/entry_spec.h"
 
+#include <c10/util/accumulate.h>
+
+#include <algorithm>
+
 #include "dispatch/generator.h"
 #include "program/executable_js.h"
 #include "shard/shard_js.h"
@@ -102,21 +106,24 @@ bool isPlain(const Entry& entry) {
   return true;
 }
 
-// Small results that are results and nothing else. Those that come in one vector share its memory anyhow.
+// Larger ones are worth memory of their own.
+constexpr int64_t kSmallBytes = 2048;
+
+// Small results on the CPU that are results and nothing else.
 std::vector<bool> unmadeOf(const Entry& entry, const Napi::Object& spec) {
-  if (entry.shape == Shape::Single || entry.backward || entry.reports || !entry.ends.empty()) return {};
+  const bool elsewhere = spec.Get("placements").IsObject() || (spec.Get("device").IsNumber() && index(spec, "device") != 0);
+  if (elsewhere || entry.backward || entry.reports || !entry.ends.empty()) return {};
   std::vector<bool> may;
-  forEach(spec.Get("outputs"), [&](const Napi::Object& o) { may.push_back(o.Get("pack").IsNumber()); });
+  forEach(spec.Get("outputs"), [&](const Napi::Object& o) {
+    may.push_back(c10::multiply_integers(integersFrom(o.Get("shape"))) * static_cast<int64_t>(c10::elementSize(dtypeOf(o))) <= kSmallBytes);
+  });
   std::vector<uint32_t> uses(may.size());
   for (const ResultPlan& plan : entry.results)
     if (plan.output >= 0) uses[plan.output] += plan.view ? 2 : 1;
   for (const EffectPlan& effect : entry.effects) may[effect.output] = false;
-  size_t count = 0;
-  for (size_t i = 0; i < may.size(); i++) {
+  for (size_t i = 0; i < may.size(); i++)
     if (uses[i] != 1) may[i] = false;
-    count += may[i];
-  }
-  return count > 1 ? may : std::vector<bool>();
+  return std::find(may.begin(), may.end(), true) != may.end() ? may : std::vector<bool>();
 }
 
 }  // namespace

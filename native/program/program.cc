@@ -99,7 +99,10 @@ bool isDense(const OutputSpec& spec) {
   return true;
 }
 
-at::Tensor tensorOver(const OutputSpec& spec, c10::DataPtr memory) {
+}  // namespace
+
+at::Tensor Outputs::over(uint32_t index, c10::DataPtr memory) const {
+  const OutputSpec& spec = specs[index];
   // Resizable like any eager tensor: resize_ then moves the data to libtorch's own allocator.
   auto storage = c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), spec.bytes, std::move(memory), c10::GetCPUAllocator(),
                                                        /*resizable=*/true);
@@ -110,8 +113,6 @@ at::Tensor tensorOver(const OutputSpec& spec, c10::DataPtr memory) {
   else impl->set_sizes_and_strides(spec.sizes, spec.strides);
   return tensor;
 }
-
-}  // namespace
 
 at::Tensor materialize(const at::Tensor& tensor) {
   at::AutoDispatchBelowADInplaceOrView noGrad;
@@ -220,21 +221,31 @@ class Program::Arguments {
   bool owner_;
 };
 
-/** The vectors of small results that a run gave, and the results in them. */
+/** What a run gave of which there are no tensors yet. */
 class Program::Packed final : public Unmade {
  public:
-  explicit Packed(std::shared_ptr<const std::vector<OutputSpec>> outputs) : outputs_(std::move(outputs)) {}
-  void add(pjrt::Buffer buffer) { packs_.push_back(c10::make_intrusive<PackMemory>(std::move(buffer))); }
-  at::Tensor make(uint32_t index) const override {
-    const OutputSpec& spec = (*outputs_)[index];
-    c10::intrusive_ptr<PackMemory> pack = packs_[spec.pack];
+  Packed(const Program& program, c10::SmallVector<pjrt::Buffer, 4> buffers)
+      : forms_(program.forms_), outputs_(program.outputs_), buffers_(std::move(buffers)) {}
+  at::Tensor make(uint32_t index) override {
+    const OutputSpec& spec = outputs_->specs[index];
+    if (packs_.empty()) packs_.resize(buffers_.size());
+    auto& pack = packs_[spec.returned];
+    if (!pack) pack = c10::make_intrusive<PackMemory>(std::move(buffers_[spec.returned]));
     char* data = pack->data + spec.offset;
-    return tensorOver(spec, c10::DataPtr(data, pack.release(), &releasePack, c10::Device(c10::kCPU)));
+    return outputs_->over(index, c10::DataPtr(data, c10::intrusive_ptr<PackMemory>(pack).release(), &releasePack, c10::Device(c10::kCPU)));
   }
-  int64_t bytes(uint32_t index) const override { return (*outputs_)[index].bytes; }
+  int64_t bytes(uint32_t index) const override { return outputs_->specs[index].bytes; }
+  const void* data(uint32_t index) const override {
+    const OutputSpec& spec = outputs_->specs[index];
+    const bool shared = !packs_.empty() && packs_[spec.returned];  // with a tensor that is there
+    return (shared ? packs_[spec.returned]->data : static_cast<const char*>(buffers_[spec.returned].pointer())) + spec.offset;
+  }
+  const std::shared_ptr<const Forms>& forms() const override { return forms_; }
 
  private:
-  std::shared_ptr<const std::vector<OutputSpec>> outputs_;
+  std::shared_ptr<const Forms> forms_;
+  const Outputs* outputs_;
+  c10::SmallVector<pjrt::Buffer, 4> buffers_;  // by the executable's results
   c10::SmallVector<c10::intrusive_ptr<PackMemory>, 4> packs_;
 };
 
@@ -257,7 +268,8 @@ Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<Input
     TORCH_CHECK(spec.strides.empty() || spec.strides.size() == spec.sizes.size(), "Program: result ", i, " has ", spec.sizes.size(),
                 " sizes but ", spec.strides.size(), " strides");
     // Everything after this trusts the spec with raw memory.
-    const auto& shape = shapes[spec.pack < 0 ? next++ : alone_ + spec.pack];
+    spec.returned = spec.pack < 0 ? next++ : alone_ + spec.pack;
+    const auto& shape = shapes[spec.returned];
     const int64_t given = c10::multiply_integers(shape.dims), wanted = c10::multiply_integers(spec.sizes);
     const auto item = static_cast<int64_t>(c10::elementSize(spec.dtype));
     const bool fits = spec.pack < 0 ? given == wanted : spec.offset >= 0 && spec.offset % 64 == 0 && spec.offset <= (given - wanted) * item;
@@ -269,7 +281,9 @@ Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<Input
     spec.bytes = wanted * item;
     outputBytes_ += spec.bytes;
   }
-  outputs_ = std::make_shared<const std::vector<OutputSpec>>(std::move(outputs));
+  auto made = std::make_shared<const Outputs>(std::move(outputs));
+  outputs_ = made.get();
+  forms_ = std::move(made);
 }
 
 PJRT_Buffer* Program::argument(size_t index, const at::Tensor& tensor, Arguments& held, bool inPlace) {
@@ -362,13 +376,13 @@ void Program::runOnDevice(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor
       in.push_back(held.back()->get());
     }
   }
-  std::vector<PJRT_Buffer*> raw(outputs_->size());
+  std::vector<PJRT_Buffer*> raw(outputs_->specs.size());
   executable_->start(in.data(), in.size(), raw.data(), keep);
   std::vector<std::shared_ptr<pjrt::Buffer>> results;
   for (PJRT_Buffer* buffer : raw) results.push_back(std::make_shared<pjrt::Buffer>(client.api(), buffer));
   for (size_t i = 0; i < results.size(); i++)
-    outs.push_back(bridge != nullptr ? bridge->tensor(std::move(results[i]), (*outputs_)[i].sizes, (*outputs_)[i].dtype)
-                                     : device::makeDeviceTensor(std::move(results[i]), (*outputs_)[i].sizes, (*outputs_)[i].dtype, device_));
+    outs.push_back(bridge != nullptr ? bridge->tensor(std::move(results[i]), outputs_->specs[i].sizes, outputs_->specs[i].dtype)
+                                     : device::makeDeviceTensor(std::move(results[i]), outputs_->specs[i].sizes, outputs_->specs[i].dtype, device_));
   for (size_t i = 0; inPlace && i < donated_.size(); i++) {
     // Computed where the argument is: the result is that memory, which is not XLA's to free.
     if (donated_[i] >= 0 && plain[i].is_same(args[i]) && plain[i].defined() && outs[donated_[i]].const_data_ptr() == args[i].const_data_ptr()) outs[donated_[i]] = args[i].detach();
@@ -377,7 +391,7 @@ void Program::runOnDevice(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor
 
 at::Tensor Program::result(size_t index, pjrt::Buffer buffer) const {
   void* data = buffer.pointer();
-  return tensorOver((*outputs_)[index], c10::DataPtr(data, new ResultMemory{std::move(buffer), physical_[index]}, &freeResult, c10::Device(c10::kCPU)));
+  return outputs_->over(static_cast<uint32_t>(index), c10::DataPtr(data, new ResultMemory{std::move(buffer), physical_[index]}, &freeResult, c10::Device(c10::kCPU)));
 }
 
 void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace, Later* later) {
@@ -398,23 +412,24 @@ void Program::run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs,
     TORCH_CHECK(false, message);
   }
 
-  c10::SmallVector<pjrt::Buffer, 32> buffers;
+  c10::SmallVector<pjrt::Buffer, 4> buffers;
   for (PJRT_Buffer* buffer : raw) buffers.emplace_back(executable_->client().api(), buffer);
-  std::unique_ptr<Packed> packed;
-  if (buffers.size() > alone_) packed = std::make_unique<Packed>(outputs_);
-  for (size_t i = alone_; i < buffers.size(); i++) packed->add(std::move(buffers[i]));
-  const std::vector<OutputSpec>& specs = *outputs_;
+  const std::vector<OutputSpec>& specs = outputs_->specs;
   outs.resize(specs.size());
-  size_t next = 0;
+  const auto waits = [&](size_t i) { return later && later->results[i]; };
+  bool left = false;
   for (size_t i = 0; i < specs.size(); i++) {
-    if (specs[i].pack < 0) outs[i] = result(i, std::move(buffers[next++]));
-    else if (!later || !later->results[i]) outs[i] = packed->make(static_cast<uint32_t>(i));
+    if (specs[i].pack >= 0 || waits(i)) left = true;
+    else outs[i] = result(i, std::move(buffers[specs[i].returned]));
   }
+  std::unique_ptr<Packed> packed = left ? std::make_unique<Packed>(*this, std::move(buffers)) : nullptr;
+  for (size_t i = 0; left && i < specs.size(); i++)
+    if (specs[i].pack >= 0 && !waits(i)) outs[i] = packed->make(static_cast<uint32_t>(i));
   for (size_t i = 0; inPlace && i < donated_.size(); i++) {
     // Computed where the argument is: the result is that memory, which is not XLA's to free.
     if (donated_[i] >= 0 && outs[donated_[i]].defined() && outs[donated_[i]].const_data_ptr() == args[i].const_data_ptr()) outs[donated_[i]] = args[i].detach();
   }
-  if (later) later->unmade = std::move(packed);
+  if (later && left) later->unmade = std::move(packed);
 }
 
 }  // namespace jorch::program

@@ -33,7 +33,15 @@ struct OutputSpec {
   /** Of the vectors of small results that the program returns behind the others: which one it is in, or -1, and from which byte on. */
   int32_t pack = -1;
   int64_t offset = 0;
-  int64_t bytes = 0;  // of its values; Program computes them
+  int64_t bytes = 0;   // of its values, and
+  size_t returned = 0;  // which of the executable's results it is, or is in; Program computes both
+};
+
+/** What a program gives. */
+struct Outputs final : Forms {
+  explicit Outputs(std::vector<OutputSpec> given) : specs(std::move(given)) {}
+  at::Tensor over(uint32_t index, c10::DataPtr memory) const override;
+  std::vector<OutputSpec> specs;
 };
 
 /**
@@ -88,12 +96,12 @@ class Program final : public Callable {
    * Throws c10::Error for arguments that do not fit and, with torch's own message, for what an ATen call inside raised;
    * PjrtError for everything XLA reports. A failed run leaves `outs` empty.
    * `inPlace`: donated arguments may be overwritten; their results are then the same memory. A failed run leaves anything in them.
-   * `later`: of these results those that come in vectors are left undefined.
+   * `later`: these results are left undefined.
    */
   void run(c10::ArrayRef<at::Tensor> args, std::vector<at::Tensor>& outs, bool inPlace = false, Later* later = nullptr) override;
 
   const std::vector<InputSpec>& inputs() const noexcept { return inputs_; }
-  const std::vector<OutputSpec>& outputs() const noexcept { return *outputs_; }
+  const std::vector<OutputSpec>& outputs() const noexcept { return outputs_->specs; }
   /** Bytes that the results of one run hold, for memory accounting. */
   int64_t outputBytes() const noexcept { return outputBytes_; }
   pjrt::Executable& executable() const noexcept { return *executable_; }
@@ -120,7 +128,8 @@ class Program final : public Callable {
   std::shared_ptr<pjrt::Executable> executable_;
   c10::DeviceIndex device_;
   std::vector<InputSpec> inputs_;
-  std::shared_ptr<const std::vector<OutputSpec>> outputs_;
+  std::shared_ptr<const Forms> forms_;
+  const Outputs* outputs_ = nullptr;  // those
   std::vector<PJRT_Buffer_Type> inputTypes_;
   /** Per output: its row-major dimensions, shared with the tensors so that they can come back as arguments without wrapping. */
   std::vector<std::shared_ptr<const InputSpec>> physical_;

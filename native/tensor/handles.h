@@ -13,12 +13,21 @@ namespace jorch {
 struct Addon;
 class TensorWrap;
 
+// What tensors a call gives, whatever memory they are in.
+class Forms {
+ public:
+  virtual ~Forms() = default;
+  virtual at::Tensor over(uint32_t index, c10::DataPtr memory) const = 0;
+};
+
 // Tensors that are made when somebody looks at them.
 class Unmade {
  public:
   virtual ~Unmade() = default;
-  virtual at::Tensor make(uint32_t index) const = 0;
+  virtual at::Tensor make(uint32_t index) = 0;
   virtual int64_t bytes(uint32_t index) const = 0;
+  virtual const void* data(uint32_t index) const = 0;
+  virtual const std::shared_ptr<const Forms>& forms() const = 0;
 };
 
 // Which tensor each handle of this environment is. A number belongs to its handle until that is collected, so that whoever holds
@@ -32,7 +41,8 @@ class Handles {
   // The tensor with this number. Throws BAD_ARGUMENT and DISPOSED as wrapArgument does.
   const at::Tensor& tensor(uint32_t number, const char* what);
 
-  // Numbers for source's tensors at `indices`, put into `numbers`. The value returned holds what they need: JavaScript keeps it with every handle.
+  // Numbers for source's tensors at `indices`, put into `numbers`. The value returned holds what they need: JavaScript keeps it with every handle
+  // until somebody looks at it. Small ones of several calls are copied into one page, so that they have one finalizer.
   napi_value takeUnmade(Addon& addon, napi_env env, std::unique_ptr<Unmade> source, c10::ArrayRef<uint32_t> indices, uint32_t* numbers);
   // The wrap of a handle that had none because nobody had looked at it, or nullptr.
   TensorWrap* adopt(Addon& addon, napi_env env, napi_value handle);
@@ -50,18 +60,23 @@ class Handles {
   napi_ref unmade = nullptr;     // reads the number of a handle that nobody has looked at, 0 of anything else
 
  private:
-  struct Batch;
+  class Batch;
+  class CallBatch;
+  class Page;
   struct Place {
     TensorWrap* wrapped = nullptr;
     Batch* batch = nullptr;  // and the position in it, while nobody has looked at the handle
     uint32_t position = 0;
   };
   uint32_t next();
-  static const at::Tensor& tensorOf(Batch& batch, uint32_t position);
+  napi_value hold(Addon& addon, napi_env env, std::unique_ptr<Batch> batch);
+  napi_value beginPage(Addon& addon, napi_env env);
 
   std::vector<Place> places_ = std::vector<Place>(1);
   std::vector<uint32_t> free_;  // has room for all of them: numbers are given back inside garbage collection
   size_t batches_ = 0;
+  Page* page_ = nullptr;         // that is being filled, if it lives
+  napi_ref pageKnown_ = nullptr;  // weak: a page without handles is garbage
 };
 
 }  // namespace jorch

@@ -1,5 +1,7 @@
 /** @file Small results that nobody has looked at are handles without tensors: what is done with them never shows it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import type { Tensor } from '../../lib/index.js';
 import * as torch from '../../lib/index.js';
 import { collectGarbage, native } from '../../lib/runtime/load.js';
@@ -119,6 +121,73 @@ describe('compile: results that nobody has looked at', () => {
       assert.equal(c[1], null);
       assert.equal(values(c[2]), 1);
     }
+  });
+
+  it('of many calls keep their values, whichever of them is kept, read or dropped', () => {
+    const calls = {
+      single: compile((x: Tensor) => x.mul(2)),
+      integers: compile((x: Tensor) => x.to(torch.int64).sum()),
+      pair: compile((x: Tensor) => [x.sum(), x.outer(x).t()] as const),
+      nothing: compile((x: Tensor) => x.narrow(0, 0, 0)),
+      tree: compile((x: Tensor) => ({ a: x.gt(1), b: { c: x.add(0.5).to(torch.float64) } })),
+    };
+    const check = [
+      (k: number) => [calls.single(torch.tensor([k, 1])), [2 * k, 2]],
+      (k: number) => [calls.integers(torch.tensor([k, 1])), k + 1],
+      (k: number) => [
+        calls.pair(torch.tensor([k, 1]))[1],
+        [
+          [k * k, k],
+          [k, 1],
+        ],
+      ],
+      (k: number) => [calls.nothing(torch.tensor([k, 1])), []],
+      (k: number) => [calls.tree(torch.tensor([k, 1])).b.c, [k + 0.5, 1.5]],
+    ] as readonly ((k: number) => readonly [Tensor, unknown])[];
+    const kept: (readonly [Tensor, unknown])[] = [];
+    for (let k = 0; k < 3000; k++) {
+      const made = check[k % check.length]!(k);
+      if (k % 7 === 0) assert.deepEqual(values(made[0]), made[1]);
+      if (k % 13 < 2 || (k > 1000 && k < 1100)) kept.push(made);
+      if (k % 500 === 0) collectGarbage();
+    }
+    collectGarbage();
+    for (const [given, wanted] of kept) assert.deepEqual(values(given), wanted);
+  });
+
+  it('of many calls leave nothing behind', () => {
+    const loss = compile((x: Tensor) => x.sum());
+    const step = compile((x: Tensor) => x.mul(0.5));
+    const x = ones(16);
+    loss(step(x));
+    collectGarbage();
+    const before = memory();
+    (() => {
+      let y = x;
+      let last = 0;
+      for (let i = 0; i < 20_000; i++) {
+        y = step(y);
+        if (i % 100 === 0) last = loss(y).item() as number;
+      }
+      assert.equal(last, 0);
+    })();
+    collectGarbage();
+    const after = memory();
+    assert.ok(after.tensors <= before.tensors + 1, `${after.tensors - before.tensors} tensors`);
+  });
+
+  it('live on when another thread that made some ends', async () => {
+    const file = require.resolve('../../lib/index.js');
+    const code = `const torch = require(${JSON.stringify(file)});
+      const f = torch.compile((x) => x.add(1));
+      const kept = [];
+      for (let i = 0; i < 100; i++) kept.push(f(torch.full([2], i)));
+      require('node:worker_threads').parentPort.postMessage(kept[70].tolist());`;
+    const worker = new Worker(code, { eval: true });
+    const exit = once(worker, 'exit');
+    assert.deepEqual(await once(worker, 'message'), [[71, 71]]);
+    assert.deepEqual(await exit, [0]);
+    assert.deepEqual(many(ones(2)).map(values), expected);
   });
 
   it('are not made by anybody else', () => {
