@@ -1,4 +1,5 @@
 /** @file The public surface: `import * as torch from 'jorch'` reads like Python's torch. */
+import './runtime/begin.js';
 
 export * as amp from './amp/index.js';
 export { type Compiled, compile } from './compile/compile.js';
@@ -56,3 +57,5 @@ export * as func from './transforms/index.js';
 export { vmap } from './transforms/index.js';
 export * as tree from './tree.js';
 export * as utils from './utils.js';
+
+import './runtime/begun.js';

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * @file Makes a checkout ready: npm dependencies, libtorch and the XLA plugin in the cache folder, the generated API, the addon,
- * the compiled TypeScript. Idempotent: what is up to date is not touched, and then nothing is printed.
+ * the compiled TypeScript, in two files. Idempotent: what is up to date is not touched, and then nothing is printed.
  *
  *   node scripts/bootstrap.mjs            everything
  *   node scripts/bootstrap.mjs --native   the addon only (for node-gyp, which binding.gyp sends here)
@@ -140,9 +140,13 @@ const api = (torch) => {
 const typescript = () => {
   const folders = ['lib', 'test', 'examples', 'bench'].filter((folder) => existsSync(join(root, folder)));
   const files = folders.flatMap(filesUnder).filter((file) => /\.m?ts$/.test(file));
-  return step('typescript', digest([...files, join(root, 'tsconfig.json')]), ['dist/lib/index.js'], () => {
+  const others = ['tsconfig.json', 'scripts/bundle.mjs'].map((name) => join(root, name));
+  return step('typescript', digest([...files, ...others]), ['dist/lib/bundle/rest.js'], async () => {
     rmSync(join(root, 'dist'), { recursive: true, force: true });
     tsc('tsconfig.json');
+    // Only now: npm may have brought what it is made with a moment ago.
+    const { bundle } = await import('./bundle.mjs');
+    await bundle(root);
   });
 };
 

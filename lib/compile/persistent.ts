@@ -7,6 +7,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   futimesSync,
   openSync,
@@ -44,7 +45,7 @@ export interface CacheCounts {
 }
 
 /** Bytes that the cache may hold: `JORCH_CACHE_MAX_MB` (default 2048) in MiB. */
-const limitBytes = (): number => {
+export const limitBytes = (): number => {
   const given = Number(process.env['JORCH_CACHE_MAX_MB'] ?? '');
   return (Number.isFinite(given) && given > 0 ? given : 2048) * 2 ** 20;
 };
@@ -155,6 +156,13 @@ export class PersistentCache {
       `compiled programs are not kept on disk: ${opened.refused}. JORCH_CACHE_DIR names another folder, JORCH_CACHE_DIR=off switches the cache off`,
     );
     return cache;
+  }
+
+  /** The cache that is already there; undefined where none is, or it cannot be used, which whoever uses it hears. */
+  static look(): PersistentCache | undefined {
+    if (cacheIsOff() || !existsSync(programsDir())) return undefined;
+    const opened = openFolder(programsDir());
+    return 'folder' in opened ? new PersistentCache(opened.folder, undefined) : undefined;
   }
 
   static off(): PersistentCache {

@@ -8,10 +8,10 @@ import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import type { Executable, Prefetched } from '../native.js';
-import { beforeLibtorch, native, onLoad, type RuntimeAddon } from '../runtime/load.js';
+import { beforeLibtorch, environmentHolds, native, onLoad, type RuntimeAddon } from '../runtime/load.js';
 import type { DType } from '../torch/dtype.js';
 import { Executables, type Ready } from './executables.js';
-import { type PersistentCache, persistentCache } from './persistent.js';
+import { PersistentCache, persistentCache } from './persistent.js';
 
 /** What is noted and fetched at most. */
 const PROGRAMS = 16;
@@ -105,7 +105,7 @@ export class ScriptPrograms implements Ready<Executable> {
   private closed = false;
 
   constructor(
-    private readonly cache: PersistentCache,
+    readonly cache: PersistentCache,
     script: string,
   ) {
     this.name = nameOf(script);
@@ -113,12 +113,15 @@ export class ScriptPrograms implements Ready<Executable> {
     this.last = note && (JSON.parse(note.toString()) as Note);
   }
 
+  /** Makes the compiler, if there is something to fetch that it made; what another one made it must not see. */
+  prepare(loader: RuntimeAddon, plugin: string): boolean {
+    if (this.last === undefined || plugin === '') return false;
+    return new Executables(loader, plugin, this.cache).compilerDigest().toString('hex') === this.last.compiler;
+  }
+
   /** Begins to fetch. */
   begin(loader: RuntimeAddon, plugin: string): void {
-    if (this.last === undefined || plugin === '') return;
-    const { compiler, programs } = this.last;
-    // What another compiler made this one must not see.
-    if (new Executables(loader, plugin, this.cache).compilerDigest().toString('hex') !== compiler) return;
+    const { programs } = this.last!;
     const fetched: { bytes: Buffer; inputs?: readonly Parameter[] | undefined }[] = [];
     let total = 0;
     for (const { key, inputs, ms = 0 } of programs) {
@@ -177,23 +180,32 @@ export class ScriptPrograms implements Ready<Executable> {
 }
 
 let current: ScriptPrograms | undefined;
+/** The cache folder of a process that may have named another one since. */
+const isOurs = (programs: ScriptPrograms): boolean =>
+  programs.cache.folder === persistentCache().folder && process.env['JORCH_PREFETCH'] !== 'off';
 
 /** The programs of the script that this process runs. */
 export const scriptPrograms = (): ScriptPrograms | undefined => current;
 
 beforeLibtorch((loader, { cpuPlugin }) => {
   const script = thisScript();
-  if (script === undefined) return;
-  const cache = persistentCache();
-  if (cache.folder === undefined) return;
+  const cache = script === undefined ? undefined : PersistentCache.look();
+  if (script === undefined || cache === undefined) return undefined;
   try {
     const programs = new ScriptPrograms(cache, script);
-    programs.begin(loader, cpuPlugin);
+    const found = programs.prepare(loader, cpuPlugin);
     current = programs;
+    return found ? () => programs.begin(loader, cpuPlugin) : undefined;
   } catch {
-    return; // whoever compiles hears of it
+    return undefined; // whoever compiles hears of it
   }
+});
+onLoad(() => {
+  const script = thisScript();
+  if (current !== undefined && !(isOurs(current) && environmentHolds())) current = undefined;
+  if (script === undefined || persistentCache().folder === undefined) return;
+  current ??= new ScriptPrograms(persistentCache(), script);
+  current.adopted();
   process.once('exit', () => current!.close());
   setTimeout(() => current!.close(), START).unref();
 });
-onLoad(() => current?.adopted());

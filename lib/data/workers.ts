@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { fromBytes } from '../io/bytes.js';
 import { JorchError } from '../runtime/errors.js';
+import { packageRoot } from '../runtime/parts.js';
 import type { DType } from '../torch/dtype.js';
 import { type Structure, unflatten } from '../tree.js';
 import type { Dataset } from './dataset.js';
@@ -85,7 +86,7 @@ export class WorkerPool {
   constructor(task: WorkerTask, count: number) {
     const workerData: WorkerTask = { path: task.path, name: task.name, data: task.data };
     this.threads = Array.from({ length: count }, () => {
-      const thread = new Worker(join(__dirname, 'worker.js'), { workerData });
+      const thread = new Worker(join(packageRoot, 'dist', 'lib', 'data', 'worker.js'), { workerData });
       thread.on('message', (reply: WorkerReply) => this.receive(reply));
       thread.on('error', (error) => this.failAll(error as Error));
       // A worker never ends by itself: something in it has called process.exit, or ended it.

@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Compiler, Native, Prefetched, XlaOptions } from '../native.js';
 import { installHandles } from '../torch/handle.js';
+import { Environment } from './environment.js';
 import { JorchError } from './errors.js';
 import { type Located, locate } from './locate.js';
 import { NativeError } from './native-error.js';
@@ -28,6 +29,12 @@ export interface CompiledFor {
   readonly cost: Readonly<Record<string, number>>;
 }
 
+declare const openingLibraries: unique symbol;
+/** Libraries that a thread opens. */
+export interface Opening {
+  readonly [openingLibraries]: never;
+}
+
 declare const recording: unique symbol;
 /** What a plugin notes of its own work, until it is ended. */
 export interface Recording {
@@ -38,6 +45,10 @@ export interface Recording {
 export interface RuntimeAddon extends Compiler<RuntimeExecutable> {
   /** undefined, or the dynamic linker's message. */
   open(path: string): string | undefined;
+  /** Begins to open these, one after the other, on a thread. */
+  openAhead(paths: readonly string[]): Opening;
+  /** Waits until that thread is done. Failures are nobody's: `open` meets them again. */
+  endOpen(opening: Opening): void;
   /** Another file of this name that the process has loaded. */
   twin(path: string): string | undefined;
   outputTypes(executable: RuntimeExecutable): { dtype: string; shape: number[] }[];
@@ -72,11 +83,16 @@ export const onLoad = (hook: (native: Native) => void): void => {
   else hooks.push(hook);
 };
 
-type EarlyHook = (loader: RuntimeAddon, located: Located) => void;
+type EarlyHook = (loader: RuntimeAddon, located: Located) => (() => void) | undefined;
 const earlyHooks: EarlyHook[] = [];
 
-/** Runs `hook`, which must not throw, before libtorch is loaded, which takes a while. */
+/**
+ * Runs `hook` before libtorch is loaded, and what it returns while it is, when this thread has nothing else to do any more. The former may write to
+ * the environment. Neither may throw.
+ */
 export const beforeLibtorch = (hook: EarlyHook): void => void earlyHooks.push(hook);
+const runEarlyHooks = (loader: RuntimeAddon, located: Located): (() => void)[] =>
+  earlyHooks.splice(0).flatMap((hook) => hook(loader, located) ?? []);
 
 /** Where a part of our own is built. @throws JorchError RUNTIME_MISSING */
 export const binaryFile = (name: string): string => {
@@ -169,11 +185,25 @@ export const userLine = (): string => {
   }
 };
 
-/** V8's collector, which Node hides behind a flag. Small tensors die in the young generation: a minor collection frees them. */
-const collector = (): ((full: boolean) => void) => {
+type Collect = (options?: { type: 'minor' }) => void;
+/** V8's collector, which Node hides behind a flag. V8 refuses code that was kept under other flags, so that one is set for a moment only. */
+const exposed = (): Collect => {
+  const find = (): Collect | undefined => runInNewContext('typeof gc === "function" ? gc : undefined') as never;
+  const given = find(); // node --expose-gc
+  if (given) return given;
   setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as (options?: { type: 'minor' }) => void;
-  return (full) => (full ? gc() : gc({ type: 'minor' }));
+  try {
+    return find()!;
+  } finally {
+    setFlagsFromString('--no-expose-gc');
+  }
+};
+let gc: Collect | undefined;
+/** Small tensors die in the young generation: a minor collection frees them. */
+const collector = (): ((full: boolean) => void) => {
+  gc ??= exposed();
+  const found = gc;
+  return (full) => (full ? found() : found({ type: 'minor' }));
 };
 
 let collect: ((full: boolean) => void) | undefined;
@@ -201,30 +231,88 @@ interface SmallAddon extends RuntimeAddon {
   setCollector(collect: (full: boolean) => void): void;
 }
 let small: SmallAddon | undefined;
+let hasCollector = false;
 
-/** The addon without libtorch. @throws JorchError RUNTIME_MISSING */
-export const runtimeAddon = (): RuntimeAddon => {
-  if (!small) {
-    small = addon('jorch_rt.node') as SmallAddon;
-    small.setCollector(collector());
-  }
+/** The same, for what throws no errors. */
+const smallAddon = (): SmallAddon => {
+  small ??= addon('jorch_rt.node') as SmallAddon;
   return small;
 };
 
+/** The addon without libtorch. @throws JorchError RUNTIME_MISSING */
+export const runtimeAddon = (): RuntimeAddon => {
+  const loader = smallAddon();
+  if (!hasCollector) {
+    loader.setCollector(collector());
+    hasCollector = true;
+  }
+  return loader;
+};
+
+/** What libtorch and the addon are, in the order in which they are opened. */
+const libraries = ({ torch, preload }: Located): string[] => [
+  ...preload,
+  join(torch, 'lib', 'libc10.so'),
+  join(torch, 'lib', 'libtorch_cpu.so'),
+];
+
+/** Another copy of libtorch, or of the addon, that the process has loaded, and the file that cannot be loaded beside it. */
+const conflict = (loader: RuntimeAddon, located: Located): { twin: string; file: string } | undefined => {
+  for (const file of [binaryFile('jorch.node'), libraries(located).at(-1)!]) {
+    const twin = loader.twin(file);
+    if (twin !== undefined) return { twin, file };
+  }
+  return undefined;
+};
+
+/** What is being opened, for which environment. */
+let ahead: { loader: RuntimeAddon; opening: Opening; environment: Environment; meanwhile: (() => void)[] } | undefined;
+
+/**
+ * Begins to open libtorch, and the addon, on a thread: while jorch's own modules are loaded. Never throws: whoever needs libtorch hears what is
+ * wrong. Python is not asked where libtorch is, because that would take longer than what it gains.
+ */
+export const beginLoad = (): void => {
+  if (loaded || ahead) return;
+  try {
+    const loader = smallAddon();
+    const located = locate(() => ({}));
+    if (conflict(loader, located)) return;
+    const before = process.env['PJRT_NPROC'];
+    const meanwhile = runEarlyHooks(loader, located);
+    // From now on nothing may write to the environment until `endLoad`: libtorch reads it there.
+    const environment = new Environment(before);
+    const opening = loader.openAhead([...libraries(located), binaryFile('jorch.node')]);
+    ahead = { loader, opening, environment, meanwhile };
+  } catch {
+    return;
+  }
+};
+
+/** Waits for it. Before a script goes on: what writes to `process.env` must not run beside what reads it. */
+export const endLoad = (): void => {
+  if (!ahead) return;
+  for (const work of ahead.meanwhile.splice(0)) work();
+  ahead.loader.endOpen(ahead.opening);
+};
+
+/** Whether what was made ahead would be the same if it were made now. */
+export const environmentHolds = (): boolean => changes.length === 0;
+let changes: readonly string[] = [];
+
 const load = (): { native: Native; located: Located } => {
+  endLoad();
+  changes = ahead?.environment.changed() ?? [];
   const loader = runtimeAddon();
   const located = locate();
-  const lib = (name: string): string => join(located.torch, 'lib', name);
-  for (const file of [binaryFile('jorch.node'), lib('libtorch_cpu.so')]) {
-    const twin = loader.twin(file);
-    if (twin !== undefined)
-      throw new JorchError(
-        'RUNTIME_CONFLICT',
-        `${twin} is loaded in this process, so ${file} cannot be: libtorch keeps one table of operators for both. Keep one copy: npm ls jorch shows who brings them, npm dedupe joins them`,
-      );
-  }
-  for (const hook of earlyHooks.splice(0)) hook(loader, located);
-  for (const file of [...located.preload, lib('libc10.so'), lib('libtorch_cpu.so')]) {
+  const twins = conflict(loader, located);
+  if (twins)
+    throw new JorchError(
+      'RUNTIME_CONFLICT',
+      `${twins.twin} is loaded in this process, so ${twins.file} cannot be: libtorch keeps one table of operators for both. Keep one copy: npm ls jorch shows who brings them, npm dedupe joins them`,
+    );
+  for (const work of runEarlyHooks(loader, located)) work();
+  for (const file of libraries(located)) {
     const message = loader.open(file);
     if (message) throw new JorchError('RUNTIME_MISSING', loadFailure(file, message));
   }
@@ -233,6 +321,7 @@ const load = (): { native: Native; located: Located } => {
   native.setErrorClass(NativeError);
   native.setLineReader(userLine);
   native.setCollector(collector());
+  if (changes.length > 0) ahead!.environment.hear(changes, native);
   return { native, located };
 };
 
@@ -250,3 +339,6 @@ export const located = (): Located => {
   native();
   return loaded!.located;
 };
+
+/** Whether anybody has asked for the addon yet. */
+export const isLoaded = (): boolean => loaded !== undefined;

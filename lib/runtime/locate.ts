@@ -113,10 +113,10 @@ export const cpuPluginFile = (): string => {
 };
 
 /**
- * Where the native parts are: the environment variables first, then npm's packages, the cache folder, Python's packages.
+ * Where the native parts are: the environment variables first, then npm's packages, the cache folder, Python's packages (`inPython`).
  * @throws JorchError RUNTIME_MISSING with the command that gets what is missing.
  */
-export const locate = (): Located => {
+export const locate = (inPython = findPython): Located => {
   const cache = runtimeDir();
   const namedTorch = process.env['JORCH_TORCH_DIR'];
   const namedPlugin = pluginFromEnvironment('cpu');
@@ -129,7 +129,7 @@ export const locate = (): Located => {
   if (packagedTorch || packagedPlugin) from = 'packages';
   if (namedTorch || namedPlugin) from = 'environment';
   if (!torch || !cpuPlugin) {
-    const python = findPython();
+    const python = inPython();
     if ((!torch && python.torch) || (!cpuPlugin && python.cpuPlugin)) from = 'python';
     torch ??= python.torch;
     cpuPlugin ??= python.cpuPlugin;

@@ -6,6 +6,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "pjrt/exit_guard.h"
 #include "rt/prefetch.h"
 #include "rt/programs.h"
@@ -19,6 +24,41 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   if (dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return info.Env().Undefined();
   const char* message = dlerror();
   return Napi::String::New(info.Env(), message ? message : "dlopen failed");
+}
+
+// What one thread opens, and that thread.
+struct Opening {
+  std::thread thread;
+  ~Opening() {
+    if (thread.joinable()) thread.detach();
+  }
+};
+constexpr napi_type_tag kOpeningTag = {0x6a6f726368206f70ULL, 0x5d0f7b3a91c2e846ULL};
+
+// openAhead(paths) → begins to open them on a thread. What libtorch's constructors read of the environment nobody may write until endOpen.
+// What comes after a library that cannot be opened is left alone: `open` says why. The last is an addon, bound lazily as Node does it.
+Napi::Value OpenAhead(const Napi::CallbackInfo& info) {
+  const auto given = info[0].As<Napi::Array>();
+  std::vector<std::string> paths;
+  for (uint32_t i = 0; i < given.Length(); i++) paths.push_back(Napi::Value(given.Get(i)).As<Napi::String>());
+  auto* opening = new Opening;
+  auto external = Napi::External<Opening>::New(info.Env(), opening, [](Napi::BasicEnv, Opening* held) { delete held; });
+  napi_type_tag_object(info.Env(), external, &kOpeningTag);
+  opening->thread = std::thread([paths = std::move(paths), working = std::make_unique<jorch::pjrt::Working>()] {
+    for (const std::string& path : paths)
+      if (!dlopen(path.c_str(), (&path == &paths.back() ? RTLD_LAZY : RTLD_NOW) | RTLD_LOCAL)) return;
+  });
+  return external;
+}
+
+// endOpen(opening): waits for its thread.
+Napi::Value EndOpen(const Napi::CallbackInfo& info) {
+  bool tagged = false;
+  if (info[0].IsExternal() && napi_check_object_type_tag(info.Env(), info[0], &kOpeningTag, &tagged) == napi_ok && tagged) {
+    std::thread& thread = info[0].As<Napi::External<Opening>>().Data()->thread;
+    if (thread.joinable()) thread.join();
+  }
+  return info.Env().Undefined();
 }
 
 // statx, because glibc 2.28 has it: what "stat" compiles to is a symbol of 2.33.
@@ -58,6 +98,8 @@ void pinThisLibrary() {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pinThisLibrary();
   exports.Set("open", Napi::Function::New(env, Open, "open"));
+  exports.Set("openAhead", Napi::Function::New(env, OpenAhead, "openAhead"));
+  exports.Set("endOpen", Napi::Function::New(env, EndOpen, "endOpen"));
   exports.Set("setCollector", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
                 info.Env().SetInstanceData(new Napi::FunctionReference(Napi::Persistent(info[0].As<Napi::Function>())));
               }));
