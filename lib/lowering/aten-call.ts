@@ -6,8 +6,10 @@ import { FAILURE_FLAGS } from './prefer.js';
 
 export const isValue = (a: unknown): a is Value => typeof a === 'object' && a !== null && 'strides' in a;
 
-const float = (x: number): string =>
-  `f${Number.isNaN(x) ? 'nan' : Number.isFinite(x) ? (Object.is(x, -0) ? '-0' : x) : x > 0 ? 'inf' : '-inf'}`;
+/** A number as strtod reads it. */
+export const floatText = (x: number): string =>
+  Number.isNaN(x) ? 'nan' : Number.isFinite(x) ? (Object.is(x, -0) ? '-0' : `${x}`) : x > 0 ? 'inf' : '-inf';
+const float = (x: number): string => `f${floatText(x)}`;
 const number = (x: number): string => (Number.isSafeInteger(x) && !Object.is(x, -0) ? `i${x}` : float(x));
 const percent = (s: string): string =>
   encodeURIComponent(s).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`);
@@ -143,6 +145,28 @@ export function encodeCall(node: Node, isTranspose: (v: Value) => boolean = () =
   const text = `${[node.op, ...fields].join('|')}|->${outs.join(';')}`;
   const plain = !orders.operands.includes(CHANNELS_LAST) && !orders.results.includes(CHANNELS_LAST);
   return plain ? { text, operands } : { text, operands, orders };
+}
+
+/**
+ * A convolution of images with what is done to its result (convolution-tail.ts), which is `out`. An image that `liesInRows` is laid out anew in the call, a few at a time.
+ */
+export function encodeConvolution(
+  node: Node,
+  tail: { readonly steps: readonly string[]; readonly operands: readonly Value[] },
+  out: Value,
+  liesInRows: (v: Value) => boolean,
+): EncodedCall {
+  const { text, operands, orders } = encodeCall({ ...node, outs: [out] });
+  const rows = liesInRows(operands[0]!);
+  const behind = tail.operands.map((v) => (v.shape.length === CHANNELS_LAST.length ? CHANNELS_LAST : ROWS(v)));
+  return {
+    text: [rows ? text.replace('|Tc|', '|T|') : text, ...tail.steps].join('&'),
+    operands: [...operands, ...tail.operands],
+    orders: {
+      operands: [rows ? ROWS(operands[0]!) : CHANNELS_LAST, ...orders!.operands.slice(1), ...behind],
+      results: orders!.results,
+    },
+  };
 }
 
 /** XLA's words for it: dimensions from the nearest to the farthest. */

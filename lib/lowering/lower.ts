@@ -13,10 +13,11 @@ import {
   type TensorType,
   typeText,
 } from '../stablehlo/types.js';
-import { encodeCall, isValue, layouts } from './aten-call.js';
+import { type EncodedCall, encodeCall, encodeConvolution, isValue, layouts } from './aten-call.js';
 import { anyOf, canFail, findCheck } from './checks.js';
 import { isOp } from './common.js';
 import { lowerControl } from './control.js';
+import { type Tail, tailsOf } from './convolution-tail.js';
 import { CpuBuilder } from './cpu-math.js';
 import { drawsOf, isRandom } from './draws.js';
 import { checkOperands, flat, liveNodes } from './live-nodes.js';
@@ -169,10 +170,18 @@ export class Lowering {
     const seeds = new Set([...this.draws.values()].flatMap(({ key }) => key.args.operands as readonly Value[]));
     const live = liveNodes(graph, [...results, ...seeds], inputs);
     this.trains = trainsOnImages(live);
+    const tails = this.callsForSpeed()
+      ? tailsOf(live, [...results, ...seeds], (node) => prefersAten(node, this.optimize, this.trains))
+      : new Map<Node, Tail>();
+    // A call with a tail is made where its last operands are there.
+    const behind = new Map([...tails].flatMap(([node, { nodes }]) => nodes.map((n) => [n, node] as const)));
     for (const node of live) {
       // The place, not the line: a program stays the same, and in the cache, when lines above it are edited.
       this.b.origin = `${places.get(node)} ${node.op}`;
-      this.node(node);
+      const convolution = behind.get(node);
+      const tail = convolution && tails.get(convolution)!;
+      if (tail?.nodes.at(-1) === node) this.convolution(convolution!, tail);
+      else if (tail === undefined && !tails.has(node)) this.node(node);
     }
     this.b.origin = origin;
   }
@@ -332,12 +341,25 @@ export class Lowering {
 
   /** libtorch's kernel as a custom call. */
   private byCall(node: Node): void {
-    const { text, operands, untransposed, orders } = encodeCall(
-      node,
-      (v) => this.b.transposedFrom(this.op(v)) !== undefined,
+    const isTranspose = (v: Value) => this.b.transposedFrom(this.op(v)) !== undefined;
+    this.call(encodeCall(node, isTranspose), flat(node.outs), isRandom(node.op));
+  }
+  private convolution(node: Node, tail: Tail): void {
+    const out = flat(tail.nodes.at(-1)!.outs)[0]!;
+    this.call(
+      encodeConvolution(node, tail, out, (v) => this.op(v).name.startsWith('%arg')),
+      [out],
+      false,
     );
-    const outs = flat(node.outs).filter((v) => v !== null);
-    const effect = isRandom(node.op);
+    const names = tail.nodes.map(({ op }) => op.replace(/^aten::|\..*$/g, ''));
+    this.noteCall(node, node.op, `libtorch's kernel is faster, and ${names.join(', ')} are part of the call`);
+  }
+  private call(
+    { text, operands, untransposed, orders }: EncodedCall,
+    made: readonly (Value | null)[],
+    effect: boolean,
+  ): void {
+    const outs = made.filter((v) => v !== null);
     const escaped = text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
     const order = orders
       ? `, operand_layouts = ${layouts(orders.operands)}, result_layouts = ${layouts(orders.results)}`

@@ -6,14 +6,9 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/masked_fill.h>
 #include <ATen/ops/ne.h>
-#include <c10/core/GradMode.h>
 #include <c10/core/StreamGuard.h>
-#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/strides.h>
 #include <xla/ffi/api/ffi.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 #include <cstring>
 #include <limits>
@@ -24,6 +19,8 @@
 #include <vector>
 
 #include "aten_call_text.h"
+#include "convolution_call.h"
+#include "plain_kernels.h"
 #include "result_memory.h"
 
 extern "C" void omp_set_num_threads(int);  // libtorch's OpenMP; it holds for the calling thread
@@ -68,32 +65,6 @@ std::shared_ptr<const AtenCall> lookup(std::string_view text) {
   }
   return found->second;
 }
-
-// XLA's CPU programs flush denormals to zero, and no option changes that; a kernel of libtorch must not do so only because it is
-// called from one.
-class KeepDenormals {
-#if defined(__SSE2__)
- public:
-  KeepDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ & ~kFlushBits); }
-  ~KeepDenormals() { _mm_setcsr(saved_); }
-  KeepDenormals(const KeepDenormals&) = delete;
-  KeepDenormals& operator=(const KeepDenormals&) = delete;
-
- private:
-  static constexpr unsigned kFlushBits = 0x8040;  // FTZ and DAZ
-  unsigned saved_;
-#endif
-};
-
-// XLA may run the handler on one of its own threads or on the caller's, whose thread-local state (an open trace, functorch levels,
-// autograd, autocast) means nothing here. So the state is set, not inherited: plain kernels, factories allowed.
-struct PlainKernels {
-  c10::impl::ForceDispatchKeyGuard keys{
-      c10::DispatchKeySet(c10::DispatchKey::BackendSelect),
-      c10::autograd_dispatch_keyset_with_ADInplaceOrView | c10::default_excluded_set | c10::DispatchKeySet(c10::DispatchKey::Functionalize)};
-  c10::AutoGradMode grad{false};
-  KeepDenormals denormals;
-};
 
 at::Tensor view(void* data, at::IntArrayRef sizes, at::IntArrayRef strides, c10::ScalarType dtype, c10::Device device) {
   // Without asking the driver whose address it is.
@@ -198,6 +169,18 @@ void setApart(const ResultMemory& memory, std::vector<at::Tensor>& results, cons
   }
 }
 
+// Those behind the operator's own.
+std::vector<at::Tensor> stepOperands(const AtenCall& call, ffi::RemainingArgs args, size_t next) {
+  std::vector<at::Tensor> operands;
+  for (const AtenCall::Step& step : call.steps) {
+    const bool image = step.kind == AtenCall::Step::Kind::Add;
+    const size_t count = image ? 1 : step.kind == AtenCall::Step::Kind::Normalise ? 2 + step.weight + step.bias : 0;
+    for (size_t i = 0; i < count; i++)
+      operands.push_back(operand(args.get<ffi::AnyBuffer>(next++).value(), image ? AtenCall::Order::ChannelsLast : AtenCall::Order::Rows, c10::Device(c10::kCPU)));
+  }
+  return operands;
+}
+
 void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets, c10::Device device) {
   PlainKernels guard;
   FewThreads threads(call, args);
@@ -229,6 +212,13 @@ void run(const AtenCall& call, ffi::RemainingArgs args, ffi::RemainingRets rets,
     }
   }
   if (call.guard) call.guard(call.op.schema(), stack);
+  if (!call.steps.empty()) {
+    TORCH_CHECK(device.is_cpu() && rets.size() == 1, call.op.operator_name(), ": a call with steps has one result, on the CPU");
+    ffi::AnyBuffer buffer = *rets.get<ffi::AnyBuffer>(0).value();
+    const at::IntArrayRef sizes(buffer.dimensions().begin(), buffer.dimensions().size());
+    runConvolution(call, stack, stepOperands(call, args, next), view(buffer.untyped_data(), sizes, call.outs[0].strides, torchDtype(buffer.element_type()), device));
+    return;
+  }
   std::vector<at::Tensor> results;
   ResultMemory memory(lendable(call, rets, device));
   call.op.callBoxed(stack);

@@ -1,6 +1,7 @@
 /** @file Parsing ATen calls: the writer knows values, the schema knows types. */
 #include "aten_call_text.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
@@ -50,9 +51,13 @@ class Parser {
       argument_ = &arguments[i];
       call_->stack.push_back(value(i));
     }
-    const std::string_view results = text_.substr(arrow + 2);
+    std::vector<std::string_view> parts = split(text_.substr(arrow + 2), '&');
+    const std::string_view results = parts.front();
     if (!results.empty())
       for (std::string_view out : split(results, ';')) call_->outs.push_back(parseOut(out));
+    for (size_t i = 1; i < parts.size(); i++) call_->steps.push_back(parseStep(parts[i]));
+    TORCH_CHECK(call_->steps.empty() || (call_->convolves && call_->outs.size() == 1 && call_->slots.size() >= 2 && call_->outs[0].sizes.size() >= 2),
+                "jorch_aten: ", name, " is no convolution of images, nothing can be done to its result");
     return call_;
   }
 
@@ -230,6 +235,34 @@ class Parser {
       case 'd': return static_cast<int64_t>(dtypeByName(rest));
       case 'm': return memoryFormat(rest);
       default: bad("unknown kind of field");
+    }
+  }
+
+  AtenCall::Step parseStep(std::string_view text) {
+    using Kind = AtenCall::Step::Kind;
+    const char letter = text.empty() ? '?' : text[0];
+    std::string_view rest = text.substr(std::min<size_t>(1, text.size()));
+    const auto number = [&] {
+      const std::string s(rest);
+      char* end = nullptr;
+      const double v = std::strtod(s.c_str(), &end);
+      TORCH_CHECK(!s.empty() && *end == '\0', "jorch_aten: bad number in the step '", text, "'");
+      return v;
+    };
+    switch (letter) {
+      case '+': call_->operands++; return {Kind::Add};
+      case 'm': return {Kind::Average};
+      case 'l': return {Kind::AtLeast, number()};
+      case 'u': return {Kind::AtMost, number()};
+      case 'n': {
+        TORCH_CHECK(rest.size() > 3 && rest[2] == ',', "jorch_aten: bad step '", text, "'");
+        AtenCall::Step step{Kind::Normalise, 0, rest[0] == '1', rest[1] == '1'};
+        rest.remove_prefix(3);
+        step.number = number();
+        call_->operands += 2 + step.weight + step.bias;
+        return step;
+      }
+      default: TORCH_CHECK(false, "jorch_aten: unknown step '", text, "'");
     }
   }
 

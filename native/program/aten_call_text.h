@@ -32,6 +32,13 @@ struct AtenCall {
     int64_t flag = -1;  // of a factorisation: the result that says whether it failed
   };
 
+  /** What is done to the result of a convolution before it leaves the cache: float32, images whose channels lie last. */
+  struct Step {
+    enum class Kind { Normalise, AtLeast, AtMost, Add, Average } kind;
+    double number = 0;                  // eps, or the bound
+    bool weight = false, bias = false;  // of Normalise: whether there are such operands, behind mean and variance
+  };
+
   explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)), guard(op.schema()) {}
   c10::OperatorHandle op;
   Guard guard;
@@ -41,6 +48,7 @@ struct AtenCall {
   size_t operands = 0;
   bool convolves = false;
   bool lends = false;  // computes large results in the program's own memory
+  std::vector<Step> steps;  // their operands are behind those of the operator
 };
 
 /**
@@ -52,6 +60,11 @@ struct AtenCall {
  *          b0|b1 · i<int> · f<double> · c<re>,<im> · I[1,2] · F[0.5] · B[1,0] · s<percent-encoded> · d<dtype> · m<memory format>
  *   OUT    float32[4,4]{4,1} dtype, sizes and strides, then t when the kernel's result is the transpose, and n<k> when it is
  *          to be NaN wherever result k, one integer per matrix, is not 0 · - for an undefined result
+ *
+ * and behind the result of a convolution of images, with &STEP each, what is done to it:
+ *   STEP   n<weight><bias>,<eps> batch norm by given statistics; operands mean, variance and, where the digit is 1, weight and bias
+ *          l<number> and u<number> numbers below or above it become it · + the next operand, an image of the same shape, is added
+ *          m, the last one: the result is the mean of each channel of an image
  *
  * Throws c10::Error that names the operator, the argument and the field.
  */
