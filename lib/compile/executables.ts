@@ -18,7 +18,7 @@ export interface Ready<E> {
 }
 
 /** Bumped when programs of the same text would be compiled or called in another way. */
-const GENERATION = 1;
+const GENERATION = 2;
 
 /** Custom calls of ours whose attributes say all that they do; others may mean something in this process only. */
 const PORTABLE_CALLS = new Set(['jorch_aten']);

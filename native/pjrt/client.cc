@@ -1,6 +1,7 @@
 /** @file Creating clients and compiling with them. */
 #include "client.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 #include <map>
@@ -20,6 +21,13 @@ void shareThreadBudget() {
   const char* budget = getenv("OMP_NUM_THREADS");
   const int threads = budget != nullptr ? atoi(budget) : 0;
   if (threads > 0) setenv(kThreads, std::to_string(threads).c_str(), 0);
+}
+
+// As XLA counts them. std::thread::hardware_concurrency() is the machine's cores with some versions of glibc, whatever this process may use of them.
+int usableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  return static_cast<int>(std::thread::hardware_concurrency());
 }
 
 /** Plugins refuse options they do not know, and before there is a client only the file's name says what they are. */
@@ -136,7 +144,7 @@ std::string Client::identity() const {
   // XLA splits loops by the number of threads it has.
   const char* limit = getenv(kThreads);
   return platform_ + "\n" + platformVersion_ + "\n" + deviceKind_ + "\n" + std::to_string(plugin_.apiMinor()) + "\n" +
-         (devices_.size() == 1 ? "" : std::to_string(devices_.size()) + " devices\n") + (limit ? limit : std::to_string(std::thread::hardware_concurrency())) +
+         (devices_.size() == 1 ? "" : std::to_string(devices_.size()) + " devices\n") + (limit ? limit : std::to_string(usableCores())) +
          "\n" + smallLoopFlags(getenv("XLA_FLAGS"));
 }
 

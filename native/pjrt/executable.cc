@@ -15,7 +15,10 @@ Executable::Executable(Client& client, PJRT_LoadedExecutable* loaded) : client_(
     call(client.api(), args);
     compiled_.emplace(client.api(), args.executable);
     outputCount_ = compiled_->outputCount();
-    if (client.isCpu()) temporaries_ = compiled_->memoryStats().temporaries;
+    if (client.isCpu()) {
+      const MemoryStats stats = compiled_->memoryStats();
+      working_ = stats.temporaries + stats.outputs - stats.aliased;
+    }
   } catch (...) {
     destroy();
     throw;
@@ -53,7 +56,7 @@ void Executable::executeOn(size_t devices, PJRT_Buffer* const* const* args, size
   // Devices wait for one another in collectives: two programs, each with some of the threads, would wait for ever.
   std::unique_lock<std::mutex> alone(client_.collectives(), std::defer_lock);
   if (devices > 1) alone.lock();
-  KeptHeap heap(temporaries_);
+  KeptHeap heap(working_);
   call(api, run);
 
   std::optional<PjrtError> failed;  // no exception_ptr: its symbols are newer than the systems we run on

@@ -53,7 +53,7 @@ class Executable {
   PJRT_LoadedExecutable* loaded_;
   std::optional<Compiled> compiled_;
   size_t outputCount_ = 0;
-  int64_t temporaries_ = 0;
+  int64_t working_ = 0;  // bytes that a run takes on the CPU
 };
 
 }  // namespace jorch::pjrt

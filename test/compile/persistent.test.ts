@@ -17,7 +17,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Executables, isPortable } from '../../lib/compile/executables.js';
 import { entriesOf, PersistentCache } from '../../lib/compile/persistent.js';
@@ -273,14 +273,19 @@ describe('compile: the persistent cache with XLA', () => {
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
   /** Runs a script in a process with a cache folder of its own, and returns what it prints as JSON. */
-  const inProcess = (body: string, cache = dir): { result: Record<string, unknown>; stderr: string } => {
+  const inProcess = (
+    body: string,
+    cache = dir,
+    under: readonly string[] = [],
+  ): { result: Record<string, unknown>; stderr: string } => {
     // The parts stay where they are: only the programs go to the test's folder.
     const script = `
       const torch = require(${JSON.stringify(require.resolve('../../lib/index.js'))});
       torch.ones(1);
       process.env.JORCH_CACHE_DIR = ${JSON.stringify(cache)};
       console.log(JSON.stringify((() => { ${body} })()));`;
-    const { stdout, stderr, status } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+    const [command, ...rest] = [...under, process.execPath, '-e', script];
+    const { stdout, stderr, status } = spawnSync(command!, rest, { encoding: 'utf8' });
     assert.equal(status, 0, stderr);
     return { result: JSON.parse(stdout) as Record<string, unknown>, stderr };
   };
@@ -315,6 +320,20 @@ describe('compile: the persistent cache with XLA', () => {
     assert.deepEqual([result['cacheLoads'], result['grad']], [0, first['grad']]);
     assert.equal(stderr.match(/JorchCache/g)?.length, 1, stderr);
     assert.equal(inProcess(step).result['cacheLoads'], 1);
+  });
+
+  it('what was compiled for one core is not loaded where there are more', function () {
+    if (availableParallelism() < 2) this.skip();
+    const body = `
+      const f = torch.compile((x) => x.sin().add(1));
+      const x = torch.ones(1 << 20);
+      f(x);
+      return { split: f.lower(x).hlo.bytes.includes('outer_dimension_partitions":["'), cacheLoads: f.stats.cacheLoads };`;
+    // As taskset and containers do, without a word in the environment.
+    const alone = inProcess(body, dir, ['taskset', '-c', '0']).result;
+    assert.deepEqual(alone, { split: false, cacheLoads: 0 });
+    assert.deepEqual(inProcess(body).result, { split: true, cacheLoads: 0 });
+    assert.deepEqual(inProcess(body, dir, ['taskset', '-c', '0']).result, { split: false, cacheLoads: 1 });
   });
 
   it('JORCH_CACHE_DIR=off keeps nothing', () => {
