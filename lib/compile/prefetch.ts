@@ -113,15 +113,12 @@ export class ScriptPrograms implements Ready<Executable> {
     this.last = note && (JSON.parse(note.toString()) as Note);
   }
 
-  /** Makes the compiler, if there is something to fetch that it made; what another one made it must not see. */
-  prepare(loader: RuntimeAddon, plugin: string): boolean {
-    if (this.last === undefined || plugin === '') return false;
-    return new Executables(loader, plugin, this.cache).compilerDigest().toString('hex') === this.last.compiler;
-  }
-
   /** Begins to fetch. */
-  begin(loader: RuntimeAddon, plugin: string): void {
-    const { programs } = this.last!;
+  begin(loader: RuntimeAddon, plugin: string): Prefetched | undefined {
+    if (this.last === undefined || plugin === '') return undefined;
+    const { compiler, programs } = this.last;
+    // What another compiler made this one must not see.
+    if (new Executables(loader, plugin, this.cache).compilerDigest().toString('hex') !== compiler) return undefined;
     const fetched: { bytes: Buffer; inputs?: readonly Parameter[] | undefined }[] = [];
     let total = 0;
     for (const { key, inputs, ms = 0 } of programs) {
@@ -132,6 +129,7 @@ export class ScriptPrograms implements Ready<Executable> {
       fetched.push({ bytes, inputs: ms >= TRIED.from && ms <= TRIED.to ? inputs : undefined });
     }
     this.handle = loader.prefetch(plugin, fetched);
+    return this.handle;
   }
 
   /** libtorch is there. */
@@ -193,9 +191,9 @@ beforeLibtorch((loader, { cpuPlugin }) => {
   if (script === undefined || cache === undefined) return undefined;
   try {
     const programs = new ScriptPrograms(cache, script);
-    const found = programs.prepare(loader, cpuPlugin);
+    const prefetched = programs.begin(loader, cpuPlugin);
     current = programs;
-    return found ? () => programs.begin(loader, cpuPlugin) : undefined;
+    return prefetched;
   } catch {
     return undefined; // whoever compiles hears of it
   }

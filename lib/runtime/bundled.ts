@@ -44,29 +44,34 @@ const mayKeep = (): boolean =>
 
 type Wrapper = (exports: object, require: NodeJS.Require, module: object, file: string, folder: string) => void;
 
-/** Runs `file`, a module of ASCII text, with what V8 kept of it, and keeps it for the next process. */
-const run = (file: string, folder: string): Modules => {
-  if (cacheIsOff() || !mayKeep()) return require(file) as Modules;
+/** Reads `file`, a module of ASCII text; what is returned runs it, with what V8 kept of it, and keeps it for the next process. */
+const read = (file: string, folder: string): (() => Modules) => {
+  if (cacheIsOff() || !mayKeep()) return () => require(file) as Modules;
   const key = keyOf(file);
   const kept = PersistentCache.look()?.note(key);
-  const script = new Script(Module.wrap(readFileSync(file, 'latin1')), {
-    filename: file,
-    ...(kept && { cachedData: kept.subarray(1) }),
-    importModuleDynamically: (name: string) => import(name) as never,
-  });
-  const module = { exports: {} };
-  (script.runInThisContext() as Wrapper)(module.exports, require, module, file, folder);
-  const known = kept === undefined || script.cachedDataRejected ? -1 : kept[0]!;
-  if (isMainThread && known < Used.Compiled)
-    process.once('exit', () => {
-      const now = used();
-      // A folder that is not there yet only the cache of programs makes.
-      const cache = now > known ? PersistentCache.look() : undefined;
-      const code = cache && Buffer.concat([Buffer.of(now), script.createCachedData()]);
-      // Where there is little room it is for programs.
-      if (code && code.length < limitBytes() / 64) cache.remember(key, code);
+  const text = Module.wrap(readFileSync(file, 'latin1'));
+  return () => {
+    const script = new Script(text, {
+      filename: file,
+      ...(kept && { cachedData: kept.subarray(1) }),
+      importModuleDynamically: (name: string) => import(name) as never,
     });
-  return module.exports as Modules;
+    const module = { exports: {} };
+    (script.runInThisContext() as Wrapper)(module.exports, require, module, file, folder);
+    const known = kept === undefined || script.cachedDataRejected ? -1 : kept[0]!;
+    if (isMainThread && known < Used.Compiled) process.once('exit', () => keep(script, key, known));
+    return module.exports as Modules;
+  };
+};
+
+/** Keeps the code of a process that has used more of jorch than that of the code before. */
+const keep = (script: Script, key: Buffer, known: number): void => {
+  const now = used();
+  // A folder that is not there yet only the cache of programs makes.
+  const cache = now > known ? PersistentCache.look() : undefined;
+  const code = cache && Buffer.concat([Buffer.of(now), script.createCachedData()]);
+  // Where there is little room it is for programs.
+  if (code && code.length < limitBytes() / 64) cache.remember(key, code);
 };
 
 /** The module at `name`, one instance for all who ask: those of `early` are there, the others in `folder`. */
@@ -75,9 +80,12 @@ export const modulesOf = (early: Modules, folder: string): ((name: string) => un
   return (name) => {
     const own = early[name];
     if (own) return own();
-    // Libtorch is opened meanwhile.
-    if (name === 'index.js') early['runtime/begin.js']!();
-    rest ??= run(join(folder, 'rest.js'), folder);
+    if (rest === undefined) {
+      // Before libtorch is opened, which holds up whoever touches new memory; the rest meanwhile.
+      const run = read(join(folder, 'rest.js'), folder);
+      if (name === 'index.js') early['runtime/begin.js']!();
+      rest = run();
+    } else if (name === 'index.js') early['runtime/begin.js']!();
     return rest[name]!();
   };
 };

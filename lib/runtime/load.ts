@@ -45,8 +45,8 @@ export interface Recording {
 export interface RuntimeAddon extends Compiler<RuntimeExecutable> {
   /** undefined, or the dynamic linker's message. */
   open(path: string): string | undefined;
-  /** Begins to open these, one after the other, on a thread. */
-  openAhead(paths: readonly string[]): Opening;
+  /** Begins to open these, one after the other, on a thread, once what is being fetched has got going. */
+  openAhead(paths: readonly string[], prefetched: Prefetched | undefined): Opening;
   /** Waits until that thread is done. Failures are nobody's: `open` meets them again. */
   endOpen(opening: Opening): void;
   /** Another file of this name that the process has loaded. */
@@ -83,16 +83,17 @@ export const onLoad = (hook: (native: Native) => void): void => {
   else hooks.push(hook);
 };
 
-type EarlyHook = (loader: RuntimeAddon, located: Located) => (() => void) | undefined;
+/** May say what it has begun to fetch. */
+type EarlyHook = (loader: RuntimeAddon, located: Located) => Prefetched | undefined;
 const earlyHooks: EarlyHook[] = [];
 
-/**
- * Runs `hook` before libtorch is loaded, and what it returns while it is, when this thread has nothing else to do any more. The former may write to
- * the environment. Neither may throw.
- */
+/** Runs `hook`, which must not throw, before libtorch is loaded, which takes a while. */
 export const beforeLibtorch = (hook: EarlyHook): void => void earlyHooks.push(hook);
-const runEarlyHooks = (loader: RuntimeAddon, located: Located): (() => void)[] =>
-  earlyHooks.splice(0).flatMap((hook) => hook(loader, located) ?? []);
+const runEarlyHooks = (loader: RuntimeAddon, located: Located): Prefetched | undefined =>
+  earlyHooks
+    .splice(0)
+    .map((hook) => hook(loader, located))
+    .find((prefetched) => prefetched !== undefined);
 
 /** Where a part of our own is built. @throws JorchError RUNTIME_MISSING */
 export const binaryFile = (name: string): string => {
@@ -266,7 +267,7 @@ const conflict = (loader: RuntimeAddon, located: Located): { twin: string; file:
 };
 
 /** What is being opened, for which environment. */
-let ahead: { loader: RuntimeAddon; opening: Opening; environment: Environment; meanwhile: (() => void)[] } | undefined;
+let ahead: { loader: RuntimeAddon; opening: Opening; environment: Environment } | undefined;
 
 /**
  * Begins to open libtorch, and the addon, on a thread: while jorch's own modules are loaded. Never throws: whoever needs libtorch hears what is
@@ -279,11 +280,11 @@ export const beginLoad = (): void => {
     const located = locate(() => ({}));
     if (conflict(loader, located)) return;
     const before = process.env['PJRT_NPROC'];
-    const meanwhile = runEarlyHooks(loader, located);
+    const prefetched = runEarlyHooks(loader, located);
     // From now on nothing may write to the environment until `endLoad`: libtorch reads it there.
     const environment = new Environment(before);
-    const opening = loader.openAhead([...libraries(located), binaryFile('jorch.node')]);
-    ahead = { loader, opening, environment, meanwhile };
+    const opening = loader.openAhead([...libraries(located), binaryFile('jorch.node')], prefetched);
+    ahead = { loader, opening, environment };
   } catch {
     return;
   }
@@ -291,9 +292,7 @@ export const beginLoad = (): void => {
 
 /** Waits for it. Before a script goes on: what writes to `process.env` must not run beside what reads it. */
 export const endLoad = (): void => {
-  if (!ahead) return;
-  for (const work of ahead.meanwhile.splice(0)) work();
-  ahead.loader.endOpen(ahead.opening);
+  if (ahead) ahead.loader.endOpen(ahead.opening);
 };
 
 /** Whether what was made ahead would be the same if it were made now. */
@@ -311,7 +310,7 @@ const load = (): { native: Native; located: Located } => {
       'RUNTIME_CONFLICT',
       `${twins.twin} is loaded in this process, so ${twins.file} cannot be: libtorch keeps one table of operators for both. Keep one copy: npm ls jorch shows who brings them, npm dedupe joins them`,
     );
-  for (const work of runEarlyHooks(loader, located)) work();
+  runEarlyHooks(loader, located);
   for (const file of libraries(located)) {
     const message = loader.open(file);
     if (message) throw new JorchError('RUNTIME_MISSING', loadFailure(file, message));

@@ -4,7 +4,9 @@
 #include <link.h>
 #include <napi.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <cstdlib>
 
 #include <memory>
 #include <string>
@@ -35,7 +37,27 @@ struct Opening {
 };
 constexpr napi_type_tag kOpeningTag = {0x6a6f726368206f70ULL, 0x5d0f7b3a91c2e846ULL};
 
-// openAhead(paths) → begins to open them on a thread. What libtorch's constructors read of the environment nobody may write until endOpen.
+// Memory for what libtorch allocates while it registers its operators. glibc grows the heap of a thread other than the first by single pages, with a
+// system call each: 11,000 of them, and each stops the page faults of all other threads. Free blocks with something behind them are no end of a heap,
+// which would be given back; pages of 2 MiB spare the faults where the system has them.
+void makeRoom() {
+  constexpr size_t kBlock = 64 << 10, kBlocks = 57 * 16, kHugePage = 2 << 20;
+  std::vector<char*> blocks;
+  blocks.reserve(kBlocks);
+  while (blocks.size() < kBlocks) {
+    blocks.push_back(static_cast<char*>(malloc(kBlock)));
+    if (blocks.back() == nullptr) break;
+  }
+  static void* behind = nullptr;
+  behind = malloc(64);
+  const auto from = (reinterpret_cast<uintptr_t>(blocks.front()) + kHugePage - 1) / kHugePage * kHugePage;
+  const auto to = reinterpret_cast<uintptr_t>(behind) / kHugePage * kHugePage;
+  // Only where the blocks lie in a row, as they do in a new heap.
+  if (from < to && to - from < kBlock * kBlocks) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+  for (char* block : blocks) free(block);
+}
+
+// openAhead(paths, prefetched?) → begins to open them on a thread, once programs are being fetched. What libtorch's constructors read of the environment nobody may write until endOpen.
 // What comes after a library that cannot be opened is left alone: `open` says why. The last is an addon, bound lazily as Node does it.
 Napi::Value OpenAhead(const Napi::CallbackInfo& info) {
   const auto given = info[0].As<Napi::Array>();
@@ -44,7 +66,9 @@ Napi::Value OpenAhead(const Napi::CallbackInfo& info) {
   auto* opening = new Opening;
   auto external = Napi::External<Opening>::New(info.Env(), opening, [](Napi::BasicEnv, Opening* held) { delete held; });
   napi_type_tag_object(info.Env(), external, &kOpeningTag);
-  opening->thread = std::thread([paths = std::move(paths), working = std::make_unique<jorch::pjrt::Working>()] {
+  opening->thread = std::thread([paths = std::move(paths), wait = jorch::rt::untilUnderWay(info[1]), working = std::make_unique<jorch::pjrt::Working>()] {
+    wait();
+    makeRoom();
     for (const std::string& path : paths)
       if (!dlopen(path.c_str(), (&path == &paths.back() ? RTLD_LAZY : RTLD_NOW) | RTLD_LOCAL)) return;
   });

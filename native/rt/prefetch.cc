@@ -1,5 +1,6 @@
 #include "rt/prefetch.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -65,9 +66,17 @@ class Prefetch : public pjrt::Handover {
   // All of them, one after the other.
   void work() {
     for (size_t n = 0; n < programs_.size(); n++) {
-      if (abandoned()) return;
+      if (abandoned()) break;
       if (claim(n)) load(n, /*alone=*/false);
     }
+    become(Stage::Over);
+  }
+
+  // Waits until the first trial has got going, or there is none; not long.
+  void waitUntilUnderWay() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait_for(lock, std::chrono::milliseconds(40), [&] { return stage_ != Stage::Loading; });
+    changed_.wait_for(lock, std::chrono::milliseconds(8), [&] { return stage_ != Stage::Trying; });
   }
 
   // Nobody will ask for what has not been begun.
@@ -77,6 +86,13 @@ class Prefetch : public pjrt::Handover {
   }
 
  private:
+  enum class Stage { Loading, Trying, Over };
+  void become(Stage stage) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stage_ = stage;
+    changed_.notify_all();
+  }
+
   bool abandoned() {
     std::lock_guard<std::mutex> lock(mutex_);
     return abandoned_;
@@ -95,7 +111,10 @@ class Prefetch : public pjrt::Handover {
     std::unique_ptr<pjrt::Executable> executable;
     try {
       executable = std::make_unique<pjrt::Executable>(client_, client_.deserialize(program.bytes)->release());
-      if (program.tried && !alone) tryOut(*executable, program.parameters);
+      if (program.tried && !alone) {
+        become(Stage::Trying);
+        tryOut(*executable, program.parameters);
+      }
     } catch (...) {  // whoever needs it loads or compiles it, and hears why that fails
     }
     std::lock_guard<std::mutex> lock(mutex_);
@@ -122,6 +141,7 @@ class Prefetch : public pjrt::Handover {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool abandoned_ = false;
+  Stage stage_ = Stage::Loading;
 };
 
 // What JavaScript holds: the table first, for the other addon.
@@ -177,6 +197,12 @@ Napi::Value BeginPrefetch(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+std::function<void()> untilUnderWay(const Napi::Value& prefetch) {
+  bool tagged = false;
+  if (!prefetch.IsExternal() || napi_check_object_type_tag(prefetch.Env(), prefetch, &pjrt::kHandoverTag, &tagged) != napi_ok || !tagged) return [] {};
+  return [owner = prefetch.As<Napi::External<Held>>().Data()->owner] { owner->waitUntilUnderWay(); };
+}
 
 void initPrefetch(Napi::Env env, Napi::Object exports) { exports.Set("prefetch", Napi::Function::New(env, BeginPrefetch, "prefetch")); }
 
