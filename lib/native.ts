@@ -359,7 +359,8 @@ export interface Native extends Compiler<Executable, Target> {
   /** Operator packets to their overloads in the order in which Python tries them. */
   setOverloadOrder(order: Readonly<Record<string, string>>): void;
 
-  packet(name: string, overload?: string): OpFunction;
+  /** `noted`: whoever calls it has noted the line of the operator. */
+  packet(name: string, overload?: string, noted?: boolean): OpFunction;
   schemas(): string[];
 
   fromData(data: TypedArray, dtype: DType, shape: readonly number[]): Tensor;
@@ -412,8 +413,8 @@ export interface Native extends Compiler<Executable, Target> {
     results: readonly { readonly shape: readonly number[]; readonly dtype: DType }[],
   ): Tensor[];
   isTracing(): boolean;
-  /** The value of the open trace's graph that a tensor holds now, the nodes recorded before, and the user's line. */
-  tracedValue(tensor: Tensor): [value: number, position: number, line: string];
+  /** The value of the open trace's graph that a tensor holds now, and the nodes recorded before. */
+  tracedValue(tensor: Tensor): [value: number, position: number];
   /** A 0-d tensor of the open trace (an eager one is captured) that takes part in type promotion as a number does. */
   asNumber(tensor: Tensor): Tensor;
   /** Overwrites the one element of a 0-d float64 tensor, or makes one. Not recorded by a trace. */
@@ -421,7 +422,8 @@ export interface Native extends Compiler<Executable, Target> {
   setRules(names: readonly string[]): void;
   /** What becomes of every registered overload in a trace (native/trace/record.h), and whether it is core ATen. */
   operatorFates(): [name: string, fate: Fate, core: boolean][];
-  setLineReader(read: () => string): void;
+  /** `note` puts the place of the running operator's line into `now`. */
+  setLineReader(read: () => string, note: () => void, now: Int32Array): void;
 
   loadScript(path: string): ScriptHandle;
   /** One of its own, with copies of what the slots hold. */

@@ -42,7 +42,10 @@ struct Addon {
 
   napi_env env;
   napi_ref errorClass = nullptr;  // JorchError, set by lib/runtime/errors.ts
-  napi_ref lineReader = nullptr;  // returns the user's source line of the running call; used while tracing
+  napi_ref lineReader = nullptr;  // returns the user's source line of the running call
+  napi_ref lineNoter = nullptr;   // while tracing: puts the place of that line among the trace's into `line`
+  const int32_t* line = nullptr;  // memory of JavaScript's, kept by `lineMemory`
+  napi_ref lineMemory = nullptr;
   napi_ref creationHook = nullptr;  // called with every new tensor while a scope() is open
   ska::flat_hash_set<TensorWrap*> live;
   Handles handles;

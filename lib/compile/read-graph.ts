@@ -17,6 +17,7 @@ class Reader {
   constructor(
     private readonly numbers: Float64Array,
     private readonly texts: readonly string[],
+    private readonly lines: readonly string[],
   ) {}
 
   private next(): number {
@@ -80,7 +81,7 @@ class Reader {
 
   private readonly node = (): Node => {
     const op = this.text();
-    const line = this.text();
+    const line = this.lines[this.next()]!;
     const schema = this.next();
     this.schemas[schema] ??= this.times(this.next(), () => this.text());
     const args: Record<string, Arg> = {};
@@ -101,8 +102,8 @@ class Reader {
   }
 }
 
-/** Values are shared by identity: an argument or a result is always the object in `values`. */
-export const readGraph = ({ numbers, texts, generators }: WrittenGraph): Graph => ({
-  ...new Reader(numbers, texts).graph(),
+/** Values are shared by identity: an argument or a result is always the object in `values`. `lines`: what operators come from, by the places that the graph has. */
+export const readGraph = ({ numbers, texts, generators }: WrittenGraph, lines: readonly string[]): Graph => ({
+  ...new Reader(numbers, texts, lines).graph(),
   generators,
 });

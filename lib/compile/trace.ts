@@ -2,6 +2,7 @@
 import { collectReports } from '../debug/collect.js';
 import type { GeneratorHandle, WrittenTrace } from '../native.js';
 import { JorchError } from '../runtime/errors.js';
+import { keepLines } from '../runtime/lines.js';
 import { native } from '../runtime/load.js';
 import type { Tensor } from '../torch/tensor.js';
 import type { Control, Graph, Node } from './graph.js';
@@ -45,17 +46,19 @@ export const runTrace = (fn: (twins: Tensor[]) => Tensor[], args: readonly Tenso
   const own: Recorded[] = [];
   open.push(own);
   try {
-    const { value: written, reports } =
-      open.length === 1
-        ? { value: native().trace(fn, args, joint), reports: [] }
-        : collectReports(() => native().trace(fn, args, joint));
-    if (reports.length > 0)
-      throw new JorchError(
-        'BAD_ARGUMENT',
-        `debug.${reports[0]!.kind} (${reports[0]!.line}) is in the body of a loop or a branch, whose values exist inside the program only; carry the value out and say it there, or run the function uncompiled`,
-      );
-    const graph = readGraph(written.graph);
-    return { ...written, graph: own.length === 0 ? graph : link(graph, own) };
+    return keepLines((lines) => {
+      const { value: written, reports } =
+        open.length === 1
+          ? { value: native().trace(fn, args, joint), reports: [] }
+          : collectReports(() => native().trace(fn, args, joint));
+      if (reports.length > 0)
+        throw new JorchError(
+          'BAD_ARGUMENT',
+          `debug.${reports[0]!.kind} (${reports[0]!.line}) is in the body of a loop or a branch, whose values exist inside the program only; carry the value out and say it there, or run the function uncompiled`,
+        );
+      const graph = readGraph(written.graph, lines);
+      return { ...written, graph: own.length === 0 ? graph : link(graph, own) };
+    });
   } finally {
     open.pop();
   }

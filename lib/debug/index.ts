@@ -1,6 +1,7 @@
 /** @file torch.debug, which is ours: what goes on inside functions, compiled or not. */
 import { JorchError } from '../runtime/errors.js';
-import { native, userLine } from '../runtime/load.js';
+import { userLine } from '../runtime/lines.js';
+import { native } from '../runtime/load.js';
 import { scope } from '../torch/memory.js';
 import { no_grad } from '../torch/modes.js';
 import { isTensor, type Tensor } from '../torch/tensor.js';
@@ -15,7 +16,8 @@ export type { NanReport } from './nan.js';
 export { profile } from './profile.js';
 
 const report = (kind: 'print' | 'check', tensor: Tensor, text: (line: string) => string): void => {
-  const [value, position, line] = native().tracedValue(tensor);
+  const [value, position] = native().tracedValue(tensor);
+  const line = userLine();
   if (!addReport({ kind, value, position, line, text: text(line) }))
     throw new JorchError('BAD_ARGUMENT', `debug.${kind}: this trace has no program that could report it`);
 };

@@ -8,6 +8,7 @@ import { isFloating } from '../torch/dtype.js';
 import * as C from './cpu-coefficients.js';
 import { keepZero, Reals } from './cpu-reals.js';
 import { SMALL, smallSine32, USUAL, usualSine32 } from './cpu-sine32.js';
+import { MOST_LINES } from './one-kernel.js';
 
 const negateWhere = (b: Builder, p: Op, x: Op): Op => b.select(p, b.negate(x), x);
 /** Whether the sign bit is set. */
@@ -354,9 +355,7 @@ export class CpuBuilder extends Builder {
 
   override unary(...[name, x, dtype]: Parameters<Builder['unary']>): Op {
     const [low, high] = this.bounds(x);
-    const written = this.fast(name, x);
-    if (written) this.arithmetic = true;
-    const y = written ?? super.unary(name, x, dtype);
+    const y = this.fast(name, x) ?? super.unary(name, x, dtype);
     if (WITHIN_ONE.has(name)) return this.note(y, -1, 1);
     if (name === 'stablehlo.logistic') return this.note(y, 0, 1);
     if (name === 'stablehlo.negate') return this.note(y, -high, -low);
@@ -367,15 +366,10 @@ export class CpuBuilder extends Builder {
     const [a, c] = [this.bounds(x), this.bounds(y)];
     const real = x.dtype === 'float32' || x.dtype === 'float64';
     if (real && numel(x.shape) >= FEWEST && x.type === y.type) {
-      const written =
-        name === 'stablehlo.atan2'
-          ? atan2(this, x, y)
-          : name === 'stablehlo.power' && x.dtype === 'float32'
-            ? power(this, x, y, this.only(x), this.only(y))
-            : undefined;
-      if (written) {
-        this.arithmetic = true;
-        return written;
+      if (name === 'stablehlo.atan2') return this.written('atan2', [x, y], (p, q) => atan2(this, p!, q!));
+      if (name === 'stablehlo.power' && x.dtype === 'float32') {
+        const [base, exponent] = [this.only(x), this.only(y)];
+        return this.written(`power ${base} ${exponent}`, [x, y], (p, q) => power(this, p!, q!, base, exponent));
       }
     }
     const z = super.binary(name, x, y);
@@ -395,24 +389,37 @@ export class CpuBuilder extends Builder {
     return z;
   }
 
+  /**
+   * A function as arithmetic. In a program that is too long for being one kernel or for two versions, which are found line by line, it is written once and called: `name` says
+   * all that it depends on beside types.
+   */
+  private written(name: string, operands: readonly Op[], write: (...operands: Op[]) => Op): Op {
+    this.arithmetic = true;
+    return this.depth > 0 || this.lines().length <= MOST_LINES
+      ? write(...operands)
+      : this.called(name, operands, write);
+  }
   /** undefined: XLA's own is as good. */
   private fast(name: string, x: Op): Op | undefined {
     if ((x.dtype !== 'float32' && x.dtype !== 'float64') || numel(x.shape) < FEWEST) return undefined;
-    if (name === 'chlo.atan') return atan2(this, x, this.fill(x, 1));
-    if (name === 'chlo.asin') return arc(this, x, 'sine');
-    if (name === 'chlo.acos') return arc(this, x, 'cosine');
+    const as = (how: string, write: (b: Builder, x: Op) => Op): Op =>
+      this.written(`${how} ${name}`, [x], (own) => write(this, own!));
+    if (name === 'chlo.atan') return as('any', (b, y) => atan2(b, y, b.fill(y, 1)));
+    if (name === 'chlo.asin') return as('any', (b, y) => arc(b, y, 'sine'));
+    if (name === 'chlo.acos') return as('any', (b, y) => arc(b, y, 'cosine'));
     const by = PERIODIC[name];
     if (by === undefined) return undefined;
     const [low, high] = this.bounds(x);
     const most = Math.max(-low, high);
-    const narrow = x.dtype === 'float32';
-    if (name === 'stablehlo.sine' && narrow && most <= SMALL) return smallSine32(this, x);
+    const { dtype } = x;
+    const narrow = dtype === 'float32';
+    if (name === 'stablehlo.sine' && narrow && most <= SMALL) return as('small', smallSine32);
     if (name === 'stablehlo.sine' && most <= 1.57)
-      return keepZero(this, x, this.convert(sineOf(this, this.convert(x, 'float64'), x.dtype), x.dtype));
-    const usual = (): Op => (narrow ? by.usual32(this, x) : by.moderate(this, x));
+      return as('near', (b, y) => keepZero(b, y, b.convert(sineOf(b, b.convert(y, 'float64'), dtype), dtype)));
+    const usual = (): Op => as('usual', narrow ? by.usual32 : by.moderate);
     if (most <= (narrow ? USUAL : MODERATE)) return usual();
-    if (most <= MODERATE) return by.moderate(this, x);
-    const any = (): Op => (narrow ? by.any32(this, x) : super.unary(name, x));
+    if (most <= MODERATE) return as('moderate', by.moderate);
+    const any = (): Op => (narrow ? as('all', by.any32) : super.unary(name, x));
     if (numel(x.shape) < MANY[x.dtype]) return narrow ? any() : undefined;
     if (this.assumed !== undefined) return this.assumed === 'usual' ? usual() : any();
     this.looks.push(x);

@@ -34,7 +34,7 @@ const LONG_IS = 20;
 /** Fewer products, sums and results become few kernels, which XLA runs one after the other at once. */
 const FEWEST_KERNELS = 9;
 /** LLVM takes more than twice as long for a function of twice the length. From here on one kernel would take longer to compile than many. */
-const MOST_LINES = 600;
+export const MOST_LINES = 600;
 /** Elements computed, products counted sixteenfold: about 40 µs, in which a second thread would be of use. */
 const MOST_WORK = 2 ** 20;
 const PRODUCT = 16;

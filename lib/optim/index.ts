@@ -1,4 +1,13 @@
 /** @file torch.optim */
+import { Adadelta, Adagrad, RMSprop } from './accumulating.js';
+import { Adafactor } from './adafactor.js';
+import { Adam, AdamW } from './adam.js';
+import { Adamax, NAdam, RAdam } from './adaptive.js';
+import { Muon } from './muon.js';
+import { ownOptimizers } from './optimizer.js';
+import { ASGD, Rprop } from './other.js';
+import { SGD } from './sgd.js';
+
 export {
   Adadelta,
   type AdadeltaOptions,
@@ -18,3 +27,5 @@ export { Optimizer, type OptimizerState } from './optimizer.js';
 export { ASGD, type ASGDOptions, Rprop, type RpropOptions } from './other.js';
 export { SGD, type SGDOptions } from './sgd.js';
 export * as swa_utils from './swa-utils.js';
+
+ownOptimizers(Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, ASGD, Muon, NAdam, RAdam, RMSprop, Rprop, SGD);

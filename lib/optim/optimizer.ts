@@ -2,6 +2,7 @@
 import { inspect } from 'node:util';
 import { isIterable } from '../nn/arguments.js';
 import { JorchError } from '../runtime/errors.js';
+import { fromOneLine } from '../runtime/lines.js';
 import { native } from '../runtime/load.js';
 import { isComplex } from '../torch/dtype.js';
 import * as torch from '../torch/generated/ops.js';
@@ -49,6 +50,12 @@ const listOf = (params: Tensor | Iterable<Tensor | readonly [string, Tensor]>): 
     : [...(params as Iterable<Tensor | readonly [string, Tensor]>)].map((p) =>
         Array.isArray(p) ? (p as unknown as [string, Tensor])[1] : (p as Tensor),
       );
+
+const OWN = new WeakSet<object>();
+/** Classes whose updates are ours through and through: a trace says of all operators of a step that they come from the line that calls `step`. */
+export const ownOptimizers = (...classes: readonly object[]): void => {
+  for (const each of classes) OWN.add(each);
+};
 
 export type StepHook = (optimizer: Optimizer<object>) => void;
 
@@ -159,20 +166,25 @@ export abstract class Optimizer<O extends object> {
   step(closure?: () => Tensor): Tensor | undefined {
     for (const hook of this.hooks.pre) hook(this as unknown as Optimizer<object>);
     const loss = closure === undefined ? undefined : enable_grad(closure);
-    no_grad(() => {
-      for (const group of this.param_groups) {
-        const numbers: Numbers = {
-          of: (key) => number(group, key),
-          pair: (key) => pair(group, key),
-        };
-        for (const parameter of group.params) {
-          const { grad } = parameter;
-          if (grad !== null) this.one(parameter, grad, group, numbers);
-        }
-      }
-    });
+    const update = (): void => no_grad(() => this.all());
+    // A class of the user's has lines of its own.
+    if (OWN.has(this.constructor)) fromOneLine(update);
+    else update();
     for (const hook of this.hooks.post) hook(this as unknown as Optimizer<object>);
     return loss;
+  }
+
+  private all(): void {
+    for (const group of this.param_groups) {
+      const numbers: Numbers = {
+        of: (key) => number(group, key),
+        pair: (key) => pair(group, key),
+      };
+      for (const parameter of group.params) {
+        const { grad } = parameter;
+        if (grad !== null) this.one(parameter, grad, group, numbers);
+      }
+    }
   }
 
   private one(parameter: Tensor, grad: Tensor, group: ParamGroup<O>, numbers: Numbers): void {

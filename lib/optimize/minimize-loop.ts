@@ -2,7 +2,7 @@
 import { type Compiled, compile } from '../compile/compile.js';
 import { XLA_OPTIONS } from '../compile/executables.js';
 import { JorchError } from '../runtime/errors.js';
-import { fromOneLine, fromOwnLines } from '../runtime/load.js';
+import { fromOneLine, fromOwnLines } from '../runtime/lines.js';
 import { frombuffer } from '../torch/data.js';
 import { where } from '../torch/functions.js';
 import type { Tensor } from '../torch/tensor.js';

@@ -7,6 +7,7 @@ import type { Compiler, Native, Prefetched, XlaOptions } from '../native.js';
 import { installHandles } from '../torch/handle.js';
 import { Environment } from './environment.js';
 import { JorchError } from './errors.js';
+import { lineNow, noteUserLine, userLine } from './lines.js';
 import { type Located, locate } from './locate.js';
 import { NativeError } from './native-error.js';
 import { packageRoot } from './parts.js';
@@ -111,79 +112,6 @@ export const binaryFile = (name: string): string => {
     );
   }
   return found;
-};
-
-const ownFiles = join(packageRoot, 'dist', 'lib');
-/** Where source maps say that those are. */
-const ownSources = join(packageRoot, 'lib');
-
-/** As far as the user's frame is looked for. */
-const FRAMES = 24;
-/** As far as it was away lately, taken back slowly: what a stack costs is its frames, above all those that V8 has inlined. */
-let reach = 2;
-
-/** The line of the first frame outside this package, taken from V8's frames: formatting them as text costs ten times as much. */
-const lineOf = (_: unknown, frames: readonly NodeJS.CallSite[]): string => {
-  for (let i = 0; i < frames.length; i++) {
-    const frame = frames[i]!;
-    const file = frame.getFileName();
-    if (!file || file.startsWith('node:') || file.startsWith(ownFiles)) continue;
-    reach = Math.max(i + 1, reach - 1 / 64);
-    return `${file}:${frame.getLineNumber()}:${frame.getColumnNumber()}`;
-  }
-  return '';
-};
-
-/** The same from the text, which is right where source maps or the user's own formatter change lines. */
-const lineIn = (stack: string): string => {
-  for (const frame of stack.split('\n').slice(1)) {
-    const at = /\(?((?:\/|file:)[^()]*:\d+:\d+)\)?$/.exec(frame)?.[1];
-    if (at && !at.includes(ownFiles) && !at.includes(ownSources)) return at;
-  }
-  return '';
-};
-
-/** What every operator is said to come from, if anything. */
-let said: string | undefined;
-const saying = <T>(line: string | undefined, f: () => T): T => {
-  const before = said;
-  said = line;
-  try {
-    return f();
-  } finally {
-    said = before;
-  }
-};
-/** Runs `f`, hundreds of operators of ours: all are said to come from the line that called into jorch, which is looked up once. */
-export const fromOneLine = <T>(f: () => T): T => saying(userLine(), f);
-/** Runs `f`, a function of the user's that those call: its operators have lines of their own. */
-export const fromOwnLines = <T>(f: () => T): T => saying(undefined, f);
-
-/** The user's line that called into jorch: the innermost frame outside this package. */
-export const userLine = (): string => {
-  if (said !== undefined) return said;
-  const holder: { stack?: unknown } = {};
-  const { stackTraceLimit, prepareStackTrace } = Error;
-  // Node's own formatter has this name; undefined is V8's.
-  const own = prepareStackTrace === undefined || prepareStackTrace.name === 'ErrorPrepareStackTrace';
-  const plain = own && process.sourceMapsEnabled !== true;
-  if (plain) Error.prepareStackTrace = lineOf;
-  const capture = (limit: number): string => {
-    Error.stackTraceLimit = limit;
-    Error.captureStackTrace(holder, userLine);
-    return plain ? (holder.stack as string) : lineIn(String(holder.stack));
-  };
-  try {
-    const near = plain && reach < FRAMES ? capture(Math.ceil(reach)) : '';
-    if (near !== '') return near;
-    reach = 0;
-    const far = capture(FRAMES);
-    if (far === '') reach = FRAMES; // until a frame is found
-    return far;
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-    if (plain) Error.prepareStackTrace = prepareStackTrace as typeof Error.prepareStackTrace;
-  }
 };
 
 type Collect = (options?: { type: 'minor' }) => void;
@@ -318,7 +246,7 @@ const load = (): { native: Native; located: Located } => {
   const native = addon('jorch.node') as Native;
   installHandles(native);
   native.setErrorClass(NativeError);
-  native.setLineReader(userLine);
+  native.setLineReader(userLine, noteUserLine, lineNow);
   native.setCollector(collector());
   if (changes.length > 0) ahead!.environment.hear(changes, native);
   return { native, located };

@@ -27,6 +27,7 @@ export class Emitter {
   /** Names of functions by parameters and lines. */
   private readonly kernels = new Map<string, string>();
   private readonly functionLines: string[] = [];
+  private readonly calledFunctions = new Map<string, { readonly name: string; readonly result: Op }>();
 
   /** One pure operation with one result; `text` is all that stands right of the equals sign. */
   emit(text: string, shape: readonly number[], dtype: DType, type = typeText(shape, dtype)): Op {
@@ -121,6 +122,29 @@ export class Emitter {
     const tuple = `tuple<${typesOf(given)}>`;
     const packed = this.emit(`stablehlo.tuple ${names(given)} : ${tuple}`, [], 'bool', tuple); // no rule sees it
     return this.emitMany(kernelCall(name, packed.name, tuple, returned), returned).slice(0, -1);
+  }
+
+  /**
+   * `body` of the operands as a function of the module, which is written once for each `key` and called; XLA puts what it does in the place of the call. Like a region it
+   * must use its own arguments only, and the key says all that it depends on beside their types.
+   */
+  called(key: string, operands: readonly Op[], body: (...args: Op[]) => Op): Op {
+    const types = typesOf(operands);
+    const full = `${key}: ${types}`;
+    let known = this.calledFunctions.get(full);
+    if (known === undefined) {
+      const { params, results, lines } = this.inside(operands, (...own) => [body(...own)]);
+      known = { name: `function${this.calledFunctions.size}`, result: results[0]! };
+      this.calledFunctions.set(full, known);
+      this.functionLines.push(
+        `func.func private @${known.name}(${declared(params)}) -> ${known.result.type} {`,
+        ...lines,
+        `return ${known.result.name} : ${known.result.type}`,
+        '}',
+      );
+    }
+    const { shape, dtype, type } = known.result;
+    return this.emit(`func.call @${known.name}(${names(operands)}) : (${types}) -> ${type}`, shape, dtype, type);
   }
 
   /** How the values of this scope are made, by name; not the results of operations that have several. */

@@ -1,5 +1,6 @@
 /** @file Calls of functions written in TypeScript with Python's argument rules: positions, then a last plain object of keywords. */
 import { JorchError } from '../runtime/errors.js';
+import { fromOneLine } from '../runtime/lines.js';
 
 /** Parameters in order: `[name]` is required, `[name, default]` optional; `'*'` begins the keyword-only ones. */
 export type PythonParameters = readonly (readonly [name: string] | readonly [name: string, byDefault: unknown] | '*')[];
@@ -119,10 +120,10 @@ export function pyfn<A>(
   parameters: PythonParameters,
   implementation: (args: A) => unknown,
 ): (...args: unknown[]) => unknown {
-  return (...args) => {
+  return function run(...args) {
     const bound = bindArguments(name, parameters, args) as A;
     try {
-      return implementation(bound);
+      return fromOneLine(() => implementation(bound), run);
     } catch (error) {
       // What JavaScript says of a value that lacks what was asked of it: `input.sigmoid is not a function`.
       if (!(error instanceof TypeError)) throw error;

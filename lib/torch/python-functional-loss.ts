@@ -1,5 +1,6 @@
 /** @file nn.functional: losses. */
 
+import { fromOwnLines } from '../runtime/lines.js';
 import { native } from '../runtime/load.js';
 import * as nn from './generated/nn.js';
 import * as torch from './generated/ops.js';
@@ -179,7 +180,9 @@ export const triplet_margin_loss = define('triplet_margin_loss', (a) => {
 export const triplet_margin_with_distance_loss = define('triplet_margin_with_distance_loss', (a) => {
   const { anchor, positive, negative, margin, swap } = a;
   if (!(margin > 0)) bad('triplet_margin_with_distance_loss', `margin must be greater than 0, got ${margin}`);
-  const distance = a.distance_function ?? ((x: Tensor, y: Tensor) => torch.pairwise_distance(x, y));
+  const own = a.distance_function;
+  const distance = (x: Tensor, y: Tensor): Tensor =>
+    own ? fromOwnLines(() => own(x, y)) : torch.pairwise_distance(x, y);
   const near = distance(anchor, positive);
   const far = distance(anchor, negative);
   const other = swap ? torch.minimum(far, distance(positive, negative)) : far;

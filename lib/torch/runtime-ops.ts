@@ -1,5 +1,6 @@
 /** @file Functions and methods over ATen operators; each looks its operator up at its first call, so that importing loads nothing. */
 import type { OpFunction } from '../native.js';
+import { noteLine } from '../runtime/lines.js';
 import { native, onLoad } from '../runtime/load.js';
 import { OVERLOADS } from './generated/resolution.js';
 
@@ -8,17 +9,20 @@ onLoad((n) => n.setOverloadOrder(OVERLOADS));
 /** A function over all overloads of `packet` (`'aten::sin'`), or over one of them. */
 export const op = (packet: string, overload?: string): OpFunction => {
   let call: OpFunction | undefined;
-  return (...args) => {
-    call ??= overload === undefined ? native().packet(packet) : native().packet(packet, overload);
+  const run: OpFunction = (...args) => {
+    call ??= native().packet(packet, overload, true);
+    noteLine(run);
     return call(...args);
   };
+  return run;
 };
 
 /** The same as a method: `this` is the first argument. */
 export const method = (packet: string): OpFunction => {
   let call: OpFunction | undefined;
-  return function (this: unknown, ...args) {
-    call ??= native().packet(packet);
+  return function run(this: unknown, ...args) {
+    call ??= native().packet(packet, undefined, true);
+    noteLine(run);
     return call(this, ...args);
   };
 };

@@ -36,8 +36,17 @@ struct Overload {
   explicit Overload(const c10::OperatorHandle& handle);
 };
 
+struct Packet;
+
+// What a JavaScript function is made for. `noted`: whoever calls it has looked up the line.
+struct Entry {
+  const Packet* packet;
+  bool noted;
+};
+
 struct Packet {
   std::string name;  // as users write it: without `aten::`
+  Entry entries[2] = {{this, false}, {this, true}};
   bool single = false;  // one overload only was asked for
   std::vector<Overload> overloads;
 };
@@ -279,7 +288,8 @@ napi_value callPacket(napi_env env, napi_callback_info info) {
   size_t count = 16;
   c10::SmallVector<napi_value, 16> values(count);
   if (napi_get_cb_info(env, info, &count, values.data(), nullptr, &data) != napi_ok) return nullptr;
-  const auto& packet = *static_cast<const Packet*>(data);
+  const Entry& entry = *static_cast<const Entry*>(data);
+  const Packet& packet = *entry.packet;
   return guarded(env, packet.name.c_str(), [&]() -> napi_value {
     if (count > values.size()) {
       values.resize(count);
@@ -297,7 +307,8 @@ napi_value callPacket(napi_env env, napi_callback_info info) {
       given.pop_back();
       for (const auto& [name, value] : keywords) wantsOut |= name == "out" && value.kind != JsArg::Kind::Omitted && value.kind != JsArg::Kind::None;
     }
-    noteLine(env);
+    if (entry.noted) takeLine(addon);
+    else noteLine(env);
     Bound bound;
     JsArg gathered;
     for (Reading reading : {Reading::Strict, Reading::Loose})
@@ -405,15 +416,20 @@ const Packet& packetOf(const std::string& name, const std::string* overloadName)
 
 napi_value makeFunction(napi_env env, napi_callback_info info) {
   return guarded(env, "operator", [&]() -> napi_value {
-    size_t count = 2;
-    napi_value args[2];
+    size_t count = 3;  // those left out are undefined
+    napi_value args[3];
     check(env, napi_get_cb_info(env, info, &count, args, nullptr, nullptr));
     const std::string name = textOf(env, args[0]);
+    napi_valuetype given, flag;
+    check(env, napi_typeof(env, args[1], &given));
+    check(env, napi_typeof(env, args[2], &flag));
     std::string overload;
-    if (count > 1) overload = textOf(env, args[1]);
-    const Packet& packet = packetOf(name, count > 1 ? &overload : nullptr);
+    if (given != napi_undefined) overload = textOf(env, args[1]);
+    const Packet& packet = packetOf(name, given != napi_undefined ? &overload : nullptr);
+    bool noted = false;
+    if (flag == napi_boolean) check(env, napi_get_value_bool(env, args[2], &noted));
     napi_value function;
-    check(env, napi_create_function(env, packet.name.c_str(), NAPI_AUTO_LENGTH, callPacket, const_cast<Packet*>(&packet), &function));
+    check(env, napi_create_function(env, packet.name.c_str(), NAPI_AUTO_LENGTH, callPacket, const_cast<Entry*>(&packet.entries[noted]), &function));
     return function;
   });
 }

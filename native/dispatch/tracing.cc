@@ -58,13 +58,22 @@ at::Tensor numberTensor(const at::Scalar& value) {
   return made;
 }
 
+namespace {
+
+// undefined when there is no such function yet.
+napi_value ask(napi_env env, napi_ref reference) {
+  napi_value function, answer;
+  check(env, napi_get_undefined(env, &answer));
+  if (!reference || napi_get_reference_value(env, reference, &function) != napi_ok) return answer;
+  check(env, napi_call_function(env, answer, function, 0, nullptr, &answer));
+  return answer;
+}
+
+}  // namespace
+
 std::string userLine(napi_env env) {
   const napi_ref reader = Addon::of(env).lineReader;
-  napi_value function, undefined, line;
-  if (!reader || napi_get_reference_value(env, reader, &function) != napi_ok) return {};
-  check(env, napi_get_undefined(env, &undefined));
-  check(env, napi_call_function(env, undefined, function, 0, nullptr, &line));
-  return textOf(env, line);
+  return reader ? textOf(env, ask(env, reader)) : std::string();
 }
 
 std::string usedAt(napi_env env) noexcept {
@@ -77,7 +86,15 @@ std::string usedAt(napi_env env) noexcept {
 }
 
 void noteLine(napi_env env) {
-  if (auto* tracer = trace::current()) tracer->setLine(userLine(env));
+  if (!trace::current()) return;
+  const Addon& addon = Addon::of(env);
+  ask(env, addon.lineNoter);
+  takeLine(addon);
+}
+
+void takeLine(const Addon& addon) {
+  auto* tracer = trace::current();
+  if (tracer && addon.line) tracer->setLine(*addon.line);
 }
 
 namespace {
@@ -98,19 +115,19 @@ std::string staticForm(const std::string& op) {
 }
 
 // " (fit.ts:12:7)", empty when unknown.
-std::string at() {
-  const auto* tracer = trace::current();
-  return tracer && !tracer->line().empty() ? " (" + tracer->line() + ")" : "";
+std::string at(napi_env env) {
+  try {
+    const std::string line = userLine(env);
+    return line.empty() ? "" : " (" + line + ")";
+  } catch (...) {
+    return "";
+  }
 }
 
 }  // namespace
 
 void throwConcretization(napi_env env, const trace::Concretization& error) noexcept {
   using Kind = trace::Concretization::Kind;
-  try {
-    noteLine(env);  // reading data is no operator, which would have noted it
-  } catch (...) {
-  }
   std::string op = error.op().rfind("aten::", 0) == 0 ? error.op().substr(6) : error.op();
   if (op == "_local_scalar_dense") op = "item";
   if (error.kind() == Kind::LeakedTrace) {
@@ -121,10 +138,10 @@ void throwConcretization(napi_env env, const trace::Concretization& error) noexc
     }
   } else if (error.kind() == Kind::DynamicShape) {
     throwJs(env, "DYNAMIC_SHAPE",
-            op + at() + ": the shape of its result depends on the data, so a compiled program cannot hold it. Instead: " + staticForm(op) + "; or call it outside compile()");
+            op + at(env) + ": the shape of its result depends on the data, so a compiled program cannot hold it. Instead: " + staticForm(op) + "; or call it outside compile()");
   } else {
     throwJs(env, "CONCRETIZATION",
-            op + at() + ": needs the value of a tensor while compile() records the function, when there are shapes and dtypes but no data. Use where(condition, a, b) or cond(…) to choose, "
+            op + at(env) + ": needs the value of a tensor while compile() records the function, when there are shapes and dtypes but no data. Use where(condition, a, b) or cond(…) to choose, "
                  "return the tensor and read it outside, or pass the number as a plain (static) argument");
   }
 }
@@ -424,8 +441,13 @@ Napi::Value OperatorFates(const Napi::CallbackInfo& info) {
   }));
 }
 
+// setLineReader(read, note, now)
 Napi::Value SetLineReader(const Napi::CallbackInfo& info) {
-  napi_create_reference(info.Env(), info[0], 1, &Addon::of(info.Env()).lineReader);
+  Addon& addon = Addon::of(info.Env());
+  napi_create_reference(info.Env(), info[0], 1, &addon.lineReader);
+  napi_create_reference(info.Env(), info[1], 1, &addon.lineNoter);
+  napi_create_reference(info.Env(), info[2], 1, &addon.lineMemory);
+  addon.line = info[2].As<Napi::Int32Array>().Data();
   return info.Env().Undefined();
 }
 
@@ -451,7 +473,7 @@ Napi::Value SetNumber(const Napi::CallbackInfo& info) {
   }));
 }
 
-// tracedValue(tensor) → [the value of the open trace's graph that the tensor holds now, nodes recorded before, the user's line]
+// tracedValue(tensor) → [the value of the open trace's graph that the tensor holds now, nodes recorded before]
 Napi::Value TracedValue(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), guarded(info.Env(), "compile", [&]() -> napi_value {
     const at::Tensor tensor = lifted(wrapArgument(Addon::of(info.Env()), info.Env(), info[0], "a tensor").tensor());
@@ -459,10 +481,9 @@ Napi::Value TracedValue(const Napi::CallbackInfo& info) {
     if (!tracer) throw JsError("BAD_ARGUMENT", "no trace is open");
     noteLine(info.Env());
     const int64_t value = tracer->valueOf(tensor);
-    auto result = Napi::Array::New(info.Env(), 3);
+    auto result = Napi::Array::New(info.Env(), 2);
     result.Set(0u, static_cast<double>(value));
     result.Set(1u, static_cast<double>(tracer->graph().nodes.size()));
-    result.Set(2u, tracer->line());
     return result;
   }));
 }

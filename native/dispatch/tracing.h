@@ -32,6 +32,8 @@ std::string usedAt(napi_env env) noexcept;
 
 // While a trace is open: remembers the user's source line for the nodes recorded next.
 void noteLine(napi_env env);
+// The same where JavaScript has looked it up before the call.
+void takeLine(const Addon& addon);
 
 // An entry from JavaScript that may record: `body` of the environment's state.
 template <class Body>

@@ -39,7 +39,7 @@ struct Node {
   std::string op;  // "aten::add.Tensor", "aten::relu"
   std::vector<Arg> args;
   std::vector<Out> outs;
-  std::string line;
+  int32_t line = 0;  // its place in lib/runtime/lines.ts
 };
 
 /** A literal born in the trace: contiguous, on the CPU. */

@@ -237,7 +237,7 @@ class Writer {
 
   void node(const Node& n) {
     text(n.op);
-    text(n.line);
+    put(n.line);
     names(n.schema);
     if (n.schema == nullptr) {
       values(n.args[0].ids);

@@ -102,9 +102,8 @@ class Tracer {
   void refuseChangedShapes() const;
 
   Graph& graph() { return graph_; }
-  /** The user's source line for nodes recorded from now on. */
-  void setLine(std::string line) { line_ = std::move(line); }
-  const std::string& line() const { return line_; }
+  /** The place of the user's source line for nodes recorded from now on. */
+  void setLine(int32_t line) { line_ = line; }
   uint64_t serial() const { return serial_; }
   /** Notes that the function looks at the .grad of `twin`; the tensor that it stands for, undefined if it is no capture. */
   at::Tensor noteGrad(const at::Tensor& twin);
@@ -126,7 +125,7 @@ class Tracer {
 
   uint64_t serial_;
   Graph graph_;
-  std::string line_;
+  int32_t line_ = 0;
   std::vector<Capture> captures_;
   std::unordered_map<const c10::TensorImpl*, size_t> byIdentity_;
   std::unordered_map<std::string, int64_t> scalars_;  // baked 0-d constants by dtype and bytes

@@ -164,6 +164,32 @@ describe('elementary functions on the CPU', () => {
     });
   });
 
+  it('in a long program each is written once and called, which changes no result', () => {
+    const x = torch.tensor([...SPECIAL, ...SPECIAL]);
+    const functions: readonly ((x: Tensor) => Tensor)[] = [
+      (y) => y.clamp(-1, 1).sin(),
+      (y) => y.clamp(-3000, 3000).sin(),
+      (y) => y.atan(),
+      (y) => y.pow(2.5),
+    ];
+    const both = (y: Tensor): Tensor[] => functions.flatMap((f) => [f(y), f(y.neg())]);
+    const long = compile((y: Tensor) => {
+      let z = y.clamp(-1, 1);
+      for (let i = 0; i < 35; i++) z = z.sin().mul(2);
+      return [...both(y), z];
+    });
+    const results = long(x);
+    for (const [i, y] of compile(both)(x).entries())
+      close(results[i]!, y, { what: String(functions[i >> 1]), atol: 0 });
+    const { stablehlo, hlo } = long.lower(x);
+    const counted = (text: RegExp): number => stablehlo.match(text)?.length ?? 0;
+    assert.ok(counted(/func\.call @function\d+\(/g) > 2 * counted(/^func\.func private @function/gm));
+    assert.ok(counted(/^func\.func private @function/gm) > 0);
+    // XLA puts them where they are called, and each instruction still says where it comes from.
+    assert.doesNotMatch(hlo.text, / call\(/);
+    assert.match(hlo.text, /multiply\(.*aten::sin \(.*cpu-math\.test/);
+  });
+
   it('what is known of the arguments changes no result', () => {
     const x = torch.randn([1000]).mul(30);
     const bounded: ((v: Tensor) => Tensor)[] = [

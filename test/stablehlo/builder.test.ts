@@ -80,6 +80,27 @@ describe('stablehlo builder', () => {
     assert.match(text, /\^bb0\(%a1_0: tensor<f32>, %a1_1: tensor<f32>\):\n%r1_0 = stablehlo.add %a1_0, %a1_1/);
   });
 
+  it('writes a function once for each key and operand type, and calls it', () => {
+    const [x, wide] = [input([4]), input([4], 'float64', '%y')];
+    const b = new Builder();
+    const twice = (key: string, op: Op): Op => b.called(key, [op], (y) => b.add(y, b.exp(y)));
+    const results = [twice('f', x), twice('f', x), twice('f', wide), twice('g', x), twice('f', twice('f', x))];
+    assert.equal(results[0], results[1]);
+    assert.deepEqual(b.lines(), [
+      '%0 = func.call @function0(%x) : (tensor<4xf32>) -> tensor<4xf32>',
+      '%1 = func.call @function1(%y) : (tensor<4xf64>) -> tensor<4xf64>',
+      '%2 = func.call @function2(%x) : (tensor<4xf32>) -> tensor<4xf32>',
+      '%3 = func.call @function0(%0) : (tensor<4xf32>) -> tensor<4xf32>',
+    ]);
+    assert.deepEqual(b.functions().slice(0, 5), [
+      'func.func private @function0(%a1_0: tensor<4xf32>) -> tensor<4xf32> {',
+      '%r1_0 = stablehlo.exponential %a1_0 : tensor<4xf32>',
+      '%r1_1 = stablehlo.add %a1_0, %r1_0 : tensor<4xf32>',
+      'return %r1_1 : tensor<4xf32>',
+      '}',
+    ]);
+  });
+
   it('refuses operands that do not fit, with their types', () => {
     const b = new Builder();
     assert.throws(
