@@ -68,7 +68,7 @@ void collect(Addon& addon, napi_env env, bool full) {
   check(env, napi_call_function(env, undefined, collector, 1, &argument, nullptr));
 }
 
-size_t handlesOf(const Addon& addon) { return addon.live.size() + addon.handles.batches(); }
+size_t handlesOf(const Addon& addon) { return addon.live.size() + addon.handles.weight(); }
 
 }  // namespace
 

@@ -21,7 +21,7 @@ constexpr size_t kPageHandles = 64;
 // Of the results of one call. Copying more costs more than a finalizer.
 constexpr int64_t kPagedBytes = 2048;
 // A page is to the garbage collector what so many handles are.
-constexpr size_t kPageWeight = 8;
+constexpr size_t kPageWeight = 4;
 
 int64_t lines(int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
@@ -34,7 +34,7 @@ struct Block final : c10::intrusive_ptr_target {
 // Handles at which nobody has looked, and the tensors that were made of them as arguments.
 class Handles::Batch {
  public:
-  explicit Batch(int64_t bytes) : held(kBatchBytes + bytes) {}
+  Batch(int64_t bytes, size_t weighs) : held(kBatchBytes + bytes), weight(weighs) {}
   virtual ~Batch() = default;
   virtual int64_t bytes(uint32_t position) const = 0;
 
@@ -59,6 +59,7 @@ class Handles::Batch {
 
   std::vector<uint32_t> numbers;  // by position
   int64_t held;                   // bytes, for the account
+  const size_t weight;            // in handles, for the garbage collector
 
  protected:
   virtual at::Tensor make(uint32_t position) = 0;
@@ -72,7 +73,7 @@ class Handles::Batch {
 class Handles::CallBatch final : public Batch {
  public:
   CallBatch(std::unique_ptr<Unmade> source, c10::ArrayRef<uint32_t> indices, int64_t bytes)
-      : Batch(bytes), source_(std::move(source)), indices_(indices.vec()), left_(indices.size()) {}
+      : Batch(bytes, 1), source_(std::move(source)), indices_(indices.vec()), left_(indices.size()) {}
   int64_t bytes(uint32_t position) const override { return source_->bytes(indices_[position]); }
 
  private:
@@ -91,7 +92,7 @@ class Handles::CallBatch final : public Batch {
 // Small results of several calls, one after the other.
 class Handles::Page final : public Batch {
  public:
-  Page() : Batch(kPageBytes), block_(c10::make_intrusive<Block>()) {
+  Page() : Batch(kPageBytes, kPageWeight), block_(c10::make_intrusive<Block>()) {
     numbers.reserve(kPageHandles);
     items_.reserve(kPageHandles);
   }
@@ -166,11 +167,12 @@ napi_value Handles::hold(Addon& addon, napi_env env, std::unique_ptr<Batch> batc
     Addon& addon = Addon::of(const_cast<napi_env>(basicEnv));
     for (const uint32_t number : ended->numbers)
       if (addon.handles.places_[number].batch == ended.get()) addon.handles.give(number);
-    addon.handles.batches_--;
+    addon.handles.weight_ -= ended->weight;
     if (addon.handles.page_ == ended.get()) addon.handles.page_ = nullptr;
     account(addon, -ended->held);
   };
-  batches_++;
+  weight_ += batch->weight;
+  addon.madeHandles += batch->weight;
   account(addon, batch->held);
   Batch* held = batch.release();
   napi_value result = nullptr;
@@ -182,7 +184,6 @@ napi_value Handles::hold(Addon& addon, napi_env env, std::unique_ptr<Batch> batc
 
 napi_value Handles::beginPage(Addon& addon, napi_env env) {
   relievePressure(addon, env);
-  addon.madeHandles += kPageWeight;
   auto page = std::make_unique<Page>();
   Page* const fresh = page.get();
   napi_value result = hold(addon, env, std::move(page));
@@ -209,7 +210,6 @@ napi_value Handles::takeUnmade(Addon& addon, napi_env env, std::unique_ptr<Unmad
     return result;
   }
   relievePressure(addon, env);
-  addon.madeHandles++;
   auto batch = std::make_unique<CallBatch>(std::move(source), indices, bytes);
   for (size_t i = 0; i < indices.size(); i++) {
     const uint32_t number = next();
@@ -220,7 +220,7 @@ napi_value Handles::takeUnmade(Addon& addon, napi_env env, std::unique_ptr<Unmad
 }
 
 TensorWrap* Handles::adopt(Addon& addon, napi_env env, napi_value handle) {
-  if (batches_ == 0) return nullptr;
+  if (weight_ == 0) return nullptr;
   napi_value reader, undefined, read;
   uint32_t number = 0;
   if (napi_get_reference_value(env, unmade, &reader) != napi_ok || napi_get_undefined(env, &undefined) != napi_ok ||

@@ -49,7 +49,8 @@ class Handles {
 
   // Handles that nobody has looked at, and their memory.
   void count(int64_t& handles, int64_t& bytes) const;
-  size_t batches() const { return batches_; }
+  // The same for the garbage collector, in handles that are tensors.
+  size_t weight() const { return weight_; }
 
   // Numbers on their way, in JavaScript's memory: of the leaves of a call, or of its results (program/entry.cc).
   uint32_t* exchange = nullptr;
@@ -74,7 +75,7 @@ class Handles {
 
   std::vector<Place> places_ = std::vector<Place>(1);
   std::vector<uint32_t> free_;  // has room for all of them: numbers are given back inside garbage collection
-  size_t batches_ = 0;
+  size_t weight_ = 0;
   Page* page_ = nullptr;         // that is being filled, if it lives
   napi_ref pageKnown_ = nullptr;  // weak: a page without handles is garbage
 };
