@@ -19,17 +19,21 @@ namespace {
 constexpr int64_t kAtOnce = 2 << 20;
 constexpr auto kChannelsLast = at::MemoryFormat::ChannelsLast;
 
-/** Images with their channels last. Few channels are the usual reason that they are not, and for those libtorch's copy is slow. */
+// Pixels whose channels are brought together at once, a line of the cache: read one channel after the other, since lines of the same pixels often lie in the same few places of
+// the cache.
+constexpr int64_t kPixels = 16;
+
+/** Images with their channels last. */
 at::Tensor laidOut(const at::Tensor& images) {
-  if (images.is_contiguous(kChannelsLast) || images.scalar_type() != at::kFloat || images.size(1) > 8) return images.contiguous(kChannelsLast);
-  const at::Tensor rows = images.contiguous();
-  at::Tensor result = at::empty(rows.sizes(), rows.options(), kChannelsLast);
-  const int64_t channels = rows.size(1), pixels = rows.size(2) * rows.size(3);
-  const float* from = rows.const_data_ptr<float>();
+  if (images.is_contiguous(kChannelsLast) || !images.is_contiguous() || images.scalar_type() != at::kFloat) return images.contiguous(kChannelsLast);
+  at::Tensor result = at::empty(images.sizes(), images.options(), kChannelsLast);
+  const int64_t channels = images.size(1), pixels = images.size(2) * images.size(3);
+  const float* from = images.const_data_ptr<float>();
   float* to = result.mutable_data_ptr<float>();
-  for (int64_t n = 0; n < rows.size(0); n++, from += channels * pixels, to += channels * pixels)
-    for (int64_t p = 0; p < pixels; p++)
-      for (int64_t c = 0; c < channels; c++) to[p * channels + c] = from[c * pixels + p];
+  for (int64_t n = 0; n < images.size(0); n++, from += channels * pixels, to += channels * pixels)
+    for (int64_t first = 0; first < pixels; first += kPixels)
+      for (int64_t c = 0; c < channels; c++)
+        for (int64_t p = first; p < std::min(first + kPixels, pixels); p++) to[p * channels + c] = from[c * pixels + p];
   return result;
 }
 
