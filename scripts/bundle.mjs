@@ -41,6 +41,7 @@ export const bundle = async (root) => {
     format: 'cjs',
     packages: 'external',
     charset: 'ascii',
+    keepNames: true, // classes are printed by theirs
     legalComments: 'none',
     logLevel: 'warning',
     metafile: true,
@@ -61,7 +62,9 @@ export const bundle = async (root) => {
     });
     return Object.keys(metafile.inputs).filter((name) => names.includes(name));
   };
-  const early = await inputs("require('./runtime/begin.js'); require('./runtime/bundled.js');");
+  const early = await inputs(
+    "require('./runtime/begin.js'); require('./runtime/bundled.js'); require('./runtime/esm.js');",
+  );
   await of(`module.exports = require('./runtime/bundled.js').modulesOf(${table(early)}, __dirname);`, 'early.js');
 
   const isEarly = new Set(early);

@@ -1,6 +1,7 @@
 /** @file A recorded graph as a picture, drawn by Graphviz. */
 import type { Graph, Node, Value } from '../compile/graph.js';
 import { operandsOf, resultsOf } from '../debug/replay.js';
+import { importModule } from '../runtime/esm.js';
 
 const quoted = (text: string): string =>
   `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
@@ -53,6 +54,6 @@ export const dotOf = ({ graph, nodes, results, calls }: Picture): string => {
 
 /** Draws it; loads Graphviz (WebAssembly) at the first picture. */
 export const svgOf = async (picture: Picture): Promise<string> => {
-  const { instance } = await import('@viz-js/viz');
+  const { instance } = await importModule<typeof import('@viz-js/viz')>('@viz-js/viz');
   return (await instance()).renderString(dotOf(picture), { format: 'svg', engine: 'dot' });
 };

@@ -54,7 +54,6 @@ const read = (file: string, folder: string): (() => Modules) => {
     const script = new Script(text, {
       filename: file,
       ...(kept && { cachedData: kept.subarray(1) }),
-      importModuleDynamically: (name: string) => import(name) as never,
     });
     const module = { exports: {} };
     (script.runInThisContext() as Wrapper)(module.exports, require, module, file, folder);

@@ -19,6 +19,9 @@ namespace jorch::rt {
 
 namespace {
 
+// By the system's clock: waiting by the steady one needs a symbol of glibc 2.30.
+std::chrono::system_clock::time_point soon(int ms) { return std::chrono::system_clock::now() + std::chrono::milliseconds(ms); }
+
 using pjrt::Buffer;
 
 struct Parameter {
@@ -75,8 +78,8 @@ class Prefetch : public pjrt::Handover {
   // Waits until the first trial has got going, or there is none; not long.
   void waitUntilUnderWay() {
     std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait_for(lock, std::chrono::milliseconds(40), [&] { return stage_ != Stage::Loading; });
-    changed_.wait_for(lock, std::chrono::milliseconds(8), [&] { return stage_ != Stage::Trying; });
+    changed_.wait_until(lock, soon(40), [&] { return stage_ != Stage::Loading; });
+    changed_.wait_until(lock, soon(8), [&] { return stage_ != Stage::Trying; });
   }
 
   // Nobody will ask for what has not been begun.

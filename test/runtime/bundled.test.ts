@@ -91,6 +91,15 @@ describe('runtime: jorch’s modules in two files', function () {
     assert.equal(seen(lib, ['--enable-source-maps']), '');
   });
 
+  it('kept code imports packages that are ES modules', () => {
+    const draw = `const torch = require(${JSON.stringify(join(lib, 'index.js'))});
+      torch.compile((x) => x.sin())
+        .lower(torch.ones(2))
+        .svg()
+        .then((text) => console.log(text.includes('<svg')));`;
+    for (let i = 0; i < 2; i++) assert.equal(node(['-e', draw]).said, 'true\n');
+  });
+
   it('one instance of every module, whatever it is asked for by', () => {
     assert.equal(require('../../lib/index.js').JorchError, JorchError);
     assert.equal(require('../../lib/export/index.js').JorchError, JorchError);
