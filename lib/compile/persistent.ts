@@ -28,6 +28,8 @@ const VERSION = 1;
 const HEADER = MAGIC.length + 4 + 32 + 8 + 32;
 const DIGEST_AT = HEADER - 32;
 const SUFFIX = '.xla';
+/** Of so many processes that write one program one looks whether there are too many. */
+const TURNS = 64;
 /** Small files about programs. */
 const NOTE = '.note';
 /** Leftovers of processes that died while writing are older than any writer that lives. */
@@ -138,7 +140,8 @@ export class PersistentCache {
   readonly counts: CacheCounts = { hits: 0, misses: 0, writes: 0, damaged: 0, evictions: 0 };
   private readonly user = process.geteuid?.() ?? 0;
   private warned = false;
-  private bytesSinceScan = Number.POSITIVE_INFINITY;
+  /** May be written before the folder is looked at. */
+  private allowance: number | undefined;
 
   private constructor(
     /** undefined: nothing is kept. */
@@ -242,8 +245,7 @@ export class PersistentCache {
         rmSync(path, { recursive: true, force: true });
         renameSync(temporary, path);
       }
-      this.bytesSinceScan += payload.length;
-      this.evict();
+      this.makeRoom(payload.length);
       return true;
     } catch (error) {
       rmSync(temporary, { force: true });
@@ -252,11 +254,16 @@ export class PersistentCache {
     }
   }
 
-  /** Removes the least recently used files beyond the limit. Looks at the folder at the first write and then now and again. */
-  private evict(): void {
+  /**
+   * Removes the least recently used files beyond the limit, now and again: looking at tens of thousands takes longer than many a process. Those that write
+   * little take turns by chance, one of some sixty, so that the cache is seldom larger by more than sixty programs.
+   */
+  private makeRoom(written: number): void {
     const limit = limitBytes();
-    if (this.bytesSinceScan < limit / 16) return;
-    this.bytesSinceScan = 0;
+    this.allowance ??= Math.random() * Math.min(limit / 16, TURNS * written);
+    this.allowance -= written;
+    if (this.allowance > 0) return;
+    this.allowance = limit / 16;
     const folder = this.folder!;
     for (const name of readdirSync(folder)) {
       if (isKept(name)) continue;

@@ -245,6 +245,19 @@ describe('compile: the persistent cache', () => {
     }
   });
 
+  it('processes that write one small program seldom look at all the others', () => {
+    const leftover = join(folder, '.1-0123456789ab');
+    let looked = 0;
+    for (let i = 0; i < 40; i++) {
+      const { cache } = open();
+      writeFileSync(leftover, '');
+      utimesSync(leftover, 0, 0);
+      cache.write(createHash('sha256').update(String(i)).digest(), Buffer.alloc(1000));
+      if (!existsSync(leftover)) looked++;
+    }
+    assert.ok(looked < 20, `${looked} of 40`);
+  });
+
   it('programs with custom calls that mean something in one process only are not kept', () => {
     assert.ok(isPortable('stablehlo.custom_call @jorch_aten(%0) {call = "aten::sin"}'));
     assert.ok(isPortable('stablehlo.custom_call @Qr(%0)'));
