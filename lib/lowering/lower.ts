@@ -24,7 +24,7 @@ import { checkOperands, flat, liveNodes } from './live-nodes.js';
 import { moduleText } from './module-text.js';
 import { isOneKernel } from './one-kernel.js';
 import { type PackPlace, packResults } from './pack.js';
-import { type Optimize, prefersAten, trainsOnImages } from './prefer.js';
+import { type Derivatives, derivativesOf, type Optimize, prefersAten } from './prefer.js';
 import { keyFrom, RandomStream } from './random-stream.js';
 import { findRule, NoLowering, type RuleContext } from './registry.js';
 import { inTwoVersions } from './two-versions.js';
@@ -117,7 +117,7 @@ export class Lowering {
   readonly keys = new Map<number | undefined, Op>();
   readonly mesh: Mesh | undefined;
   private readonly ops = new Map<number, Op>();
-  private trains = false;
+  private derivatives: Derivatives = 'none';
   /** The next id of a value that is not the graph's. */
   private temporary = -1;
   private readonly watched = new Set<Node>();
@@ -169,9 +169,9 @@ export class Lowering {
     this.draws = drawsOf(graph);
     const seeds = new Set([...this.draws.values()].flatMap(({ key }) => key.args.operands as readonly Value[]));
     const live = liveNodes(graph, [...results, ...seeds], inputs);
-    this.trains = trainsOnImages(live);
+    this.derivatives = derivativesOf(live);
     const tails = this.callsForSpeed()
-      ? tailsOf(live, [...results, ...seeds], (node) => prefersAten(node, this.optimize, this.trains))
+      ? tailsOf(live, [...results, ...seeds], (node) => prefersAten(node, this.optimize, this.derivatives))
       : new Map<Node, Tail>();
     // A call with a tail is made where its last operands are there.
     const behind = new Map([...tails].flatMap(([node, { nodes }]) => nodes.map((n) => [n, node] as const)));
@@ -291,11 +291,12 @@ export class Lowering {
   private byRule(node: Node): string | undefined {
     const lowerNode = findRule(node.op);
     if (lowerNode === undefined) return whyUnlowered(node.op);
-    if (this.fallback === 'aten' && prefersAten(node, this.optimize, this.trains)) return "libtorch's kernel is faster";
+    if (this.fallback === 'aten' && prefersAten(node, this.optimize, this.derivatives))
+      return "libtorch's kernel is faster";
     const outs = flat(node.outs);
     const types = outs.map((v) => v ?? undefined);
     const { b } = this;
-    const kernel = this.callsForSpeed() ? this.kernelOf(node) : undefined;
+    const kernel = this.callsForSpeed() && this.derivatives === 'calls' ? this.kernelOf(node) : undefined;
     const ctx: RuleContext = { b, out: types[0]!, outs: types, node, random: this.randomOf(node, types[0]), kernel };
     const args = this.arguments(node);
     try {

@@ -92,22 +92,26 @@ const work = ({ args }: Node): number => {
 };
 /** Arguments are undefined where only the operator is asked about. */
 const isImage = (x: TensorType | undefined): boolean => x?.shape.length === 4 && x.dtype === 'float32';
+/** The derivatives of convolutions in a program: there are none, XLA computes them, or some are calls. */
+export type Derivatives = 'none' | 'xla' | 'calls';
+/** Forward convolutions with so many multiplications are calls. */
+const FORWARD: Readonly<Record<Derivatives, number>> = { none: 2 ** 24, xla: 2 ** 26, calls: 2 ** 22 };
 /**
- * Groups of channels become as many small convolutions in XLA (30 times oneDNN's time). Its derivatives run on one thread: from four million
- * multiplications on oneDNN's are faster. Forward it is 0.8 to 1.2 times oneDNN's time where YNNPACK takes the whole net, and 1.5 times where something that
- * it does not take is between. Next to derivatives that are calls an image that is one's result and another's argument need
- * not be laid out anew, so smaller ones are calls as well.
+ * Groups of channels become as many small convolutions in XLA (30 times oneDNN's time). Its derivatives of large ones take 1.5 times oneDNN's; those of small
+ * ones (20 million multiplications) 0.6 times, because libtorch's threads and XLA's wait for one another at every call. Forward, with what follows as part
+ * of the call (convolution-tail.ts), oneDNN is faster; in a program with derivatives, which has nothing of that, only next to derivatives that are calls:
+ * an image that is one's result and another's argument need not be laid out anew then, so that smaller ones are calls as well.
  */
-const convolves = (node: Node, trains: boolean): boolean =>
+const convolves = (node: Node, derivatives: Derivatives): boolean =>
   Number(node.args.groups ?? 1) > 1
     ? work(node) >= 2 ** 14
     : node.op === 'aten::convolution_backward'
-      ? work(node) >= 2 ** 22
+      ? work(node) >= 2 ** 26
       : isImage(node.args.input as Value | undefined) &&
         node.args.transposed !== true &&
-        work(node) >= 2 ** (trains ? 22 : 24);
+        work(node) >= FORWARD[derivatives];
 
-/** Whether libtorch's kernels for the statistics of a batch norm and for its derivatives are faster: those of batches of images. */
+/** Whether libtorch's kernels for the statistics of a batch norm and for its derivatives are faster next to convolutions that are calls: those of batches of images. */
 export const normalisesImages = (input: TensorType): boolean => isImage(input) && numel(input) >= 2 ** 15;
 const normalisationOfImages = ({ op, args }: Node): boolean =>
   op === 'aten::native_batch_norm_backward' &&
@@ -116,12 +120,12 @@ const normalisationOfImages = ({ op, args }: Node): boolean =>
   [args.grad_out, args.weight].every((v) => v === null || (v as Value).dtype === (args.input as Value).dtype);
 
 const always = new Set([...FACTORISATIONS, ...REJECTION]);
-const chosen: Readonly<Record<Optimize, (node: Node, trains: boolean) => boolean>> = {
-  auto: (node, trains) =>
+const chosen: Readonly<Record<Optimize, (node: Node, derivatives: Derivatives) => boolean>> = {
+  auto: (node, derivatives) =>
     always.has(node.op) ||
     numel(node.args.self) >= (FEWEST[node.op] ?? Number.POSITIVE_INFINITY) ||
-    normalisationOfImages(node) ||
-    ((node.op === 'aten::convolution' || node.op === 'aten::convolution_backward') && convolves(node, trains)),
+    (derivatives === 'calls' && normalisationOfImages(node)) ||
+    ((node.op === 'aten::convolution' || node.op === 'aten::convolution_backward') && convolves(node, derivatives)),
   xla: () => false,
   aten: ({ op }) => always.has(op) || op in FEWEST || PRODUCTS.includes(op),
 };
@@ -136,15 +140,15 @@ const LAYOUT_SENSITIVE: ReadonlySet<string> = new Set([
 const strided = ({ shape, strides }: Value): boolean =>
   rowMajor(shape).some((s, d) => shape[d] !== 1 && s !== strides[d]);
 
-/** Whether derivatives of convolutions are among the nodes, as calls. */
-export const trainsOnImages = (nodes: readonly Node[]): boolean =>
-  nodes.some((node) => node.op === 'aten::convolution_backward' && convolves(node, true));
+/** What derivatives of convolutions there are among the nodes. */
+export const derivativesOf = (nodes: readonly Node[]): Derivatives => {
+  const found = nodes.filter((node) => node.op === 'aten::convolution_backward');
+  return found.length === 0 ? 'none' : found.some((node) => convolves(node, 'calls')) ? 'calls' : 'xla';
+};
 
-/**
- * Whether the node should run as an ATen call on the CPU although its operator has a lowering. `trains`: among nodes of which `trainsOnImages` is true.
- */
-export const prefersAten = (node: Node, optimize: Optimize, trains: boolean): boolean =>
-  chosen[optimize](node, trains) && !(LAYOUT_SENSITIVE.has(node.op) && strided(node.args.A as Value));
+/** Whether the node should run as an ATen call on the CPU although its operator has a lowering. `derivatives`: those of its program. */
+export const prefersAten = (node: Node, optimize: Optimize, derivatives: Derivatives): boolean =>
+  chosen[optimize](node, derivatives) && !(LAYOUT_SENSITIVE.has(node.op) && strided(node.args.A as Value));
 
 /**
  * Calls that report a failed factorisation in a result of their own: [what they computed, the flag]. Where the flag is set the call gives NaN, as
