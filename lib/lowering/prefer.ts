@@ -94,8 +94,10 @@ const work = ({ args }: Node): number => {
 const isImage = (x: TensorType | undefined): boolean => x?.shape.length === 4 && x.dtype === 'float32';
 /** The derivatives of convolutions in a program: there are none, XLA computes them, or some are calls. */
 export type Derivatives = 'none' | 'xla' | 'calls';
-/** Forward convolutions with so many multiplications are calls. */
-const FORWARD: Readonly<Record<Derivatives, number>> = { none: 2 ** 24, xla: 2 ** 26, calls: 2 ** 22 };
+/** Derivatives of convolutions with so many multiplications are calls. */
+const BACKWARD = 2 ** 26;
+/** The same of forward convolutions. */
+const FORWARD: Readonly<Record<Derivatives, number>> = { none: 2 ** 24, xla: BACKWARD, calls: 2 ** 22 };
 /**
  * Groups of channels become as many small convolutions in XLA (30 times oneDNN's time). Its derivatives of large ones take 1.5 times oneDNN's; those of small
  * ones (20 million multiplications) 0.6 times, because libtorch's threads and XLA's wait for one another at every call. Forward, with what follows as part
@@ -106,7 +108,7 @@ const convolves = (node: Node, derivatives: Derivatives): boolean =>
   Number(node.args.groups ?? 1) > 1
     ? work(node) >= 2 ** 14
     : node.op === 'aten::convolution_backward'
-      ? work(node) >= 2 ** 26
+      ? work(node) >= BACKWARD
       : isImage(node.args.input as Value | undefined) &&
         node.args.transposed !== true &&
         work(node) >= FORWARD[derivatives];

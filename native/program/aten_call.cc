@@ -174,8 +174,7 @@ std::vector<at::Tensor> stepOperands(const AtenCall& call, ffi::RemainingArgs ar
   std::vector<at::Tensor> operands;
   for (const AtenCall::Step& step : call.steps) {
     const bool image = step.kind == AtenCall::Step::Kind::Add;
-    const size_t count = image ? 1 : step.kind == AtenCall::Step::Kind::Normalise ? 2 + step.weight + step.bias : 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < step.operands(); i++)
       operands.push_back(operand(args.get<ffi::AnyBuffer>(next++).value(), image ? AtenCall::Order::ChannelsLast : AtenCall::Order::Rows, c10::Device(c10::kCPU)));
   }
   return operands;

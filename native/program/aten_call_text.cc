@@ -55,7 +55,10 @@ class Parser {
     const std::string_view results = parts.front();
     if (!results.empty())
       for (std::string_view out : split(results, ';')) call_->outs.push_back(parseOut(out));
-    for (size_t i = 1; i < parts.size(); i++) call_->steps.push_back(parseStep(parts[i]));
+    for (size_t i = 1; i < parts.size(); i++) {
+      call_->steps.push_back(parseStep(parts[i]));
+      call_->operands += call_->steps.back().operands();
+    }
     TORCH_CHECK(call_->steps.empty() || (call_->convolves && call_->outs.size() == 1 && call_->slots.size() >= 2 && call_->outs[0].sizes.size() >= 2),
                 "jorch_aten: ", name, " is no convolution of images, nothing can be done to its result");
     return call_;
@@ -250,7 +253,7 @@ class Parser {
       return v;
     };
     switch (letter) {
-      case '+': call_->operands++; return {Kind::Add};
+      case '+': return {Kind::Add};
       case 'm': return {Kind::Average};
       case 'l': return {Kind::AtLeast, number()};
       case 'u': return {Kind::AtMost, number()};
@@ -259,7 +262,6 @@ class Parser {
         AtenCall::Step step{Kind::Normalise, 0, rest[0] == '1', rest[1] == '1'};
         rest.remove_prefix(3);
         step.number = number();
-        call_->operands += 2 + step.weight + step.bias;
         return step;
       }
       default: TORCH_CHECK(false, "jorch_aten: unknown step '", text, "'");

@@ -37,6 +37,7 @@ struct AtenCall {
     enum class Kind { Normalise, AtLeast, AtMost, Add, Average } kind;
     double number = 0;                  // eps, or the bound
     bool weight = false, bias = false;  // of Normalise: whether there are such operands, behind mean and variance
+    size_t operands() const { return kind == Kind::Add ? 1 : kind == Kind::Normalise ? 2u + weight + bias : 0; }
   };
 
   explicit AtenCall(c10::OperatorHandle handle) : op(std::move(handle)), guard(op.schema()) {}

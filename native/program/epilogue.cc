@@ -64,7 +64,7 @@ Epilogue::Epilogue(const std::vector<AtenCall::Step>& steps, std::vector<at::Ten
     switch (step.kind) {
       case Kind::Normalise: {
         Round& round = roundFor(1);
-        for (size_t i = 0; i < 2u + step.weight + step.bias; i++)
+        for (size_t i = 0; i < step.operands(); i++)
           TORCH_CHECK(next + i < operands_.end() && next[i].numel() == channels_, "jorch_aten: a batch norm of ", channels_, " channels lacks numbers");
         const float *mean = take(), *variance = take();
         const float* weight = step.weight ? take() : nullptr;

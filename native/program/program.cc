@@ -252,12 +252,13 @@ class Program::Packed final : public Unmade {
 Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<InputSpec> inputs, std::vector<OutputSpec> outputs, c10::DeviceIndex device)
     : executable_(std::move(executable)), device_(device), inputs_(std::move(inputs)), donated_(inputs_.size(), -1), slots_(inputs_.size()) {
   TORCH_CHECK(device_ != 0 || executable_->client().isCpu(), "Program: the executable is for ", executable_->client().platform(), ", not for the CPU");
+  size_t alone = 0;  // results that the executable returns by themselves, before the vectors
   int64_t packs = 0;
   for (const OutputSpec& spec : outputs) {
-    alone_ += spec.pack < 0;
+    alone += spec.pack < 0;
     packs = std::max<int64_t>(packs, spec.pack + 1);
   }
-  TORCH_CHECK(executable_->outputCount() == alone_ + packs, "Program: ", alone_, " results and ", packs, " vectors of small ones described, the executable has ",
+  TORCH_CHECK(executable_->outputCount() == alone + packs, "Program: ", alone, " results and ", packs, " vectors of small ones described, the executable has ",
               executable_->outputCount(), " results");
   TORCH_CHECK(packs == 0 || device_ == 0, "Program: vectors of results are for the CPU");
   for (const InputSpec& input : inputs_) inputTypes_.push_back(elementType(input.dtype));
@@ -268,7 +269,7 @@ Program::Program(std::shared_ptr<pjrt::Executable> executable, std::vector<Input
     TORCH_CHECK(spec.strides.empty() || spec.strides.size() == spec.sizes.size(), "Program: result ", i, " has ", spec.sizes.size(),
                 " sizes but ", spec.strides.size(), " strides");
     // Everything after this trusts the spec with raw memory.
-    spec.returned = spec.pack < 0 ? next++ : alone_ + spec.pack;
+    spec.returned = spec.pack < 0 ? next++ : alone + spec.pack;
     const auto& shape = shapes[spec.returned];
     const int64_t given = c10::multiply_integers(shape.dims), wanted = c10::multiply_integers(spec.sizes);
     const auto item = static_cast<int64_t>(c10::elementSize(spec.dtype));

@@ -133,8 +133,6 @@ class Program final : public Callable {
   std::vector<PJRT_Buffer_Type> inputTypes_;
   /** Per output: its row-major dimensions, shared with the tensors so that they can come back as arguments without wrapping. */
   std::vector<std::shared_ptr<const InputSpec>> physical_;
-  /** How many results the executable returns by themselves, before the vectors. */
-  size_t alone_ = 0;
   int64_t outputBytes_ = 0;
 
   std::vector<int64_t> donated_;  // per input: the output that takes its memory, or -1

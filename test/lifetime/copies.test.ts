@@ -1,10 +1,11 @@
 /** @file Row 8: a second copy of the package in one process is refused in words, and the first goes on. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../lib/runtime/parts.js';
+import { copyPackage } from '../support/copied-package.js';
 import { figure } from '../support/figure.js';
 
 describe('two copies of jorch in one process', () => {
@@ -13,16 +14,7 @@ describe('two copies of jorch in one process', () => {
 
   it('the second says which is there and what to do, also in a worker; the first goes on', () => {
     const copy = join(dir, 'jorch');
-    mkdirSync(join(copy, 'build'), { recursive: true });
-    for (const part of [
-      'package.json',
-      'runtime.json',
-      'dist/lib',
-      'build/Release/jorch.node',
-      'build/Release/jorch_rt.node',
-    ])
-      cpSync(join(packageRoot, part), join(copy, part), { recursive: true });
-    symlinkSync(join(packageRoot, 'node_modules'), join(copy, 'node_modules'));
+    copyPackage(copy);
     const script = `
       const { Worker } = require('node:worker_threads');
       const first = require(${JSON.stringify(join(packageRoot, 'dist/lib/index.js'))});

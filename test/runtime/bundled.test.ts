@@ -1,21 +1,13 @@
 /** @file The two files that jorch's modules are, and what V8 made of them in an earlier process: used when it is the same, never in the way. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  appendFileSync,
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isJorchError, JorchError } from '../../lib/runtime/errors.js';
 import { cacheDir, packageRoot } from '../../lib/runtime/parts.js';
+import { copyPackage } from '../support/copied-package.js';
 
 const lib = join(packageRoot, 'dist', 'lib');
 /** Says, on stderr, whether V8 was given code for the second file, and took it. */
@@ -65,15 +57,7 @@ describe('runtime: jorch’s modules in two files', function () {
     assert.deepEqual([seen(lib, ['--expose-gc']), seen(lib, ['--expose-gc'])], ['none ', 'taken ']);
 
     const copy = join(dir, 'package');
-    for (const part of [
-      'package.json',
-      'runtime.json',
-      'dist/lib',
-      'build/Release/jorch.node',
-      'build/Release/jorch_rt.node',
-    ])
-      cpSync(join(packageRoot, part), join(copy, part), { recursive: true });
-    symlinkSync(join(packageRoot, 'node_modules'), join(copy, 'node_modules'));
+    copyPackage(copy);
     assert.deepEqual([seen(join(copy, 'dist', 'lib')), seen(join(copy, 'dist', 'lib'))], ['none ', 'taken ']);
     appendFileSync(join(copy, 'dist', 'lib', 'bundle', 'rest.js'), '\n');
     assert.equal(seen(join(copy, 'dist', 'lib')), 'none ');
